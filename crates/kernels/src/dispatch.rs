@@ -1,0 +1,390 @@
+//! [`Kernels`]: the kernels of one instruction set, and the only caller of generated functions.
+//!
+//! Every call below is sound for two reasons. The CPU has the kernel's instructions: a `Kernels` is made only for an
+//! instruction set that was detected, and takes rows of that set alone. And the task covers valid memory: it is made from
+//! slices by `gates::args`, `gemm` or `weights`, which check every stride against them first.
+
+use crate::error::Error;
+use crate::gates::args::{Backward, Forward, ForwardTask};
+use crate::gates::generated::registry;
+use crate::gemm::block::{GemmTask, RowMap, Start};
+use crate::gemm::pack::Depth;
+use crate::gemm::{Matrix, MatrixMut, OuterProducts, OuterScratch, PackedB, check_rows};
+use crate::isa::{Isa, ceiling_from_environment};
+use crate::plan::{ForwardPlan, Projection, part};
+use crate::rows::{Cell, CellRows, CommonRows, Entry, Pass, Row};
+use crate::tasks::{backward_task, forward_task, projection_task};
+use crate::weights::{PackedCell, Weights};
+use rayon::prelude::*;
+
+/// The kernels of one instruction set: an opaque handle, cheap to copy.
+#[derive(Clone, Copy, Debug)]
+pub struct Kernels {
+    isa: Isa,
+    any_size: bool,
+}
+
+/// Lets the tasks of one call go to other threads.
+struct Shared<T>(T);
+// SAFETY: a task is a bundle of addresses into arguments that the call borrows until all its tasks are done; tasks that run
+// at the same time write disjoint rows, which the argument checks made sure of.
+unsafe impl<T> Send for Shared<T> {}
+// SAFETY: as above; shared, a task is only read.
+unsafe impl<T> Sync for Shared<T> {}
+
+impl<T> Shared<T> {
+    fn get(&self) -> &T {
+        &self.0
+    }
+}
+
+/// Runs a job for each of `parts`, on the threads of the current rayon pool if there is more than one part.
+fn each_part(parts: usize, job: impl Fn(usize) + Send + Sync) {
+    if parts <= 1 {
+        job(0);
+    } else {
+        (0..parts).into_par_iter().for_each(job);
+    }
+}
+
+impl Kernels {
+    /// The best kernels of this machine up to the ceiling in the environment variable `GATEWISE_MAX_ISA`.
+    ///
+    /// # Errors
+    /// [`Error::UnknownIsa`] if the variable names no instruction set.
+    pub fn auto() -> Result<Kernels, Error> {
+        Ok(Kernels { isa: Isa::best_up_to(ceiling_from_environment()?), any_size: false })
+    }
+
+    /// The kernels of exactly this instruction set, whatever the environment says.
+    ///
+    /// # Errors
+    /// [`Error::IsaUnavailable`] if the CPU lacks it.
+    pub fn with_isa(isa: Isa) -> Result<Kernels, Error> {
+        if isa.is_available() {
+            Ok(Kernels { isa, any_size: false })
+        } else {
+            Err(Error::IsaUnavailable { isa })
+        }
+    }
+
+    /// The kernels of each instruction set of this machine up to the ceiling in the environment, ascending.
+    ///
+    /// # Errors
+    /// [`Error::UnknownIsa`] if the variable names no instruction set.
+    pub fn available() -> Result<Vec<Kernels>, Error> {
+        let ceiling = ceiling_from_environment()?;
+        Ok(Isa::ALL
+            .into_iter()
+            .filter(|&isa| isa <= ceiling)
+            .filter_map(|isa| Kernels::with_isa(isa).ok())
+            .collect())
+    }
+
+    /// The same, but never a kernel that was made for one hidden size.
+    pub fn any_size(self) -> Kernels {
+        Kernels { any_size: true, ..self }
+    }
+
+    /// The instruction set.
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// Lanes of a vector: weights are packed for them.
+    pub fn lanes(&self) -> usize {
+        self.common().sum_rows.lanes
+    }
+
+    fn common(&self) -> &'static CommonRows {
+        registry::common(self.isa)
+    }
+
+    /// The kernel for exactly this size if there is one, else the one for any size.
+    fn row(&self, cell: Cell, pass: Pass, hidden: usize) -> &'static Row {
+        let fits = |row: &&Row| row.cell == Some(cell) && row.pass == pass;
+        let rows = registry::rows(self.isa);
+        let special = rows.iter().filter(fits).find(|row| !self.any_size && row.hidden == Some(hidden));
+        let row = special.or_else(|| rows.iter().filter(fits).find(|row| row.hidden.is_none()));
+        row.unwrap_or_else(|| panic!("the registry of {} has no {} {pass:?} kernel", self.isa, cell.name()))
+    }
+
+    /// Packs the weights of a cell and chooses its kernels.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if a weight is not as long as the cell needs, [`Error::SizeOverflow`] if the room cannot be had.
+    pub fn pack_cell(
+        &self,
+        cell: Cell,
+        input: usize,
+        hidden: usize,
+        weights: Weights<'_>,
+    ) -> Result<PackedCell, Error> {
+        let any = Kernels { any_size: true, ..*self };
+        let rows = CellRows {
+            step_single: self.row(cell, Pass::Step, hidden),
+            step: any.row(cell, Pass::Step, hidden),
+            projection: self.matmul_row(cell.gates()),
+            forward: self.row(cell, Pass::Forward, hidden),
+            backward: self.row(cell, Pass::Backward, hidden),
+        };
+        PackedCell::new(self.isa, rows, (cell, input, hidden), weights)
+    }
+
+    fn matmul_row(&self, groups: usize) -> &'static Row {
+        self.common().matmul[groups.saturating_sub(2).min(2)]
+    }
+
+    /// e^x of each element.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the slices differ in length.
+    pub fn exp(&self, x: &[f32], out: &mut [f32]) -> Result<(), Error> {
+        map(self.common().exp, x, out)
+    }
+
+    /// 1 / (1 + e^-x) of each element.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the slices differ in length.
+    pub fn sigmoid(&self, x: &[f32], out: &mut [f32]) -> Result<(), Error> {
+        map(self.common().sigmoid, x, out)
+    }
+
+    /// Hyperbolic tangent of each element.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the slices differ in length.
+    pub fn tanh(&self, x: &[f32], out: &mut [f32]) -> Result<(), Error> {
+        map(self.common().tanh, x, out)
+    }
+
+    /// `out[j] += data[row + j]` for each of `rows` in turn.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if a row does not lie within `data`.
+    pub fn sum_rows(&self, data: &[f32], rows: &[usize], out: &mut [f32]) -> Result<(), Error> {
+        check_rows("data", data, rows, out.len())?;
+        let Entry::SumRows(sum_rows) = self.common().sum_rows.entry else {
+            wrong_entry(self.common().sum_rows)
+        };
+        // SAFETY: the CPU has the row's instructions; slices carry their own bounds.
+        unsafe { sum_rows(data, rows, out) };
+        Ok(())
+    }
+
+    /// Packs B, `k` x `n`, for any number of products.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if B does not hold its elements, [`Error::SizeOverflow`] if the room cannot be had.
+    pub fn pack_b(&self, k: usize, n: usize, b: Matrix<'_>) -> Result<PackedB, Error> {
+        b.check("b", k, n)?;
+        let mut packed = PackedB::empty();
+        packed.repack(self.lanes(), Depth::Stride(b.row), k, n, b.data, b.col)?;
+        Ok(packed)
+    }
+
+    /// C = beta C + A B for A of `m` x `k` and B of `k` x `n`, on as many threads of the current rayon pool as `threads` says.
+    /// With beta 0, C is not read.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if an operand does not hold its elements, [`Error::SizeOverflow`] if room to pack B cannot be had.
+    #[allow(clippy::too_many_arguments, reason = "the names and the order are those of every BLAS")]
+    pub fn matmul(
+        &self,
+        m: usize,
+        n: usize,
+        k: usize,
+        a: Matrix<'_>,
+        b: Matrix<'_>,
+        beta: f32,
+        c: MatrixMut<'_>,
+        threads: usize,
+    ) -> Result<(), Error> {
+        a.check("a", m, k)?;
+        c.check("c", m, n)?;
+        self.matmul_packed(m, a, &self.pack_b(k, n, b)?, beta, c, threads)
+    }
+
+    /// As [`matmul`](Kernels::matmul), with B packed before. Allocates nothing.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if an operand does not hold its elements, or B was packed for another instruction set.
+    pub fn matmul_packed(
+        &self,
+        m: usize,
+        a: Matrix<'_>,
+        b: &PackedB,
+        beta: f32,
+        c: MatrixMut<'_>,
+        threads: usize,
+    ) -> Result<(), Error> {
+        let (k, n) = (b.depth(), b.columns());
+        a.check("a", m, k)?;
+        c.check("c", m, n)?;
+        self.check_lanes(b)?;
+        let task = GemmTask {
+            rows: m,
+            panels: b.shape.panels(),
+            depth: k,
+            a: a.data.as_ptr(),
+            first_row: 0,
+            a_rows: RowMap { inner: m.max(1), outer: 0, row: a.row },
+            a_step: a.col,
+            b: b.panels.as_ptr(),
+            panel: b.shape.panel_len(),
+            start: if beta == 0.0 { Start::Zero } else { Start::Load(beta) },
+            c: c.data.as_mut_ptr(),
+            c_row: c.row,
+            c_col: c.col,
+            columns: n,
+        };
+        self.run_matmul(self.matmul_row(1), task, threads);
+        Ok(())
+    }
+
+    fn check_lanes(&self, b: &PackedB) -> Result<(), Error> {
+        if b.shape.lanes != self.lanes() && b.shape.units > 0 {
+            return Err(Error::Shape { arg: "b", dim: "lanes", expected: self.lanes(), got: b.shape.lanes });
+        }
+        Ok(())
+    }
+
+    /// Shares the rows of a checked task out to threads.
+    fn run_matmul(&self, row: &'static Row, task: GemmTask, threads: usize) {
+        let Entry::Matmul(kernel) = row.entry else { wrong_entry(row) };
+        let parts = threads.clamp(1, task.rows.max(1));
+        let task = Shared(task);
+        each_part(parts, |i| {
+            let task = *task.get();
+            let (begin, end) = part(task.rows, parts, i);
+            let c = task.c.wrapping_add(begin * task.c_row);
+            for block in
+                (GemmTask { rows: end - begin, first_row: task.first_row + begin, c, ..task }).blocks()
+            {
+                // SAFETY: see the module's note; `blocks` stays within the task.
+                unsafe { kernel(&block) };
+            }
+        });
+    }
+
+    /// Adds a sum of outer products to C, on as many threads of the current rayon pool as `threads` says. `packed` is room for
+    /// B, kept from call to call.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if a row does not lie within its operand, [`Error::SizeOverflow`] if the room cannot be had.
+    pub fn add_outer_products(
+        &self,
+        sum: OuterProducts<'_>,
+        packed: &mut OuterScratch,
+        threads: usize,
+    ) -> Result<(), Error> {
+        sum.check()?;
+        let k = sum.a_rows.len();
+        let OuterScratch { a, b } = packed;
+        b.repack(self.lanes(), Depth::Listed(sum.b_rows), k, sum.n, sum.b, 1)?;
+        // A stays as it stands, k by k; only its listed rows are brought together, so that k advances evenly.
+        a.reserve(k.checked_mul(sum.m).ok_or(Error::SizeOverflow { what: "a" })?)?;
+        for (to, &from) in a.chunks_exact_mut(sum.m.max(1)).zip(sum.a_rows) {
+            to.copy_from_slice(&sum.a[from..][..sum.m]);
+        }
+        let a = Matrix { data: a, row: 1, col: sum.m };
+        self.matmul_packed(sum.m, a, b, 1.0, MatrixMut::row_major(sum.c, sum.n), threads)
+    }
+
+    /// Runs a forward pass, its rows shared out to threads of the current rayon pool as the plan says. Allocates nothing.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if an argument does not hold its elements; nothing is written then.
+    pub fn forward(
+        &self,
+        weights: &PackedCell,
+        plan: &ForwardPlan,
+        mut args: Forward<'_>,
+    ) -> Result<(), Error> {
+        self.check_isa(weights)?;
+        let task = forward_task(weights, plan, &mut args)?;
+        let scratch = args.scratch.as_mut_ptr();
+        let (batch, steps) = (args.batch, args.steps);
+        let shards = plan.shards.clamp(1, batch.max(1));
+        let row = match plan.projection {
+            Projection::Fused if plan.single_row => weights.rows.step_single,
+            Projection::Fused => weights.rows.step,
+            Projection::Chunked { .. } => weights.rows.forward,
+        };
+        let Entry::Forward(kernel) = row.entry else { wrong_entry(row) };
+        let Entry::Matmul(project) = weights.rows.projection.entry else {
+            wrong_entry(weights.rows.projection)
+        };
+        let shared = Shared((task, scratch));
+        each_part(shards, |i| {
+            let (task, scratch) = *shared.get();
+            let (begin, end) = part(batch, shards, i);
+            let task = task.shard(begin, end - begin);
+            let Projection::Chunked { chunk } = plan.projection else {
+                // SAFETY: see the module's note.
+                return unsafe { kernel(&task) };
+            };
+            let xa = scratch.wrapping_add(i * plan.shard_scratch);
+            let mut t = 0;
+            while t < steps && end > begin {
+                let chunk = chunk.min(steps - t);
+                let projection = projection_task(weights, &task, (t, t + chunk), xa);
+                for block in projection.blocks() {
+                    // SAFETY: see the module's note; `xa` has room for a chunk of a shard (`tasks`).
+                    unsafe { project(&block) };
+                }
+                // SAFETY: see the module's note.
+                unsafe { kernel(&ForwardTask { begin: t, end: t + chunk, xa, ..task }) };
+                t += chunk;
+            }
+        });
+        Ok(())
+    }
+
+    fn check_isa(&self, weights: &PackedCell) -> Result<(), Error> {
+        if weights.isa == self.isa { Ok(()) } else { Err(Error::IsaUnavailable { isa: weights.isa }) }
+    }
+
+    /// Runs a part of a backward pass, its rows shared out to `shards` threads of the current rayon pool. `steps` is T of the
+    /// whole sequence. Allocates nothing.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if an argument does not hold its elements; nothing is written then.
+    pub fn backward(
+        &self,
+        weights: &PackedCell,
+        steps: usize,
+        shards: usize,
+        mut args: Backward<'_>,
+    ) -> Result<(), Error> {
+        self.check_isa(weights)?;
+        let task = backward_task(weights, steps, &mut args)?;
+        let row = weights.rows.backward;
+        let Entry::Backward(kernel) = row.entry else { wrong_entry(row) };
+        let batch = args.batch;
+        let shards = shards.clamp(1, batch.max(1));
+        let task = Shared(task);
+        each_part(shards, |i| {
+            let (begin, end) = part(batch, shards, i);
+            // SAFETY: see the module's note.
+            unsafe { kernel(&task.get().shard(begin, end - begin)) };
+        });
+        Ok(())
+    }
+}
+
+fn map(row: &'static Row, x: &[f32], out: &mut [f32]) -> Result<(), Error> {
+    let Entry::Map(map) = row.entry else { wrong_entry(row) };
+    if x.len() != out.len() {
+        return Err(Error::Shape { arg: "out", dim: "length", expected: x.len(), got: out.len() });
+    }
+    // SAFETY: the CPU has the row's instructions; slices carry their own bounds.
+    unsafe { map(x, out) };
+    Ok(())
+}
+
+/// The generator writes rows whose pass and function agree; a test walks them all.
+fn wrong_entry(row: &Row) -> ! {
+    panic!("the function of {} is not one of its pass", row.id)
+}

@@ -1,0 +1,394 @@
+//! The arguments of the gate kernels: one struct a pass, in safe slices for callers; and the same as pointers, once
+//! checked, for the kernels.
+
+use crate::error::Error;
+
+/// A read-only sequence: element `(t, row, unit)` stands at `data[offset + t * step + row * row_stride + unit]`.
+#[derive(Clone, Copy, Debug)]
+pub struct Seq<'a> {
+    /// The floats.
+    pub data: &'a [f32],
+    /// Where element (0, 0, 0) stands.
+    pub offset: usize,
+    /// From one time step to the next; negative walks backwards in time.
+    pub step: isize,
+    /// From one batch row to the next.
+    pub row: usize,
+}
+
+/// A writable sequence, laid out as [`Seq`].
+#[derive(Debug)]
+pub struct SeqMut<'a> {
+    /// The floats.
+    pub data: &'a mut [f32],
+    /// Where element (0, 0, 0) stands.
+    pub offset: usize,
+    /// From one time step to the next; negative walks backwards in time.
+    pub step: isize,
+    /// From one batch row to the next.
+    pub row: usize,
+}
+
+impl<'a> Seq<'a> {
+    /// Time-major and without gaps: [T, B, width].
+    pub fn time_major(data: &'a [f32], batch: usize, width: usize) -> Seq<'a> {
+        Seq { data, offset: 0, step: (batch * width).cast_signed(), row: width }
+    }
+}
+
+impl<'a> SeqMut<'a> {
+    /// Time-major and without gaps: [T, B, width].
+    pub fn time_major(data: &'a mut [f32], batch: usize, width: usize) -> SeqMut<'a> {
+        SeqMut { data, offset: 0, step: (batch * width).cast_signed(), row: width }
+    }
+
+    /// One value per row that all steps share: [B, width].
+    pub fn in_place(data: &'a mut [f32], width: usize) -> SeqMut<'a> {
+        SeqMut { data, offset: 0, step: 0, row: width }
+    }
+}
+
+/// A forward pass over `steps` time steps of `batch` rows.
+#[derive(Debug)]
+pub struct Forward<'a> {
+    /// T
+    pub steps: usize,
+    /// B
+    pub batch: usize,
+    /// Input, [T, B, input_size].
+    pub x: Seq<'a>,
+    /// h_0, [B, hidden_size]; `None` is zeros.
+    pub h_0: Option<&'a [f32]>,
+    /// c_0, [B, hidden_size]. `None`: the first step finds it in the place where it is to leave c_1, as is natural where
+    /// `c.step` is 0. Not read by a cell without c.
+    pub c_0: Option<&'a [f32]>,
+    /// Out: h_1 .. h_T, [T, B, hidden_size]; each step reads the one before it from here.
+    pub y: SeqMut<'a>,
+    /// Out: c_1 .. c_T, [T, B, hidden_size], or the running c where its `step` is 0. Needed by an LSTM only.
+    pub c: Option<SeqMut<'a>>,
+    /// Out: what backward needs, [T, B, saved * hidden_size], slot by slot.
+    pub gates: Option<SeqMut<'a>>,
+    /// How many rows, from row 0 on, take part in each step, [T]; `None` is all in all steps. A row that did not take part
+    /// in the step before starts from h_0 and c_0. Nothing is written for the others.
+    pub active: Option<&'a [usize]>,
+    /// Where set, [T, B]: the row's state is replaced before the step.
+    pub resets: Option<&'a [bool]>,
+    /// What it is replaced by, [B, hidden_size]; `None` is zeros.
+    pub reset_h: Option<&'a [f32]>,
+    /// Likewise for c.
+    pub reset_c: Option<&'a [f32]>,
+    /// Room for the projected input of a time chunk, as long as the plan asks for.
+    pub scratch: &'a mut [f32],
+}
+
+/// A backward pass over time steps `begin .. end` of a sequence, last step first.
+#[derive(Debug)]
+pub struct Backward<'a> {
+    /// First step of the part.
+    pub begin: usize,
+    /// One past its last step.
+    pub end: usize,
+    /// B
+    pub batch: usize,
+    /// dL/dy, [T, B, hidden_size]; `None` is zeros.
+    pub dy: Option<Seq<'a>>,
+    /// In: what forward saved; out: the gradients of the pre-activations in its place. [T, B, saved * hidden_size].
+    pub gates: SeqMut<'a>,
+    /// h_1 .. h_T as forward left them.
+    pub y: Seq<'a>,
+    /// h_0, [B, hidden_size]; `None` is zeros.
+    pub h_0: Option<&'a [f32]>,
+    /// c_1 .. c_T as forward left them; needed by an LSTM only.
+    pub c: Option<Seq<'a>>,
+    /// c_0, [B, hidden_size]; `None` is zeros.
+    pub c_0: Option<&'a [f32]>,
+    /// In: dL/dh that comes from beyond step `end`, [B, hidden_size] (dL/dh_n at the end of the sequence); out: what goes
+    /// on to the steps before `begin` (dL/dh_0 at its start).
+    pub dh: &'a mut [f32],
+    /// Likewise for c; needed by an LSTM only.
+    pub dc: Option<&'a mut [f32]>,
+    /// Out: all of dL/dh_t, [T, B, hidden_size].
+    pub dh_steps: Option<SeqMut<'a>>,
+    /// Out: all of dL/dc_t.
+    pub dc_steps: Option<SeqMut<'a>>,
+    /// As in [`Forward`].
+    pub active: Option<&'a [usize]>,
+    /// As in [`Forward`]; no gradient passes a reset.
+    pub resets: Option<&'a [bool]>,
+    /// As in [`Forward`].
+    pub reset_h: Option<&'a [f32]>,
+    /// As in [`Forward`].
+    pub reset_c: Option<&'a [f32]>,
+}
+
+/// [`Seq`] or [`SeqMut`] without its slice: a checked walk over (t, row). A null pointer stands for an absent argument.
+#[derive(Clone, Copy)]
+pub(crate) struct Strided {
+    ptr: *mut f32,
+    step: isize,
+    row: usize,
+}
+
+impl Strided {
+    pub(crate) const ABSENT: Strided = Strided { ptr: std::ptr::null_mut(), step: 0, row: 0 };
+
+    /// Rows that all steps share.
+    pub(crate) fn rows(data: &[f32], row: usize) -> Strided {
+        Strided { ptr: data.as_ptr().cast_mut(), step: 0, row }
+    }
+
+    /// Likewise, writable.
+    pub(crate) fn rows_mut(data: &mut [f32], row: usize) -> Strided {
+        Strided { ptr: data.as_mut_ptr(), step: 0, row }
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_absent(&self) -> bool {
+        self.ptr.is_null()
+    }
+
+    /// Where the row of step `t` starts. Only the places that [`Strided::checked`] saw may be accessed.
+    #[inline(always)]
+    pub(crate) fn at(&self, t: usize, row: usize) -> *mut f32 {
+        self.ptr.wrapping_offset(t.cast_signed() * self.step).wrapping_add(row * self.row)
+    }
+
+    /// From one step to the next.
+    pub(crate) fn step(&self) -> isize {
+        self.step
+    }
+
+    /// From one row to the next.
+    pub(crate) fn row_stride(&self) -> usize {
+        self.row
+    }
+
+    /// The walk that starts at `row`.
+    fn from_row(self, row: usize) -> Strided {
+        Strided { ptr: if self.is_absent() { self.ptr } else { self.at(0, row) }, ..self }
+    }
+
+    /// A pointer walk over `data`, if each of `steps` x `batch` rows of `width` floats lies within it.
+    fn checked(
+        arg: &'static str,
+        (ptr, len): (*mut f32, usize),
+        (offset, step, row): (usize, isize, usize),
+        (steps, batch, width): (usize, usize, usize),
+    ) -> Result<Strided, Error> {
+        let overflow = || Error::SizeOverflow { what: arg };
+        if steps == 0 || batch == 0 || width == 0 {
+            return Ok(Strided { ptr, step: 0, row: 0 });
+        }
+        let reach = step.unsigned_abs().checked_mul(steps - 1).ok_or_else(overflow)?;
+        let forward = if step < 0 { 0 } else { reach };
+        let last = row
+            .checked_mul(batch - 1)
+            .and_then(|x| x.checked_add(width))
+            .and_then(|x| x.checked_add(offset))
+            .and_then(|x| x.checked_add(forward))
+            .ok_or_else(overflow)?;
+        if last > len {
+            return Err(Error::Shape { arg, dim: "length", expected: last, got: len });
+        }
+        if step < 0 && reach > offset {
+            return Err(Error::Shape { arg, dim: "offset", expected: reach, got: offset });
+        }
+        Ok(Strided { ptr: ptr.wrapping_add(offset), step, row })
+    }
+
+    /// A checked read-only walk.
+    pub(crate) fn read(
+        arg: &'static str,
+        seq: &Seq<'_>,
+        steps: usize,
+        batch: usize,
+        width: usize,
+    ) -> Result<Strided, Error> {
+        let memory = (seq.data.as_ptr().cast_mut(), seq.data.len());
+        Strided::checked(arg, memory, (seq.offset, seq.step, seq.row), (steps, batch, width))
+    }
+
+    /// A checked writable walk. Its rows may not overlap, for different rows are written by different threads; a step of 0
+    /// is one place per row that all steps share.
+    pub(crate) fn write(
+        arg: &'static str,
+        seq: &mut SeqMut<'_>,
+        steps: usize,
+        batch: usize,
+        width: usize,
+    ) -> Result<Strided, Error> {
+        let memory = (seq.data.as_mut_ptr(), seq.data.len());
+        let walk = Strided::checked(arg, memory, (seq.offset, seq.step, seq.row), (steps, batch, width))?;
+        let step = seq.step.unsigned_abs();
+        let one_step = step == 0 || steps <= 1;
+        let rows_apart = batch <= 1 || seq.row >= width;
+        // Time-major: a step spans all rows. Batch-major: a row spans all steps. The products were checked above.
+        let time_major = rows_apart && (one_step || step >= seq.row * batch.saturating_sub(1) + width);
+        let batch_major =
+            !one_step && step >= width && (batch <= 1 || seq.row >= step * steps.saturating_sub(1) + width);
+        if steps > 0 && batch > 0 && !time_major && !batch_major {
+            return Err(Error::Shape { arg, dim: "row stride", expected: width, got: seq.row });
+        }
+        Ok(walk)
+    }
+}
+
+/// Checks an optional [B, width] argument; `zeros` stands for `None`.
+pub(crate) fn state_rows(
+    arg: &'static str,
+    data: Option<&[f32]>,
+    batch: usize,
+    width: usize,
+    zeros: &[f32],
+) -> Result<Strided, Error> {
+    match data {
+        None => Ok(Strided::rows(zeros, 0)),
+        Some(data) => {
+            let expected = batch.checked_mul(width).ok_or(Error::SizeOverflow { what: arg })?;
+            if data.len() != expected {
+                return Err(Error::Shape { arg, dim: "length", expected, got: data.len() });
+            }
+            Ok(Strided::rows(data, width))
+        }
+    }
+}
+
+/// Which rows take part in which steps and start anew where: shared by both passes.
+#[derive(Clone, Copy)]
+pub(crate) struct Schedule {
+    /// `active[t]`, or null: all rows always.
+    pub(crate) active: *const usize,
+    /// `resets[t * batch + row]`, or null: never.
+    pub(crate) resets: *const bool,
+    pub(crate) batch: usize,
+    /// The task's rows are `first_row .. first_row + rows` of the batch.
+    pub(crate) first_row: usize,
+    pub(crate) rows: usize,
+}
+
+impl Schedule {
+    /// Checks the two arguments against the sizes; the schedule of all rows.
+    pub(crate) fn checked(
+        active: Option<&[usize]>,
+        resets: Option<&[bool]>,
+        steps: usize,
+        batch: usize,
+    ) -> Result<Schedule, Error> {
+        if let Some(active) = active {
+            if active.len() != steps {
+                return Err(Error::Shape {
+                    arg: "active",
+                    dim: "length",
+                    expected: steps,
+                    got: active.len(),
+                });
+            }
+            if let Some(&most) = active.iter().find(|&&n| n > batch) {
+                return Err(Error::Shape { arg: "active", dim: "rows", expected: batch, got: most });
+            }
+        }
+        if let Some(resets) = resets {
+            let expected = steps.checked_mul(batch).ok_or(Error::SizeOverflow { what: "resets" })?;
+            if resets.len() != expected {
+                return Err(Error::Shape { arg: "resets", dim: "length", expected, got: resets.len() });
+            }
+        }
+        Ok(Schedule {
+            active: active.map_or(std::ptr::null(), <[usize]>::as_ptr),
+            resets: resets.map_or(std::ptr::null(), <[bool]>::as_ptr),
+            batch,
+            first_row: 0,
+            rows: batch,
+        })
+    }
+}
+
+/// [`Forward`], checked, for one range of rows; the kernels' argument.
+#[derive(Clone, Copy)]
+pub(crate) struct ForwardTask {
+    pub(crate) begin: usize,
+    pub(crate) end: usize,
+    pub(crate) input: usize,
+    pub(crate) hidden: usize,
+    pub(crate) schedule: Schedule,
+    /// The input, for a kernel that multiplies it itself.
+    pub(crate) x: Strided,
+    /// The projected input of steps begin .. end, [step][row][panel][gate][lane], for a kernel that does not.
+    pub(crate) xa: *const f32,
+    pub(crate) w_ih: *const f32,
+    pub(crate) b_ih: *const f32,
+    pub(crate) w_hh: *const f32,
+    pub(crate) b_hh: *const f32,
+    pub(crate) h_0: Strided,
+    pub(crate) c_0: Strided,
+    pub(crate) reset_h: Strided,
+    pub(crate) reset_c: Strided,
+    pub(crate) y: Strided,
+    pub(crate) c: Strided,
+    pub(crate) gates: Strided,
+}
+
+impl ForwardTask {
+    /// The part of `rows` rows from `first` on.
+    pub(crate) fn shard(&self, first: usize, rows: usize) -> ForwardTask {
+        let whole = *self;
+        ForwardTask {
+            schedule: Schedule { first_row: first, rows, ..whole.schedule },
+            x: whole.x.from_row(first),
+            h_0: whole.h_0.from_row(first),
+            c_0: whole.c_0.from_row(first),
+            reset_h: whole.reset_h.from_row(first),
+            reset_c: whole.reset_c.from_row(first),
+            y: whole.y.from_row(first),
+            c: whole.c.from_row(first),
+            gates: whole.gates.from_row(first),
+            ..whole
+        }
+    }
+}
+
+/// [`Backward`], checked, for one range of rows; the kernels' argument.
+#[derive(Clone, Copy)]
+pub(crate) struct BackwardTask {
+    pub(crate) begin: usize,
+    pub(crate) end: usize,
+    pub(crate) hidden: usize,
+    pub(crate) schedule: Schedule,
+    /// W_hh, packed for the product with the gradients of all gates.
+    pub(crate) w_hh: *const f32,
+    pub(crate) dy: Strided,
+    pub(crate) gates: Strided,
+    pub(crate) h_0: Strided,
+    pub(crate) c_0: Strided,
+    pub(crate) reset_h: Strided,
+    pub(crate) reset_c: Strided,
+    pub(crate) y: Strided,
+    pub(crate) c: Strided,
+    pub(crate) dh: Strided,
+    pub(crate) dc: Strided,
+    pub(crate) dh_steps: Strided,
+    pub(crate) dc_steps: Strided,
+}
+
+impl BackwardTask {
+    /// The part of `rows` rows from `first` on.
+    pub(crate) fn shard(&self, first: usize, rows: usize) -> BackwardTask {
+        let whole = *self;
+        BackwardTask {
+            schedule: Schedule { first_row: first, rows, ..whole.schedule },
+            dy: whole.dy.from_row(first),
+            gates: whole.gates.from_row(first),
+            h_0: whole.h_0.from_row(first),
+            c_0: whole.c_0.from_row(first),
+            reset_h: whole.reset_h.from_row(first),
+            reset_c: whole.reset_c.from_row(first),
+            y: whole.y.from_row(first),
+            c: whole.c.from_row(first),
+            dh: whole.dh.from_row(first),
+            dc: whole.dc.from_row(first),
+            dh_steps: whole.dh_steps.from_row(first),
+            dc_steps: whole.dc_steps.from_row(first),
+            ..whole
+        }
+    }
+}

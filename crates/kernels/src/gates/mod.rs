@@ -1,0 +1,79 @@
+//! The fused gate updates: one file per cell holds its arithmetic, forward and backward, on registers; [`drive`] holds
+//! the loops over time, units and rows that all cells share; `generated` holds nothing but instantiations of them.
+//!
+//! The cell files know no pointer, no stride and no instruction set.
+
+pub mod args;
+pub(crate) mod drive;
+pub(crate) mod generated;
+pub(crate) mod gru;
+pub(crate) mod lstm;
+pub(crate) mod rnn;
+
+use crate::simd::Vector;
+
+/// One vector of hidden units of one row, after the matmuls: what a cell's forward update reads.
+pub(crate) struct Forward<V, const G: usize> {
+    /// `xa`: bias_ih + W_ih x, by gate.
+    pub(crate) xa: [V; G],
+    /// `ha`: bias_hh + W_hh h, by gate.
+    pub(crate) ha: [V; G],
+    /// h_{t-1} of these units; +0 where the cell does not read it.
+    pub(crate) h_prev: V,
+    /// c_{t-1} of these units; +0 where the cell has none.
+    pub(crate) c_prev: V,
+}
+
+/// What a cell's forward update makes.
+pub(crate) struct Updated<V, const S: usize> {
+    /// h_t
+    pub(crate) h: V,
+    /// c_t; anything where the cell has none.
+    pub(crate) c: V,
+    /// What the backward update needs of this step.
+    pub(crate) saved: [V; S],
+}
+
+/// One vector of hidden units of one row: what a cell's backward update reads.
+pub(crate) struct Backward<V, const S: usize> {
+    /// What the forward update saved.
+    pub(crate) saved: [V; S],
+    /// dL/dh_t, all of it.
+    pub(crate) dh: V,
+    /// dL/dc_t as it came from step t+1 and from the final state.
+    pub(crate) dc: V,
+    /// h_{t-1}, c_{t-1}, c_t; +0 where the cell does not read them.
+    pub(crate) h_prev: V,
+    /// See `h_prev`.
+    pub(crate) c_prev: V,
+    /// See `h_prev`.
+    pub(crate) c: V,
+}
+
+/// What a cell's backward update makes.
+pub(crate) struct Gradients<V, const S: usize> {
+    /// The gradients of the pre-activations, in the places of `saved`: `xa` of gate g in slot g, `ha` of gate g in slot
+    /// [`CellBody::HA_SLOT`]`[g]`.
+    pub(crate) gates: [V; S],
+    /// The part of dL/dh_{t-1} that does not go through W_hh.
+    pub(crate) direct: V,
+    /// dL/dc_t, all of it; anything where the cell has none.
+    pub(crate) dc: V,
+    /// dL/dc_{t-1}
+    pub(crate) dc_prev: V,
+}
+
+/// A recurrent cell: `G` gates, `S` saved values per unit and step.
+pub(crate) trait CellBody<const G: usize, const S: usize> {
+    /// There is a cell state c.
+    const CELL_STATE: bool;
+    /// h_{t-1} enters the update of its own unit directly, and dL/dh_{t-1} has a direct term.
+    const DIRECT: bool;
+    /// Which slot of the gradients belongs to `ha` of each gate.
+    const HA_SLOT: [usize; G];
+
+    /// One step forward.
+    fn forward<V: Vector>(token: V::Token, step: Forward<V, G>) -> Updated<V, S>;
+    /// One step back.
+    fn backward<V: Vector>(token: V::Token, step: Backward<V, S>) -> Gradients<V, S>;
+}

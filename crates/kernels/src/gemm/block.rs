@@ -1,0 +1,92 @@
+//! The matmul as data: what a kernel is told, and how a large product is cut into blocks that stay in the caches.
+
+/// Depth of a block (BLIS's kc): six rows of A and four vectors of B of that depth, 22 KiB, share the L1 cache.
+pub(crate) const KC: usize = 256;
+/// Rows of a block (BLIS's mc): MC * KC floats of A, 384 KiB, stay in the L2 cache while all panels of B pass by.
+pub(crate) const MC: usize = 384;
+
+/// What an accumulator starts from.
+#[derive(Clone, Copy)]
+pub(crate) enum Start {
+    /// +0; C is not read.
+    Zero,
+    /// A packed bias, [panel][group][lane]; C is not read.
+    Bias(*const f32),
+    /// C * beta, rounded; C itself for beta 1.
+    Load(f32),
+}
+
+/// Where the rows of A stand: row i at `(i / inner) * outer + (i % inner) * row`, as in a [T, B, I] sequence.
+#[derive(Clone, Copy)]
+pub(crate) struct RowMap {
+    pub(crate) inner: usize,
+    pub(crate) outer: isize,
+    pub(crate) row: usize,
+}
+
+/// `C = start + A B` for `rows` rows and all `panels`.
+#[derive(Clone, Copy)]
+pub(crate) struct GemmTask {
+    pub(crate) rows: usize,
+    pub(crate) panels: usize,
+    pub(crate) depth: usize,
+    /// Row i of the task is row `first_row + i` of A.
+    pub(crate) a: *const f32,
+    pub(crate) first_row: usize,
+    pub(crate) a_rows: RowMap,
+    /// From one k to the next in A.
+    pub(crate) a_step: usize,
+    pub(crate) b: *const f32,
+    /// From one panel of B to the next.
+    pub(crate) panel: usize,
+    pub(crate) start: Start,
+    pub(crate) c: *mut f32,
+    /// From one row of C to the next, and from one column to the next.
+    pub(crate) c_row: usize,
+    pub(crate) c_col: usize,
+    /// Columns of C; those of the last panel beyond them are not touched.
+    pub(crate) columns: usize,
+}
+
+impl GemmTask {
+    /// The same product in blocks: k outermost, each chain stored in C and resumed, and rows within.
+    pub(crate) fn blocks(self) -> Blocks {
+        Blocks { whole: self, k: 0, row: 0 }
+    }
+}
+
+/// See [`GemmTask::blocks`].
+pub(crate) struct Blocks {
+    whole: GemmTask,
+    k: usize,
+    row: usize,
+}
+
+impl Iterator for Blocks {
+    type Item = GemmTask;
+
+    fn next(&mut self) -> Option<GemmTask> {
+        let whole = &self.whole;
+        if self.row >= whole.rows {
+            self.row = 0;
+            self.k += KC;
+        }
+        // A product over no k at all still has to write what it starts from.
+        if whole.rows == 0 || (self.k >= whole.depth && self.k > 0) {
+            return None;
+        }
+        let rows = MC.min(whole.rows - self.row);
+        let block = GemmTask {
+            rows,
+            depth: KC.min(whole.depth - self.k),
+            a: whole.a.wrapping_add(self.k * whole.a_step),
+            first_row: whole.first_row + self.row,
+            b: whole.b.wrapping_add(self.k * (whole.panel / whole.depth.max(1))),
+            start: if self.k == 0 { whole.start } else { Start::Load(1.0) },
+            c: whole.c.wrapping_add(self.row * whole.c_row),
+            ..*whole
+        };
+        self.row += rows;
+        Some(block)
+    }
+}

@@ -1,0 +1,54 @@
+//! SIMD kernels for recurrent networks on the CPU: a packed matmul, and the fused gate updates of RNN, LSTM and GRU, forward
+//! and backward, each for a whole chunk of time.
+//!
+//! Most users want the crate `gatewise`, which builds models on these kernels; this crate is for those who build their own.
+//!
+//! # The floors
+//! A floor names only floors below it.
+//!
+//! | floor | what it is |
+//! |---|---|
+//! | `isa`, `cache`, `error`, `aligned` | instruction sets and the ceiling, cache sizes, errors, buffers |
+//! | `simd` | the trait `Vector` and its three bodies; capability tokens |
+//! | `math` | exp, sigmoid, tanh over `Vector` |
+//! | `gates::{rnn, lstm, gru}`, `gemm::micro` | the arithmetic of each cell on registers; the one inner loop |
+//! | `gates::{args, drive}`, `gemm::{block, pack}` | arguments, the loops over time and tiles, blocking, packing |
+//! | `rows`, `gates::generated` | the registry: thin instantiations by `cargo xtask codegen` |
+//! | `plan`, `weights`, `tasks`, `dispatch` | decisions, packed weights, argument checks, [`Kernels`] |
+//!
+//! `math` and the cells know no pointer; `generated` holds no arithmetic. `unsafe` is allowed in `simd::{avx2_fma, avx512}`,
+//! `aligned`, `gates::drive`, `gemm::micro`, `gates::generated` and `dispatch`.
+//!
+//! # What is promised
+//! One chain of fused multiply-adds per sum, k ascending, starting from the bias (or from what the caller's buffer holds):
+//! no result depends on the tile, the thread count, the batch around a row, or whether AVX2+FMA or AVX-512 ran it. The
+//! portable kernels round twice per multiply-add, so they agree with the others within the stated error only.
+
+mod aligned;
+mod cache;
+mod dispatch;
+mod error;
+mod gates;
+mod gemm;
+mod isa;
+mod math;
+pub mod plan;
+mod rows;
+mod simd;
+mod tasks;
+mod weights;
+
+pub use aligned::AlignedBuf;
+pub use cache::Caches;
+pub use dispatch::Kernels;
+pub use error::Error;
+pub use gates::args::{Backward, Forward, Seq, SeqMut};
+pub use gemm::{Matrix, MatrixMut, OuterProducts, OuterScratch, PackedB};
+pub use isa::{CEILING_VARIABLE, Isa};
+pub use rows::{Cell, Pass, Row};
+pub use weights::{PackedCell, Weights};
+
+/// All kernels of an instruction set, as the generator wrote them.
+pub fn registry(isa: Isa) -> &'static [Row] {
+    gates::generated::registry::rows(isa)
+}

@@ -1,0 +1,66 @@
+//! Whole slices: an activation of each element, and sums of rows. Slices only, no pointers.
+
+use super::{exp::exp, sigmoid::sigmoid, tanh::tanh};
+use crate::simd::Vector;
+
+/// A function of one vector.
+pub(crate) trait Unary {
+    fn apply<V: Vector>(token: V::Token, x: V) -> V;
+}
+
+/// e^x
+pub(crate) struct Exp;
+/// 1 / (1 + e^-x)
+pub(crate) struct Sigmoid;
+/// Hyperbolic tangent.
+pub(crate) struct Tanh;
+
+impl Unary for Exp {
+    #[inline(always)]
+    fn apply<V: Vector>(token: V::Token, x: V) -> V {
+        exp(token, x)
+    }
+}
+
+impl Unary for Sigmoid {
+    #[inline(always)]
+    fn apply<V: Vector>(token: V::Token, x: V) -> V {
+        sigmoid(token, x)
+    }
+}
+
+impl Unary for Tanh {
+    #[inline(always)]
+    fn apply<V: Vector>(token: V::Token, x: V) -> V {
+        tanh(token, x)
+    }
+}
+
+/// `to[i] = f(from[i])` for the length of the shorter.
+#[inline(always)]
+pub(crate) fn map<V: Vector, F: Unary>(token: V::Token, from: &[f32], to: &mut [f32]) {
+    let len = if from.len() < to.len() { from.len() } else { to.len() };
+    let (from, to) = (&from[..len], &mut to[..len]);
+    let mut i = 0;
+    while i < len {
+        F::apply(token, V::load_first(token, &from[i..])).store_first(&mut to[i..]);
+        i += V::LANES;
+    }
+}
+
+/// `to[j] += from[row + j]` for each of `rows` in turn. A row that does not lie within `from` is left out.
+#[inline(always)]
+pub(crate) fn sum_rows<V: Vector>(token: V::Token, from: &[f32], rows: &[usize], to: &mut [f32]) {
+    for r in 0..rows.len() {
+        if rows[r] > from.len() || from.len() - rows[r] < to.len() {
+            continue;
+        }
+        let row = &from[rows[r]..];
+        let mut j = 0;
+        while j < to.len() {
+            let sum = V::load_first(token, &to[j..]).add(V::load_first(token, &row[j..]));
+            sum.store_first(&mut to[j..]);
+            j += V::LANES;
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! How a pass is run: pure functions from sizes, caches and threads to a plan, which prints itself. Every such decision of
+//! the library is made here, and none of them changes a bit of any result.
+
+use crate::cache::Caches;
+use crate::rows::Cell;
+use std::fmt;
+
+/// Below that many floating-point operations a pass is not worth a second thread: entering a pool costs some 16 us, the time
+/// of about 1.5 million operations on one core.
+const WORTH_A_THREAD: usize = 4_000_000;
+/// Rows that an input projection should have at least, so that its weights, read once per chunk, are used often enough.
+const PROJECTION_ROWS: usize = 192;
+/// Inputs so narrow that multiplying them in the recurrent kernel costs less than writing and reading the projection.
+const NARROW_INPUT: usize = 4;
+/// Rows of a weight gradient's matmul: the depth of two of its blocks.
+const GRADIENT_ROWS: usize = 512;
+
+/// The sizes of one pass of one layer in one direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// The cell.
+    pub cell: Cell,
+    /// T
+    pub steps: usize,
+    /// B
+    pub batch: usize,
+    /// I
+    pub input: usize,
+    /// H
+    pub hidden: usize,
+}
+
+impl Sizes {
+    /// Multiplications and additions of a forward pass, as far as they can be counted.
+    pub fn flops(&self) -> usize {
+        let width = self.cell.gates().saturating_mul(self.hidden);
+        let weights = width.saturating_mul(self.input.saturating_add(self.hidden));
+        weights.saturating_mul(2).saturating_mul(self.steps).saturating_mul(self.batch)
+    }
+
+    /// Contiguous ranges of rows, one a thread: at most `threads`, and one only if the pass is not worth more.
+    fn shards(&self, threads: usize) -> usize {
+        if self.flops() < WORTH_A_THREAD { 1 } else { threads.clamp(1, self.batch.max(1)) }
+    }
+}
+
+/// How the input gets into the recurrence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Projection {
+    /// The recurrent kernel multiplies it, as a second set of chains.
+    Fused,
+    /// One matmul for `chunk` steps at a time, read by the recurrent kernel while hot.
+    Chunked {
+        /// Steps of a chunk.
+        chunk: usize,
+    },
+}
+
+/// A forward pass: each shard of rows runs through the whole sequence on its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ForwardPlan {
+    /// How the input is projected.
+    pub projection: Projection,
+    /// Ranges of rows.
+    pub shards: usize,
+    /// Floats of scratch memory for one shard.
+    pub shard_scratch: usize,
+    /// Take the kernel made for single rows of this hidden size, if there is one.
+    pub single_row: bool,
+}
+
+impl ForwardPlan {
+    /// Plans a pass for packed weights of `lanes` lanes.
+    pub fn new(sizes: Sizes, lanes: usize, caches: Caches, threads: usize) -> ForwardPlan {
+        let Sizes { cell, steps, batch, input, hidden } = sizes;
+        let shards = sizes.shards(threads);
+        let single_row = batch == 1;
+        if steps <= 1 || input <= NARROW_INPUT {
+            return ForwardPlan { projection: Projection::Fused, shards, shard_scratch: 0, single_row };
+        }
+        let rows = batch.div_ceil(shards).max(1);
+        let row_len = hidden.next_multiple_of(lanes).saturating_mul(cell.gates());
+        let fits_l2 = caches.l2 / 2 / (rows.saturating_mul(row_len).saturating_mul(4)).max(1);
+        let chunk = fits_l2.max(PROJECTION_ROWS.div_ceil(rows)).clamp(1, steps);
+        let shard_scratch = chunk.saturating_mul(rows).saturating_mul(row_len);
+        ForwardPlan { projection: Projection::Chunked { chunk }, shards, shard_scratch, single_row: false }
+    }
+
+    /// Floats of scratch memory for all shards.
+    pub fn scratch(&self) -> usize {
+        self.shard_scratch.saturating_mul(self.shards)
+    }
+}
+
+/// A backward pass: time chunks from the last to the first; in each, shards of rows run the recurrence, join, and share out
+/// the elements of the weight gradients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BackwardPlan {
+    /// Steps of a time chunk.
+    pub chunk: usize,
+    /// Ranges of rows in the recurrence, and of gradient rows after it.
+    pub shards: usize,
+}
+
+impl BackwardPlan {
+    /// Plans a pass.
+    pub fn new(sizes: Sizes, threads: usize) -> BackwardPlan {
+        let chunk = GRADIENT_ROWS.div_ceil(sizes.batch.max(1)).clamp(1, sizes.steps.max(1));
+        BackwardPlan { chunk, shards: sizes.shards(threads) }
+    }
+}
+
+/// The `index`-th of `parts` nearly equal parts of `0 .. len`, as (begin, end).
+pub fn part(len: usize, parts: usize, index: usize) -> (usize, usize) {
+    let (size, rest) = (len / parts, len % parts);
+    let begin = index * size + index.min(rest);
+    (begin, begin + size + usize::from(index < rest))
+}
+
+impl fmt::Display for ForwardPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.projection {
+            Projection::Fused => write!(f, "input fused into the recurrent kernel")?,
+            Projection::Chunked { chunk } => write!(f, "input projected {chunk} steps at a time")?,
+        }
+        write!(f, ", {} shard(s) of rows, {} KiB of scratch", self.shards, self.scratch() / 256)
+    }
+}
+
+impl fmt::Display for BackwardPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} steps a time chunk, {} shard(s)", self.chunk, self.shards)
+    }
+}

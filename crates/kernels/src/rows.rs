@@ -1,0 +1,147 @@
+//! What a kernel row is: the words of the registry, which dispatch, tests and benches read alike.
+
+use crate::gates::args::{BackwardTask, ForwardTask};
+use crate::gemm::block::GemmTask;
+use crate::isa::Isa;
+
+/// A recurrent cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cell {
+    /// Vanilla (Elman) network with tanh.
+    RnnTanh,
+    /// Vanilla (Elman) network with relu.
+    RnnRelu,
+    /// Long short-term memory.
+    Lstm,
+    /// Gated recurrent unit, reset gate applied after the product, as PyTorch.
+    Gru,
+}
+
+impl Cell {
+    /// All cells.
+    pub const ALL: [Cell; 4] = [Cell::RnnTanh, Cell::RnnRelu, Cell::Lstm, Cell::Gru];
+
+    /// The name used in kernel ids and on command lines.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Cell::RnnTanh => "rnn_tanh",
+            Cell::RnnRelu => "rnn_relu",
+            Cell::Lstm => "lstm",
+            Cell::Gru => "gru",
+        }
+    }
+
+    /// G, the gates of a unit: each has its rows in weight_ih, weight_hh and the biases.
+    pub const fn gates(self) -> usize {
+        match self {
+            Cell::RnnTanh | Cell::RnnRelu => 1,
+            Cell::Lstm => 4,
+            Cell::Gru => 3,
+        }
+    }
+
+    /// The values a unit saves per step for the backward pass: LSTM i f g o; GRU r z n and W_hn h + b_hn; RNN h.
+    /// Backward puts the gradients of the pre-activations in their places.
+    pub const fn saved(self) -> usize {
+        match self {
+            Cell::RnnTanh | Cell::RnnRelu => 1,
+            Cell::Lstm | Cell::Gru => 4,
+        }
+    }
+
+    /// Which of these places holds, after backward, the gradient of W_hh h + b_hh of each gate; that of W_ih x + b_ih stands
+    /// in the gate's own place.
+    pub const fn recurrent_slots(self) -> &'static [usize] {
+        match self {
+            Cell::RnnTanh | Cell::RnnRelu => &[0],
+            Cell::Lstm => &[0, 1, 2, 3],
+            Cell::Gru => &[0, 1, 3],
+        }
+    }
+
+    /// Whether there is a cell state c beside h.
+    pub const fn has_cell_state(self) -> bool {
+        matches!(self, Cell::Lstm)
+    }
+}
+
+/// What a kernel does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Pass {
+    /// Forward over a chunk of time, multiplying the input itself; made for single steps.
+    Step,
+    /// Forward over a chunk of time, the input already projected.
+    Forward,
+    /// Backward over a chunk of time.
+    Backward,
+    /// Matmul against panels of that many vectors.
+    Matmul {
+        /// Vectors of a panel: 1 for a plain matmul, G for the input projection of a cell.
+        groups: usize,
+    },
+    /// Exponential of each element.
+    Exp,
+    /// Logistic sigmoid of each element.
+    Sigmoid,
+    /// Hyperbolic tangent of each element.
+    Tanh,
+    /// Sum of listed rows.
+    SumRows,
+}
+
+/// One kernel.
+#[derive(Debug)]
+pub struct Row {
+    /// `f32-<cell>-<pass>-h<size>-<isa>`, `hn` for any size.
+    pub id: &'static str,
+    /// The cell, for a cell's kernel.
+    pub cell: Option<Cell>,
+    /// What it does.
+    pub pass: Pass,
+    /// The one hidden size it is for; `None` is any.
+    pub hidden: Option<usize>,
+    /// The instruction set it needs.
+    pub isa: Isa,
+    /// Lanes of its vectors: weights are packed for them.
+    pub lanes: usize,
+    /// Rows and panels of its register tile.
+    pub tile: (usize, usize),
+    /// How often its k loop is unrolled.
+    pub unroll: usize,
+    /// Its function.
+    pub(crate) entry: Entry,
+}
+
+/// The function of a row. Each may be called only on a CPU that has the row's instruction set.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Entry {
+    Forward(unsafe fn(&ForwardTask)),
+    Backward(unsafe fn(&BackwardTask)),
+    Matmul(unsafe fn(&GemmTask)),
+    Map(unsafe fn(&[f32], &mut [f32])),
+    SumRows(unsafe fn(&[f32], &[usize], &mut [f32])),
+}
+
+/// The kernels of every instruction set that no cell owns.
+#[derive(Debug)]
+pub(crate) struct CommonRows {
+    /// Matmul against panels of 1, 3 and 4 vectors.
+    pub(crate) matmul: [&'static Row; 3],
+    pub(crate) exp: &'static Row,
+    pub(crate) sigmoid: &'static Row,
+    pub(crate) tanh: &'static Row,
+    pub(crate) sum_rows: &'static Row,
+}
+
+/// The kernels chosen for one cell and hidden size.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CellRows {
+    /// Single rows, input fused.
+    pub(crate) step_single: &'static Row,
+    /// Any number of rows, input fused.
+    pub(crate) step: &'static Row,
+    /// The input projection.
+    pub(crate) projection: &'static Row,
+    pub(crate) forward: &'static Row,
+    pub(crate) backward: &'static Row,
+}

@@ -1,0 +1,150 @@
+//! Eight lanes of AVX2 with FMA.
+//!
+//! Soundness of every block below: a value of [`F32x8`], or the token that makes one, exists only after
+//! [`Avx2Fma::new`] saw the CPU's features, or where the caller of [`Avx2Fma::assume`] vouched for them, so the intrinsics'
+//! instructions exist.
+
+use super::{Sealed, Vector};
+use crate::isa::Isa;
+use core::arch::x86_64::*;
+
+/// Proof that the running CPU has AVX2 and FMA.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Avx2Fma(());
+
+impl Avx2Fma {
+    /// The proof, if it can be had.
+    pub(crate) fn new() -> Option<Avx2Fma> {
+        Isa::Avx2Fma.is_available().then_some(Avx2Fma(()))
+    }
+
+    /// The proof on the caller's word.
+    ///
+    /// # Safety
+    /// The running CPU has AVX2 and FMA.
+    #[inline(always)]
+    pub(crate) const unsafe fn assume() -> Avx2Fma {
+        Avx2Fma(())
+    }
+}
+
+/// Eight f32 lanes.
+#[derive(Clone, Copy)]
+pub(crate) struct F32x8(__m256);
+
+impl Sealed for F32x8 {}
+
+/// Eight set lanes, then eight clear ones: the mask of the first `n` lanes starts at `8 - n`.
+static FIRST: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
+
+/// The mask of the first `n` lanes, all of them from eight on.
+#[inline(always)]
+fn first(_: Avx2Fma, n: usize) -> __m256i {
+    let skip = 8 - if n < 8 { n } else { 8 };
+    // SAFETY: the token proves AVX2; `skip <= 8`, so the eight integers from there lie in the sixteen of FIRST.
+    unsafe { _mm256_loadu_si256(FIRST.as_ptr().add(skip).cast()) }
+}
+
+impl Vector for F32x8 {
+    type Token = Avx2Fma;
+    type Lanes = [f32; 8];
+    const LANES: usize = 8;
+
+    #[inline(always)]
+    fn splat(_: Avx2Fma, x: f32) -> Self {
+        // SAFETY: the token proves AVX2.
+        F32x8(unsafe { _mm256_set1_ps(x) })
+    }
+    #[inline(always)]
+    fn load(_: Avx2Fma, from: &[f32; 8]) -> Self {
+        // SAFETY: the token proves AVX2; the reference is readable for eight floats; the load is unaligned.
+        F32x8(unsafe { _mm256_loadu_ps(from.as_ptr()) })
+    }
+    #[inline(always)]
+    fn load_first(token: Avx2Fma, from: &[f32]) -> Self {
+        // SAFETY: the token proves AVX2; lanes from `from.len()` on are masked off and not accessed.
+        F32x8(unsafe { _mm256_maskload_ps(from.as_ptr(), first(token, from.len())) })
+    }
+    #[inline(always)]
+    fn store(self, to: &mut [f32; 8]) {
+        // SAFETY: a value proves AVX2; the reference is writable for eight floats; the store is unaligned.
+        unsafe { _mm256_storeu_ps(to.as_mut_ptr(), self.0) }
+    }
+    #[inline(always)]
+    fn store_first(self, to: &mut [f32]) {
+        if to.len() >= 8 {
+            // SAFETY: a value proves AVX2; the slice is writable for eight floats; the store is unaligned.
+            return unsafe { _mm256_storeu_ps(to.as_mut_ptr(), self.0) };
+        }
+        // Not a masked store: on AMD that is microcode, an order slower than a few scalar moves.
+        let mut lanes = [0.0; 8];
+        self.store(&mut lanes);
+        for i in 0..7 {
+            if i < to.len() {
+                to[i] = lanes[i];
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn add(self, other: Self) -> Self {
+        // SAFETY: a value proves AVX2.
+        F32x8(unsafe { _mm256_add_ps(self.0, other.0) })
+    }
+    #[inline(always)]
+    fn sub(self, other: Self) -> Self {
+        // SAFETY: a value proves AVX2.
+        F32x8(unsafe { _mm256_sub_ps(self.0, other.0) })
+    }
+    #[inline(always)]
+    fn mul(self, other: Self) -> Self {
+        // SAFETY: a value proves AVX2.
+        F32x8(unsafe { _mm256_mul_ps(self.0, other.0) })
+    }
+    #[inline(always)]
+    fn div(self, other: Self) -> Self {
+        // SAFETY: a value proves AVX2.
+        F32x8(unsafe { _mm256_div_ps(self.0, other.0) })
+    }
+    #[inline(always)]
+    fn mul_add(self, b: Self, c: Self) -> Self {
+        // SAFETY: a value proves FMA.
+        F32x8(unsafe { _mm256_fmadd_ps(self.0, b.0, c.0) })
+    }
+    #[inline(always)]
+    fn min(self, other: Self) -> Self {
+        // SAFETY: a value proves AVX2.
+        F32x8(unsafe { _mm256_min_ps(self.0, other.0) })
+    }
+    #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        // SAFETY: a value proves AVX2.
+        F32x8(unsafe { _mm256_max_ps(self.0, other.0) })
+    }
+    #[inline(always)]
+    fn abs(self) -> Self {
+        // SAFETY: a value proves AVX2.
+        F32x8(unsafe { _mm256_andnot_ps(_mm256_set1_ps(-0.0), self.0) })
+    }
+    #[inline(always)]
+    fn copysign(self, sign: Self) -> Self {
+        // SAFETY: a value proves AVX2.
+        F32x8(unsafe {
+            let mask = _mm256_set1_ps(-0.0);
+            _mm256_or_ps(_mm256_andnot_ps(mask, self.0), _mm256_and_ps(mask, sign.0))
+        })
+    }
+    #[inline(always)]
+    fn select_lt(self, other: Self, then: Self, otherwise: Self) -> Self {
+        // SAFETY: a value proves AVX2.
+        F32x8(unsafe { _mm256_blendv_ps(otherwise.0, then.0, _mm256_cmp_ps::<_CMP_LT_OQ>(self.0, other.0)) })
+    }
+    #[inline(always)]
+    fn exp2_of_magic(self) -> Self {
+        // SAFETY: a value proves AVX2.
+        F32x8(unsafe {
+            let exponent = _mm256_slli_epi32::<23>(_mm256_castps_si256(self.0));
+            _mm256_castsi256_ps(_mm256_add_epi32(exponent, _mm256_castps_si256(_mm256_set1_ps(1.0))))
+        })
+    }
+}

@@ -1,0 +1,137 @@
+//! Sixteen lanes of AVX-512, with native masks for tails.
+//!
+//! Soundness of every block below: a value of [`F32x16`], or the token that makes one, exists only after
+//! [`Avx512::new`] saw the CPU's features, or where the caller of [`Avx512::assume`] vouched for them, so the intrinsics'
+//! instructions exist.
+
+use super::{Sealed, Vector};
+use crate::isa::Isa;
+use core::arch::x86_64::*;
+
+/// Proof that the running CPU has AVX-512 F, VL, BW and DQ.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Avx512(());
+
+impl Avx512 {
+    /// The proof, if it can be had.
+    pub(crate) fn new() -> Option<Avx512> {
+        Isa::Avx512.is_available().then_some(Avx512(()))
+    }
+
+    /// The proof on the caller's word.
+    ///
+    /// # Safety
+    /// The running CPU has AVX-512 F, VL, BW and DQ.
+    #[inline(always)]
+    pub(crate) const unsafe fn assume() -> Avx512 {
+        Avx512(())
+    }
+}
+
+/// Sixteen f32 lanes.
+#[derive(Clone, Copy)]
+pub(crate) struct F32x16(__m512);
+
+impl Sealed for F32x16 {}
+
+/// The mask of the first `n` lanes, all of them from sixteen on.
+#[inline(always)]
+fn first(n: usize) -> __mmask16 {
+    if n < 16 { (1 << n) - 1 } else { !0 }
+}
+
+impl Vector for F32x16 {
+    type Token = Avx512;
+    type Lanes = [f32; 16];
+    const LANES: usize = 16;
+
+    #[inline(always)]
+    fn splat(_: Avx512, x: f32) -> Self {
+        // SAFETY: the token proves AVX-512.
+        F32x16(unsafe { _mm512_set1_ps(x) })
+    }
+    #[inline(always)]
+    fn load(_: Avx512, from: &[f32; 16]) -> Self {
+        // SAFETY: the token proves AVX-512; the reference is readable for sixteen floats; the load is unaligned.
+        F32x16(unsafe { _mm512_loadu_ps(from.as_ptr()) })
+    }
+    #[inline(always)]
+    fn load_first(_: Avx512, from: &[f32]) -> Self {
+        // SAFETY: the token proves AVX-512; lanes from `from.len()` on are masked off and not accessed.
+        F32x16(unsafe { _mm512_maskz_loadu_ps(first(from.len()), from.as_ptr()) })
+    }
+    #[inline(always)]
+    fn store(self, to: &mut [f32; 16]) {
+        // SAFETY: a value proves AVX-512; the reference is writable for sixteen floats; the store is unaligned.
+        unsafe { _mm512_storeu_ps(to.as_mut_ptr(), self.0) }
+    }
+    #[inline(always)]
+    fn store_first(self, to: &mut [f32]) {
+        // SAFETY: a value proves AVX-512; lanes from `to.len()` on are masked off and not accessed.
+        unsafe { _mm512_mask_storeu_ps(to.as_mut_ptr(), first(to.len()), self.0) }
+    }
+
+    #[inline(always)]
+    fn add(self, other: Self) -> Self {
+        // SAFETY: a value proves AVX-512.
+        F32x16(unsafe { _mm512_add_ps(self.0, other.0) })
+    }
+    #[inline(always)]
+    fn sub(self, other: Self) -> Self {
+        // SAFETY: a value proves AVX-512.
+        F32x16(unsafe { _mm512_sub_ps(self.0, other.0) })
+    }
+    #[inline(always)]
+    fn mul(self, other: Self) -> Self {
+        // SAFETY: a value proves AVX-512.
+        F32x16(unsafe { _mm512_mul_ps(self.0, other.0) })
+    }
+    #[inline(always)]
+    fn div(self, other: Self) -> Self {
+        // SAFETY: a value proves AVX-512.
+        F32x16(unsafe { _mm512_div_ps(self.0, other.0) })
+    }
+    #[inline(always)]
+    fn mul_add(self, b: Self, c: Self) -> Self {
+        // SAFETY: a value proves AVX-512.
+        F32x16(unsafe { _mm512_fmadd_ps(self.0, b.0, c.0) })
+    }
+    #[inline(always)]
+    fn min(self, other: Self) -> Self {
+        // SAFETY: a value proves AVX-512.
+        F32x16(unsafe { _mm512_min_ps(self.0, other.0) })
+    }
+    #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        // SAFETY: a value proves AVX-512.
+        F32x16(unsafe { _mm512_max_ps(self.0, other.0) })
+    }
+    #[inline(always)]
+    fn abs(self) -> Self {
+        // SAFETY: a value proves AVX-512.
+        F32x16(unsafe { _mm512_andnot_ps(_mm512_set1_ps(-0.0), self.0) })
+    }
+    #[inline(always)]
+    fn copysign(self, sign: Self) -> Self {
+        // SAFETY: a value proves AVX-512.
+        F32x16(unsafe {
+            let mask = _mm512_set1_ps(-0.0);
+            _mm512_or_ps(_mm512_andnot_ps(mask, self.0), _mm512_and_ps(mask, sign.0))
+        })
+    }
+    #[inline(always)]
+    fn select_lt(self, other: Self, then: Self, otherwise: Self) -> Self {
+        // SAFETY: a value proves AVX-512.
+        F32x16(unsafe {
+            _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(self.0, other.0), otherwise.0, then.0)
+        })
+    }
+    #[inline(always)]
+    fn exp2_of_magic(self) -> Self {
+        // SAFETY: a value proves AVX-512.
+        F32x16(unsafe {
+            let exponent = _mm512_slli_epi32::<23>(_mm512_castps_si512(self.0));
+            _mm512_castsi512_ps(_mm512_add_epi32(exponent, _mm512_castps_si512(_mm512_set1_ps(1.0))))
+        })
+    }
+}

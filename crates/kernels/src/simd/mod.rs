@@ -1,0 +1,70 @@
+//! One trait, [`Vector`]: a handful of f32 lanes. It names no concept of one instruction set, so a new one is one file
+//! beside `avx2_fma.rs`.
+//!
+//! Every method and every generic body above it is `#[inline(always)]` and carries no `target_feature`; only the
+//! generated kernel entry does. A body uses plain `for` loops over constant bounds: a closure, an iterator adapter or
+//! `array::map` is a separate function without the entry's features, and one missed inline turns each intrinsic into a
+//! call with spilled registers.
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx2_fma;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx512;
+pub(crate) mod portable;
+
+/// 1.5 * 2^23: adding it to a float of magnitude below 2^22 rounds that float to the nearest integer (ties to even),
+/// and leaves the integer in the low bits of the sum.
+pub(crate) const ROUND_MAGIC: f32 = 12_582_912.0;
+
+mod sealed {
+    pub trait Sealed {}
+}
+pub(crate) use sealed::Sealed;
+
+/// A vector of f32 lanes.
+///
+/// A value can be made only from a [`Token`](Vector::Token), the proof that the CPU has the instructions, and memory is
+/// named by references, so the whole trait is safe: `math` and the gate bodies over it need no `unsafe`. Each lane is
+/// computed alone: a lane's bits depend on that lane's inputs only.
+pub(crate) trait Vector: Copy + Sealed + 'static {
+    /// Proof that the running CPU has the instructions.
+    type Token: Copy;
+    /// `[f32; LANES]`: what a whole vector occupies in memory. No alignment beyond that of f32 is needed.
+    type Lanes: 'static;
+    /// Number of lanes.
+    const LANES: usize;
+
+    /// All lanes `x`.
+    fn splat(token: Self::Token, x: f32) -> Self;
+    /// All lanes from memory.
+    fn load(token: Self::Token, from: &Self::Lanes) -> Self;
+    /// The first `from.len()` lanes (at most [`LANES`](Vector::LANES)) from memory, +0 in the others.
+    fn load_first(token: Self::Token, from: &[f32]) -> Self;
+    /// All lanes to memory.
+    fn store(self, to: &mut Self::Lanes);
+    /// The first `to.len()` lanes (at most [`LANES`](Vector::LANES)) to memory.
+    fn store_first(self, to: &mut [f32]);
+
+    /// `self + other`
+    fn add(self, other: Self) -> Self;
+    /// `self - other`
+    fn sub(self, other: Self) -> Self;
+    /// `self * other`
+    fn mul(self, other: Self) -> Self;
+    /// `self / other`, correctly rounded.
+    fn div(self, other: Self) -> Self;
+    /// `self * b + c`: one rounding, or two on an instruction set without fused multiply-add.
+    fn mul_add(self, b: Self, c: Self) -> Self;
+    /// `self < other ? self : other`: the second operand where either is NaN.
+    fn min(self, other: Self) -> Self;
+    /// `self > other ? self : other`: the second operand where either is NaN.
+    fn max(self, other: Self) -> Self;
+    /// Clears the sign bit.
+    fn abs(self) -> Self;
+    /// The magnitude of `self` with the sign bit of `sign`.
+    fn copysign(self, sign: Self) -> Self;
+    /// Lane by lane `self < other ? then : otherwise`; `otherwise` where either is NaN.
+    fn select_lt(self, other: Self, then: Self, otherwise: Self) -> Self;
+    /// 2^n for a lane that holds `ROUND_MAGIC + n` with an integer n of -126..=127.
+    fn exp2_of_magic(self) -> Self;
+}

@@ -1,0 +1,164 @@
+//! From a caller's arguments to a kernel's task: every check, all of them before anything is written.
+
+use crate::error::Error;
+use crate::gates::args::{Backward, BackwardTask, Forward, ForwardTask, Schedule, Strided, state_rows};
+use crate::gemm::block::{GemmTask, RowMap, Start};
+use crate::plan::{ForwardPlan, Projection};
+use crate::weights::PackedCell;
+
+/// The whole batch's forward task.
+pub(crate) fn forward_task(
+    weights: &PackedCell,
+    plan: &ForwardPlan,
+    args: &mut Forward<'_>,
+) -> Result<ForwardTask, Error> {
+    let (steps, batch) = (args.steps, args.batch);
+    let (cell, input, hidden) = (weights.cell, weights.input, weights.hidden);
+    let zeros = &weights.zeros;
+    let x = Strided::read("input", &args.x, steps, batch, input)?;
+    let y = Strided::write("output", &mut args.y, steps, batch, hidden)?;
+    let c = match &mut args.c {
+        Some(c) => Strided::write("c", c, steps, batch, hidden)?,
+        None => absent_cell_state(weights)?,
+    };
+    let c_0 = match args.c_0 {
+        Some(c_0) => state_rows("c_0", Some(c_0), batch, hidden, zeros)?,
+        None => c,
+    };
+    let gates = match &mut args.gates {
+        Some(gates) => Strided::write("gates", gates, steps, batch, cell.saved() * hidden)?,
+        None => Strided::ABSENT,
+    };
+    check_scratch(weights, plan, batch, args.scratch.len())?;
+    Ok(ForwardTask {
+        begin: 0,
+        end: steps,
+        input,
+        hidden,
+        schedule: Schedule::checked(args.active, args.resets, steps, batch)?,
+        x,
+        xa: std::ptr::null(),
+        w_ih: weights.w_ih.as_ptr(),
+        b_ih: weights.b_ih.as_ptr(),
+        w_hh: weights.w_hh.as_ptr(),
+        b_hh: weights.b_hh.as_ptr(),
+        h_0: state_rows("h_0", args.h_0, batch, hidden, zeros)?,
+        c_0,
+        reset_h: state_rows("reset_h", args.reset_h, batch, hidden, zeros)?,
+        reset_c: state_rows("reset_c", args.reset_c, batch, hidden, zeros)?,
+        y,
+        c,
+        gates,
+    })
+}
+
+/// The plan must be one for these sizes: each shard's scratch holds a chunk of its rows.
+fn check_scratch(weights: &PackedCell, plan: &ForwardPlan, batch: usize, len: usize) -> Result<(), Error> {
+    let Projection::Chunked { chunk } = plan.projection else { return Ok(()) };
+    let shards = plan.shards.clamp(1, batch.max(1));
+    let row_len = weights.hidden.next_multiple_of(weights.lanes) * weights.cell.gates();
+    let needed = batch.div_ceil(shards).saturating_mul(chunk).saturating_mul(row_len);
+    if chunk == 0 || plan.shard_scratch < needed {
+        return Err(Error::Shape { arg: "plan", dim: "scratch", expected: needed, got: plan.shard_scratch });
+    }
+    let expected = plan.shard_scratch.saturating_mul(shards);
+    if len < expected {
+        return Err(Error::Shape { arg: "scratch", dim: "length", expected, got: len });
+    }
+    Ok(())
+}
+
+fn absent_cell_state(weights: &PackedCell) -> Result<Strided, Error> {
+    if weights.cell.has_cell_state() {
+        return Err(Error::Shape { arg: "c", dim: "length", expected: weights.hidden, got: 0 });
+    }
+    Ok(Strided::ABSENT)
+}
+
+/// The input projection of steps `begin .. end` of a shard's task into `xa`.
+pub(crate) fn projection_task(
+    weights: &PackedCell,
+    task: &ForwardTask,
+    (begin, end): (usize, usize),
+    xa: *mut f32,
+) -> GemmTask {
+    let rows = task.schedule.rows;
+    let panels = weights.hidden.div_ceil(weights.lanes);
+    let panel_width = weights.cell.gates() * weights.lanes;
+    GemmTask {
+        rows: (end - begin) * rows,
+        panels,
+        depth: weights.input,
+        a: task.x.at(begin, 0),
+        first_row: 0,
+        a_rows: RowMap { inner: rows, outer: task.x.step(), row: task.x.row_stride() },
+        a_step: 1,
+        b: task.w_ih,
+        panel: weights.input * panel_width,
+        start: Start::Bias(task.b_ih),
+        c: xa,
+        c_row: panels * panel_width,
+        c_col: 1,
+        columns: panels * panel_width,
+    }
+}
+
+/// The whole batch's backward task; `steps` is T of the whole sequence.
+pub(crate) fn backward_task(
+    weights: &PackedCell,
+    steps: usize,
+    args: &mut Backward<'_>,
+) -> Result<BackwardTask, Error> {
+    let (batch, hidden) = (args.batch, weights.hidden);
+    let zeros = &weights.zeros;
+    let Some(transposed) = &weights.for_training else {
+        return Err(Error::Shape { arg: "weights", dim: "training panels", expected: 1, got: 0 });
+    };
+    if args.begin > args.end || args.end > steps {
+        return Err(Error::Shape {
+            arg: "steps",
+            dim: "length",
+            expected: steps,
+            got: args.end.max(args.begin),
+        });
+    }
+    let optional = |arg, seq: &mut Option<_>| match seq {
+        Some(seq) => Strided::write(arg, seq, steps, batch, hidden),
+        None => Ok(Strided::ABSENT),
+    };
+    let carried = |arg, data: &mut [f32]| {
+        let expected = batch.checked_mul(hidden).ok_or(Error::SizeOverflow { what: arg })?;
+        if data.len() != expected {
+            return Err(Error::Shape { arg, dim: "length", expected, got: data.len() });
+        }
+        Ok(Strided::rows_mut(data, hidden))
+    };
+    Ok(BackwardTask {
+        begin: args.begin,
+        end: args.end,
+        hidden,
+        schedule: Schedule::checked(args.active, args.resets, steps, batch)?,
+        w_hh: transposed.w_hh.panels.as_ptr(),
+        dy: match &args.dy {
+            Some(dy) => Strided::read("grad_output", dy, steps, batch, hidden)?,
+            None => Strided::ABSENT,
+        },
+        gates: Strided::write("gates", &mut args.gates, steps, batch, weights.cell.saved() * hidden)?,
+        h_0: state_rows("h_0", args.h_0, batch, hidden, zeros)?,
+        c_0: state_rows("c_0", args.c_0, batch, hidden, zeros)?,
+        reset_h: state_rows("reset_h", args.reset_h, batch, hidden, zeros)?,
+        reset_c: state_rows("reset_c", args.reset_c, batch, hidden, zeros)?,
+        y: Strided::read("output", &args.y, steps, batch, hidden)?,
+        c: match &args.c {
+            Some(c) => Strided::read("c", c, steps, batch, hidden)?,
+            None => absent_cell_state(weights)?,
+        },
+        dh: carried("dh", args.dh)?,
+        dc: match &mut args.dc {
+            Some(dc) => carried("dc", dc)?,
+            None => absent_cell_state(weights)?,
+        },
+        dh_steps: optional("dh_steps", &mut args.dh_steps)?,
+        dc_steps: optional("dc_steps", &mut args.dc_steps)?,
+    })
+}

@@ -1,0 +1,101 @@
+//! What is generated, on one screen: cells x passes x hidden sizes x instruction sets.
+
+/// Hidden sizes with kernels of their own, and who uses them.
+pub(crate) const HIDDEN_SIZES: [usize; 19] = [
+    8,    // guitar amplifier models, the smallest
+    12,   // guitar amplifier models
+    16,   // guitar amplifier models; signals for trading
+    20,   // NeuralPi's fixed size
+    24,   // guitar amplifier models; RNNoise's voice activity
+    32,   // trading, device benchmarks
+    40,   // guitar amplifier models; DeepAR forecasting
+    48,   // RNNoise's noise estimate
+    64,   // OCR, language models of the smallest kind
+    80,   // the largest real-time audio models
+    96,   // RNNoise's denoiser; OCR
+    128,  // Silero voice detection, DTLN, hydrology
+    192,  // OCR
+    256,  // DeepFilterNet, recurrent policies, OCR; the default of most tutorials
+    320,  // RNN transducers
+    384,  // LPCNet
+    512,  // OCR, speech
+    640,  // transducer predictors
+    1024, // speech, translation
+];
+
+/// Sizes at which the whole-sequence kernels are specialised too, not only the step.
+pub(crate) const SEQUENCE_SIZES: [usize; 4] = [8, 16, 32, 64];
+
+/// A recurrent cell: its name, the type of its arithmetic, its gates, and the values it saves per unit.
+pub(crate) struct Cell {
+    pub(crate) name: &'static str,
+    pub(crate) variant: &'static str,
+    pub(crate) body: &'static str,
+    pub(crate) gates: usize,
+    pub(crate) saved: usize,
+}
+
+pub(crate) const CELLS: [Cell; 4] = [
+    Cell { name: "rnn_tanh", variant: "RnnTanh", body: "RnnTanh", gates: 1, saved: 1 },
+    Cell { name: "rnn_relu", variant: "RnnRelu", body: "RnnRelu", gates: 1, saved: 1 },
+    Cell { name: "lstm", variant: "Lstm", body: "Lstm", gates: 4, saved: 4 },
+    Cell { name: "gru", variant: "Gru", body: "Gru", gates: 3, saved: 4 },
+];
+
+/// An instruction set: its names, its vector, the features that the entry functions carry, and its registers.
+pub(crate) struct Isa {
+    pub(crate) name: &'static str,
+    pub(crate) variant: &'static str,
+    pub(crate) vector: &'static str,
+    /// The expression that makes the capability token.
+    pub(crate) token: &'static str,
+    pub(crate) features: Option<&'static str>,
+    pub(crate) lanes: usize,
+    pub(crate) registers: usize,
+    /// Without a fused multiply-add the product needs a register of its own.
+    pub(crate) fused: bool,
+    /// Whether it gets kernels for single hidden sizes.
+    pub(crate) specialised: bool,
+}
+
+pub(crate) const ISAS: [Isa; 3] = [
+    Isa {
+        name: "portable",
+        variant: "Portable",
+        vector: "F32x4",
+        token: "Portable",
+        features: None,
+        lanes: 4,
+        registers: 16,
+        fused: false,
+        specialised: false,
+    },
+    Isa {
+        name: "avx2_fma",
+        variant: "Avx2Fma",
+        vector: "F32x8",
+        token: "Avx2Fma::assume()",
+        features: Some("avx2,fma"),
+        lanes: 8,
+        registers: 16,
+        fused: true,
+        specialised: true,
+    },
+    Isa {
+        name: "avx512",
+        variant: "Avx512",
+        vector: "F32x16",
+        token: "Avx512::assume()",
+        features: Some("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma"),
+        lanes: 16,
+        registers: 32,
+        fused: true,
+        specialised: true,
+    },
+];
+
+/// Panels of one, three and four vectors: the plain matmul, and the input projections of GRU and LSTM.
+pub(crate) const MATMUL_GROUPS: [usize; 3] = [1, 3, 4];
+
+/// The elementwise kernels: pass in the id, variant of `Pass`, and body in `math::map`.
+pub(crate) const MAPS: [(&str, &str); 3] = [("exp", "Exp"), ("sigmoid", "Sigmoid"), ("tanh", "Tanh")];

@@ -1,0 +1,67 @@
+//! The workspace's own commands: `cargo xtask help`.
+
+mod codegen;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  codegen               write the generated kernels
+    --check             only check that they are fresh
+    --hidden N          add kernels for hidden size N
+    --remove N          take them out again
+    --sizes             print how many kernels there are
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("xtask: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[String]) -> Result<(), String> {
+    let Some((command, rest)) = arguments.split_first() else {
+        print!("{HELP}");
+        return Ok(());
+    };
+    match command.as_str() {
+        "codegen" => codegen::run(&workspace_root(), &codegen_options(rest)?),
+        "help" | "--help" | "-h" => {
+            print!("{HELP}");
+            Ok(())
+        }
+        other => Err(format!("unknown command {other:?}; see `cargo xtask help`")),
+    }
+}
+
+fn codegen_options(arguments: &[String]) -> Result<codegen::Options, String> {
+    let mut options = codegen::Options::default();
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        let mut size = || {
+            let value = arguments.next().ok_or(format!("{argument} needs a hidden size"))?;
+            value.parse::<usize>().map_err(|_| format!("{argument} {value}: expected a hidden size"))
+        };
+        match argument.as_str() {
+            "--check" => options.check = true,
+            "--sizes" => options.sizes = true,
+            "--hidden" => options.add.push(size()?),
+            "--remove" => options.remove.push(size()?),
+            other => return Err(format!("codegen: unknown option {other:?}")),
+        }
+    }
+    Ok(options)
+}
+
+/// The root of the workspace: the folder above this package.
+fn workspace_root() -> PathBuf {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.parent().unwrap_or(package).to_path_buf()
+}
