@@ -69,7 +69,7 @@ pub const CEILING_VARIABLE: &str = "GATEWISE_MAX_ISA";
 ///
 /// # Errors
 /// [`Error::UnknownIsa`] if the variable names no instruction set.
-pub fn ceiling_from_environment() -> Result<Isa, Error> {
+pub(crate) fn ceiling_from_environment() -> Result<Isa, Error> {
     match std::env::var_os(CEILING_VARIABLE) {
         None => Ok(Isa::Avx512),
         Some(value) if value.is_empty() => Ok(Isa::Avx512),

@@ -113,10 +113,8 @@ fn cell_kernel(isa: &Isa, cell: &'static Cell, pass: &str, hidden: Option<usize>
         hidden.unwrap_or(0)
     );
     let (variant, entry, parameters, call) = match pass {
-        "step" => ("Step", "Forward", "task: &ForwardTask", format!("drive::forward::<{constants}, true>")),
-        "fwd" => {
-            ("Forward", "Forward", "task: &ForwardTask", format!("drive::forward::<{constants}, false>"))
-        }
+        "step" => ("Step", "Forward", "task: &ForwardTask", format!("drive::forward::<{constants}, 2>")),
+        "fwd" => ("Forward", "Forward", "task: &ForwardTask", format!("drive::forward::<{constants}, 1>")),
         _ => ("Backward", "Backward", "task: &BackwardTask", format!("drive::backward::<{constants}>")),
     };
     Kernel {

@@ -18,14 +18,14 @@ const STEP_CHAINS: usize = 8;
 
 /// The tile for panels of `groups` vectors: as many accumulators as fit beside the operands, then the fewest loads.
 pub(crate) fn tile(isa: &Isa, groups: usize) -> Tile {
-    let mut best = Tile { rows: 1, panels: 1, unroll: 2 };
+    let mut best = Tile { rows: 1, panels: 1, unroll: 1 };
     for rows in 1..=8 {
         for panels in [1, 2, 4, 8] {
             let width = panels * groups;
             let operands = rows.min(width) + 1 + usize::from(!isa.fused);
             let fits = rows * width + operands <= isa.registers;
             let loads = |t: Tile| t.rows + WEIGHT_LOAD * t.panels * groups;
-            let next = Tile { rows, panels, unroll: 2 };
+            let next = Tile { rows, panels, unroll: 1 };
             let (now, then) = (rows * width, best.rows * best.panels * groups);
             if fits && (now > then || (now == then && loads(next) < loads(best))) {
                 best = next;

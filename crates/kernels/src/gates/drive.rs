@@ -83,28 +83,18 @@ impl Schedule {
 }
 
 /// One time step forward, for [`walk`].
-struct ForwardStep<
-    'a,
-    V,
-    C,
-    const G: usize,
-    const S: usize,
-    const U: usize,
-    const H: usize,
-    const FUSED: bool,
-> {
+struct ForwardStep<'a, V, C, const U: usize, const H: usize> {
     task: &'a ForwardTask,
     t: usize,
     cell: PhantomData<(V, C)>,
 }
 
-/// Runs steps `begin .. end` of a forward task. `FUSED` multiplies the input in the kernel, as a second set of chains;
-/// otherwise `xa` holds the projected input.
+/// Runs steps `begin .. end` of a forward task. With `SETS` 2 the kernel multiplies the input itself, as a second set of
+/// chains; with 1, `xa` holds the projected input.
 ///
 /// # Safety
 /// The task was checked (`dispatch`), and its weights are packed for `V`'s lanes and this cell.
 #[inline(always)]
-#[allow(clippy::extra_unused_type_parameters, reason = "the generated entries name every parameter of a row")]
 pub(crate) unsafe fn forward<
     V: Vector,
     C: CellBody<G, S>,
@@ -114,18 +104,22 @@ pub(crate) unsafe fn forward<
     const P: usize,
     const U: usize,
     const H: usize,
-    const FUSED: bool,
+    const SETS: usize,
 >(
     token: V::Token,
     task: &ForwardTask,
 ) {
     let panels = hidden_size::<H>(task.hidden).div_ceil(V::LANES);
     for t in task.begin..task.end {
-        let step = ForwardStep::<V, C, G, S, U, H, FUSED> { task, t, cell: PhantomData };
+        let step = ForwardStep::<V, C, U, H> { task, t, cell: PhantomData };
+        let body = Gates::<_, S>(step);
         // SAFETY: the task's arguments cover all its rows and panels at step t.
-        unsafe { walk::<V, _, G, R, P>(token, &step, task.schedule.active(t), panels) };
+        unsafe { walk::<V, _, G, SETS, R, P>(token, &body, task.schedule.active(t), panels) };
     }
 }
+
+/// A body whose cell saves `S` values: names the parameter that the trait alone would leave open.
+struct Gates<T, const S: usize>(T);
 
 impl<
     V: Vector,
@@ -134,89 +128,63 @@ impl<
     const S: usize,
     const U: usize,
     const H: usize,
-    const FUSED: bool,
-> TileBody<V> for ForwardStep<'_, V, C, G, S, U, H, FUSED>
+    const SETS: usize,
+> TileBody<V, G, SETS> for Gates<ForwardStep<'_, V, C, U, H>, S>
 {
     #[inline(always)]
-    unsafe fn tile<const R: usize, const P: usize>(&self, token: V::Token, row: usize, panel: usize) {
-        let (task, t) = (self.task, self.t);
-        let h = hidden_size::<H>(task.hidden);
-        let zero = V::splat(token, 0.0);
-        // SAFETY: rows and panels lie within the task, whose arguments were checked for all of them; packed weights and
-        // biases are padded to whole vectors.
-        unsafe {
-            let mut h_prev = [std::ptr::null(); R];
-            for r in 0..R {
-                h_prev[r] = task.schedule.before(t, row + r, task.reset_h, task.h_0, task.y);
-            }
-            let mut xa = [[[zero; G]; P]; R];
-            if FUSED {
-                let mut x = [std::ptr::null(); R];
-                for r in 0..R {
-                    x[r] = task.x.at(t, row + r).cast_const();
-                }
-                let width = task.input * G * V::LANES;
-                xa = bias::<V, R, P, G>(token, task.b_ih.add(panel * G * V::LANES));
-                xa = accumulate::<V, R, P, G, U>(
-                    token,
-                    xa,
-                    x,
-                    1,
-                    task.w_ih.add(panel * width),
-                    width,
-                    task.input,
-                );
-            }
-            let width = h * G * V::LANES;
-            let mut ha = bias::<V, R, P, G>(token, task.b_hh.add(panel * G * V::LANES));
-            ha = accumulate::<V, R, P, G, U>(token, ha, h_prev, 1, task.w_hh.add(panel * width), width, h);
-            for r in 0..R {
-                for p in 0..P {
-                    if !FUSED {
-                        let panels = h.div_ceil(V::LANES);
-                        let at = ((t - task.begin) * task.schedule.rows + row + r) * panels + panel + p;
-                        xa[r][p] = vectors::<V, G>(token, task.xa.add(at * G * V::LANES));
-                    }
-                    self.update(token, row + r, panel + p, h_prev[r], xa[r][p], ha[r][p]);
-                }
-            }
-        }
+    unsafe fn start(&self, token: V::Token, set: usize, _: usize, panel: usize) -> [V; G] {
+        let task = self.0.task;
+        let bias = if set == 0 { task.b_hh } else { task.b_ih };
+        // SAFETY: packed biases are padded to whole panels.
+        unsafe { vectors::<V, G>(token, bias.add(panel * G * V::LANES)) }
     }
-}
 
-impl<
-    V: Vector,
-    C: CellBody<G, S>,
-    const G: usize,
-    const S: usize,
-    const U: usize,
-    const H: usize,
-    const FUSED: bool,
-> ForwardStep<'_, V, C, G, S, U, H, FUSED>
-{
-    /// The cell update of one vector of units of one row.
-    ///
-    /// # Safety
-    /// As [`TileBody::tile`].
     #[inline(always)]
-    unsafe fn update(
+    unsafe fn products<const M: usize, const W: usize>(
         &self,
         token: V::Token,
+        set: usize,
         row: usize,
         panel: usize,
-        h_prev: *const f32,
-        xa: [V; G],
-        ha: [V; G],
-    ) {
-        let (task, t) = (self.task, self.t);
+        acc: Tile<V, M, W, G>,
+    ) -> Tile<V, M, W, G> {
+        let ForwardStep { task, t, .. } = self.0;
+        let h = hidden_size::<H>(task.hidden);
+        let (w, depth) = if set == 0 { (task.w_hh, h) } else { (task.w_ih, task.input) };
+        let mut a = [std::ptr::null(); M];
+        for r in 0..M {
+            a[r] = if set == 0 {
+                task.schedule.before(t, row + r, task.reset_h, task.h_0, task.y)
+            } else {
+                task.x.at(t, row + r).cast_const()
+            };
+        }
+        let width = depth * G * V::LANES;
+        // SAFETY: rows and panels lie within the task, whose arguments were checked for all of them; packed weights are
+        // padded to whole panels.
+        unsafe { accumulate::<V, M, W, G, U>(token, acc, a, 1, w.add(panel * width), width, depth) }
+    }
+
+    #[inline(always)]
+    unsafe fn finish(&self, token: V::Token, row: usize, panel: usize, sums: [[V; G]; SETS]) {
+        let ForwardStep { task, t, .. } = self.0;
         let h = hidden_size::<H>(task.hidden);
         let unit = panel * V::LANES;
         let left = h - unit;
         let zero = V::splat(token, 0.0);
-        // SAFETY: as `tile`; unit < h, and only `left` floats from there are touched.
+        // SAFETY: row and panel lie within the task, whose arguments were checked for all of them; unit < h, and only `left`
+        // floats from there are touched. `xa` holds whole panels.
         unsafe {
-            let mut step = Forward { xa, ha, h_prev: zero, c_prev: zero };
+            let xa = if SETS == 2 {
+                sums[SETS - 1]
+            } else {
+                let panels = h.div_ceil(V::LANES);
+                let at = ((t - task.begin) * task.schedule.rows + row) * panels + panel;
+                vectors::<V, G>(token, task.xa.add(at * G * V::LANES))
+            };
+            let mut step = Forward { xa, ha: sums[0], h_prev: zero, c_prev: zero };
             if C::DIRECT {
+                let h_prev = task.schedule.before(t, row, task.reset_h, task.h_0, task.y);
                 step.h_prev = load(token, h_prev.add(unit), left);
             }
             if C::CELL_STATE {
@@ -251,28 +219,8 @@ unsafe fn vectors<V: Vector, const G: usize>(token: V::Token, from: *const f32) 
     all
 }
 
-/// A tile of which each row is the bias.
-///
-/// # Safety
-/// `from` is readable for `P * G` vectors.
-#[inline(always)]
-unsafe fn bias<V: Vector, const R: usize, const P: usize, const G: usize>(
-    token: V::Token,
-    from: *const f32,
-) -> Tile<V, R, P, G> {
-    let mut tile = [[[V::splat(token, 0.0); G]; P]; R];
-    for p in 0..P {
-        // SAFETY: the caller's promise.
-        let b = unsafe { vectors::<V, G>(token, from.add(p * G * V::LANES)) };
-        for r in 0..R {
-            tile[r][p] = b;
-        }
-    }
-    tile
-}
-
 /// The boundary between steps u-1 and u, for [`walk`].
-struct Boundary<'a, V, C, const G: usize, const S: usize, const U: usize, const H: usize> {
+struct Boundary<'a, V, C, const U: usize, const H: usize> {
     task: &'a BackwardTask,
     u: usize,
     /// Rows below it took part in step u (if u belongs to this task): their gradient comes from there.
@@ -304,67 +252,75 @@ pub(crate) unsafe fn backward<
     for u in (task.begin..=task.end).rev() {
         let from = if u == task.end { 0 } else { task.schedule.active(u) };
         let to = if u == task.begin { 0 } else { task.schedule.active(u - 1) };
-        let boundary = Boundary::<V, C, G, S, U, H> { task, u, from, to, cell: PhantomData };
+        let boundary = Boundary::<V, C, U, H> { task, u, from, to, cell: PhantomData };
+        let body = Backwards::<_, G, S>(boundary);
         // SAFETY: the task's arguments cover all its rows and panels at steps u and u-1.
-        unsafe { walk::<V, _, 1, R, P>(token, &boundary, if from > to { from } else { to }, panels) };
+        unsafe { walk::<V, _, 1, 1, R, P>(token, &body, if from > to { from } else { to }, panels) };
     }
 }
 
-impl<V: Vector, C: CellBody<G, S>, const G: usize, const S: usize, const U: usize, const H: usize> TileBody<V>
-    for Boundary<'_, V, C, G, S, U, H>
-{
-    #[inline(always)]
-    unsafe fn tile<const R: usize, const P: usize>(&self, token: V::Token, row: usize, panel: usize) {
-        let task = self.task;
-        let h = hidden_size::<H>(task.hidden);
-        let mut chain: Tile<V, R, P, 1> = [[[V::splat(token, 0.0); 1]; P]; R];
-        // SAFETY: rows and panels lie within the task, whose arguments were checked for all of them; packed weights are
-        // padded to whole vectors. A row beyond `from` has its place in `gates` too; what is computed from it is not used.
-        unsafe {
-            if row < self.from {
-                let panel_len = G * h * V::LANES;
-                for g in 0..G {
-                    let mut gates = [std::ptr::null(); R];
-                    for r in 0..R {
-                        gates[r] = task.gates.at(self.u, row + r).add(C::HA_SLOT[g] * h).cast_const();
-                    }
-                    let w = task.w_hh.add(panel * panel_len + g * h * V::LANES);
-                    chain = accumulate::<V, R, P, 1, U>(token, chain, gates, 1, w, panel_len, h);
-                }
-            }
-            for r in 0..R {
-                for p in 0..P {
-                    self.update(token, row + r, panel + p, chain[r][p][0]);
-                }
-            }
-        }
-    }
-}
+/// A body whose cell has `G` gates and saves `S` values: names the parameters that the trait alone would leave open.
+struct Backwards<T, const G: usize, const S: usize>(T);
 
 impl<V: Vector, C: CellBody<G, S>, const G: usize, const S: usize, const U: usize, const H: usize>
-    Boundary<'_, V, C, G, S, U, H>
+    TileBody<V, 1, 1> for Backwards<Boundary<'_, V, C, U, H>, G, S>
 {
-    /// Passes the gradient of one vector of units of one row over the boundary.
-    ///
-    /// # Safety
-    /// As [`TileBody::tile`].
     #[inline(always)]
-    unsafe fn update(&self, token: V::Token, row: usize, panel: usize, chain: V) {
-        let (task, u) = (self.task, self.u);
+    unsafe fn start(&self, token: V::Token, _: usize, _: usize, _: usize) -> [V; 1] {
+        [V::splat(token, 0.0)]
+    }
+
+    #[inline(always)]
+    unsafe fn products<const M: usize, const W: usize>(
+        &self,
+        token: V::Token,
+        _: usize,
+        row: usize,
+        panel: usize,
+        mut acc: Tile<V, M, W, 1>,
+    ) -> Tile<V, M, W, 1> {
+        let Boundary { task, u, from, .. } = self.0;
+        let h = hidden_size::<H>(task.hidden);
+        if row >= from {
+            return acc;
+        }
+        let panel_len = G * h * V::LANES;
+        let mut gate = 0;
+        for &(slot, gates) in C::HA_RUNS {
+            let mut a = [std::ptr::null(); M];
+            for r in 0..M {
+                a[r] = task.gates.at(u, row + r).wrapping_add(slot * h).cast_const();
+            }
+            // SAFETY: rows and panels lie within the task, whose arguments were checked for all of them; packed weights are
+            // padded to whole panels. A row from `from` on has its place in `gates` too; what is computed from it is not used.
+            acc = unsafe {
+                let w = task.w_hh.add(panel * panel_len + gate * h * V::LANES);
+                accumulate::<V, M, W, 1, U>(token, acc, a, 1, w, panel_len, gates * h)
+            };
+            gate += gates;
+        }
+        acc
+    }
+
+    /// Passes the gradient of one vector of units of one row over the boundary.
+    #[inline(always)]
+    unsafe fn finish(&self, token: V::Token, row: usize, panel: usize, [[chain]]: [[V; 1]; 1]) {
+        let Boundary { task, u, from, to, .. } = self.0;
         let h = hidden_size::<H>(task.hidden);
         let unit = panel * V::LANES;
         let left = h - unit;
         let zero = V::splat(token, 0.0);
-        // SAFETY: as `tile`; unit < h, and only `left` floats from there are touched.
+        // SAFETY: row and panel lie within the task, whose arguments were checked for all of them; unit < h, and only `left`
+        // floats from there are touched.
         unsafe {
             let dh_at = task.dh.at(0, row).add(unit);
             let dc_at = task.dc.at(0, row).wrapping_add(unit);
-            let stopped = row < self.from && task.schedule.is_reset(u, row);
+            let stopped = row < from && task.schedule.is_reset(u, row);
             // What comes over the boundary: from step u, or, for a row whose last step this is, from beyond the sequence,
             // as `dh` held it. `dh` holds the direct term from step u on.
             let mut carry = zero;
             if !stopped {
-                carry = if row >= self.from {
+                carry = if row >= from {
                     load(token, dh_at, left)
                 } else if C::DIRECT {
                     load::<V>(token, dh_at, left).add(chain)
@@ -376,7 +332,7 @@ impl<V: Vector, C: CellBody<G, S>, const G: usize, const S: usize, const U: usiz
             if C::CELL_STATE && !stopped {
                 dc = load(token, dc_at, left);
             }
-            if row >= self.to {
+            if row >= to {
                 store(carry, dh_at, left);
                 if C::CELL_STATE {
                     store(dc, dc_at, left);

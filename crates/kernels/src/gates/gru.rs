@@ -19,7 +19,7 @@ pub(crate) struct Gru;
 impl CellBody<3, 4> for Gru {
     const CELL_STATE: bool = false;
     const DIRECT: bool = true;
-    const HA_SLOT: [usize; 3] = [0, 1, 3];
+    const HA_RUNS: &'static [(usize, usize)] = &[(0, 2), (3, 1)];
 
     #[inline(always)]
     fn forward<V: Vector>(token: V::Token, step: Forward<V, 3>) -> Updated<V, 4> {

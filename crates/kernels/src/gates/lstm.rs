@@ -19,7 +19,7 @@ pub(crate) struct Lstm;
 impl CellBody<4, 4> for Lstm {
     const CELL_STATE: bool = true;
     const DIRECT: bool = false;
-    const HA_SLOT: [usize; 4] = [0, 1, 2, 3];
+    const HA_RUNS: &'static [(usize, usize)] = &[(0, 4)];
 
     #[inline(always)]
     fn forward<V: Vector>(token: V::Token, step: Forward<V, 4>) -> Updated<V, 4> {

@@ -3,7 +3,7 @@
 //!
 //! The cell files know no pointer, no stride and no instruction set.
 
-pub mod args;
+pub(crate) mod args;
 pub(crate) mod drive;
 pub(crate) mod generated;
 pub(crate) mod gru;
@@ -52,8 +52,8 @@ pub(crate) struct Backward<V, const S: usize> {
 
 /// What a cell's backward update makes.
 pub(crate) struct Gradients<V, const S: usize> {
-    /// The gradients of the pre-activations, in the places of `saved`: `xa` of gate g in slot g, `ha` of gate g in slot
-    /// [`CellBody::HA_SLOT`]`[g]`.
+    /// The gradients of the pre-activations, in the places of `saved`: `xa` of gate g in slot g, `ha` where
+    /// [`CellBody::HA_RUNS`] says.
     pub(crate) gates: [V; S],
     /// The part of dL/dh_{t-1} that does not go through W_hh.
     pub(crate) direct: V,
@@ -69,8 +69,8 @@ pub(crate) trait CellBody<const G: usize, const S: usize> {
     const CELL_STATE: bool;
     /// h_{t-1} enters the update of its own unit directly, and dL/dh_{t-1} has a direct term.
     const DIRECT: bool;
-    /// Which slot of the gradients belongs to `ha` of each gate.
-    const HA_SLOT: [usize; G];
+    /// Where the gradients of `ha` stand among the slots, gate by gate, as runs of neighbours: (first slot, gates).
+    const HA_RUNS: &'static [(usize, usize)];
 
     /// One step forward.
     fn forward<V: Vector>(token: V::Token, step: Forward<V, G>) -> Updated<V, S>;

@@ -19,7 +19,7 @@ pub(crate) struct RnnRelu;
 impl CellBody<1, 1> for RnnTanh {
     const CELL_STATE: bool = false;
     const DIRECT: bool = false;
-    const HA_SLOT: [usize; 1] = [0];
+    const HA_RUNS: &'static [(usize, usize)] = &[(0, 1)];
 
     #[inline(always)]
     fn forward<V: Vector>(token: V::Token, step: Forward<V, 1>) -> Updated<V, 1> {
@@ -38,7 +38,7 @@ impl CellBody<1, 1> for RnnTanh {
 impl CellBody<1, 1> for RnnRelu {
     const CELL_STATE: bool = false;
     const DIRECT: bool = false;
-    const HA_SLOT: [usize; 1] = [0];
+    const HA_RUNS: &'static [(usize, usize)] = &[(0, 1)];
 
     #[inline(always)]
     fn forward<V: Vector>(token: V::Token, step: Forward<V, 1>) -> Updated<V, 1> {

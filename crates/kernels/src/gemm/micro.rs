@@ -1,10 +1,11 @@
 //! The one inner loop of the house, [`accumulate`]: a tile of `R` rows by `P` panels of `G` vectors, accumulated over k.
 //! Every matmul runs through it: the public one, the input projection, the recurrent products of both passes. Around it
-//! stand the loops that cut rows and panels into tiles ([`walk`]), shared likewise, and the tile of the plain matmul.
+//! stand the loops that cut rows and panels into tiles ([`walk`]), shared likewise, and the body of the plain matmul.
 
 use super::block::{GemmTask, Start};
 use crate::simd::Vector;
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 
 /// The accumulators of a tile: by row, panel, and vector of the panel.
 pub(crate) type Tile<V, const R: usize, const P: usize, const G: usize> = [[[V; G]; P]; R];
@@ -95,22 +96,54 @@ unsafe fn multiply_add<V: Vector, const R: usize, const P: usize, const G: usize
     acc
 }
 
-/// What is done with one register tile.
-pub(crate) trait TileBody<V: Vector> {
-    /// Works on rows `row .. row + R` and panels `panel .. panel + P`.
+/// What a pass over rows x panels does: `SETS` products for each panel of each row, and what follows from their sums.
+pub(crate) trait TileBody<V: Vector, const G: usize, const SETS: usize> {
+    /// What the chains of one panel of one row start from.
+    ///
+    /// # Safety
+    /// Row and panel lie within what the body was made for.
+    unsafe fn start(&self, token: V::Token, set: usize, row: usize, panel: usize) -> [V; G];
+
+    /// Continues the chains of rows `row .. row + M` and panels `panel .. panel + W`.
     ///
     /// # Safety
     /// Both ranges lie within what the body was made for.
-    unsafe fn tile<const R: usize, const P: usize>(&self, token: V::Token, row: usize, panel: usize);
+    unsafe fn products<const M: usize, const W: usize>(
+        &self,
+        token: V::Token,
+        set: usize,
+        row: usize,
+        panel: usize,
+        acc: Tile<V, M, W, G>,
+    ) -> Tile<V, M, W, G>;
+
+    /// Takes the sums of one panel of one row.
+    ///
+    /// # Safety
+    /// Row and panel lie within what the body was made for.
+    unsafe fn finish(&self, token: V::Token, row: usize, panel: usize, sums: [[V; G]; SETS]);
 }
 
 /// A single row needs that many chains to hide the latency of the multiply-add (4 cycles, 2 a cycle), and a few more to
 /// have loads in flight; beyond that, more panels are only more streams for the prefetcher.
 const CHAINS: usize = 16;
 
+/// Panels of rows that any tile may have: 6 rows of 4 panels are the largest.
+const MOST: usize = 24;
+
 /// A tile of `rows` by `panels` may be used where the full tile is `r` by `p`, each panel `g` vectors wide.
 const fn fits(rows: usize, panels: usize, g: usize, r: usize, p: usize) -> bool {
     rows <= r && (panels == 1 || (rows * panels <= r * p && (panels <= p || panels * g <= CHAINS)))
+}
+
+/// The widest tile of `rows` rows that does not go beyond `left` panels.
+#[inline(always)]
+fn widest<const G: usize, const R: usize, const P: usize>(rows: usize, left: usize) -> usize {
+    let mut width = 8;
+    while width > 1 && (width > left || !fits(rows, width, G, R, P)) {
+        width /= 2;
+    }
+    width
 }
 
 /// Walks all of `rows` x `panels`: a block of panels, then all its rows, so that the panels stay in the cache. The heights
@@ -118,9 +151,16 @@ const fn fits(rows: usize, panels: usize, g: usize, r: usize, p: usize) -> bool 
 /// takes more panels instead.
 ///
 /// # Safety
-/// The body may be called for every tile within `rows` x `panels`.
+/// The body may be called for every row and panel within `rows` x `panels`.
 #[inline(always)]
-pub(crate) unsafe fn walk<V: Vector, B: TileBody<V>, const G: usize, const R: usize, const P: usize>(
+pub(crate) unsafe fn walk<
+    V: Vector,
+    B: TileBody<V, G, SETS>,
+    const G: usize,
+    const SETS: usize,
+    const R: usize,
+    const P: usize,
+>(
     token: V::Token,
     body: &B,
     rows: usize,
@@ -131,80 +171,218 @@ pub(crate) unsafe fn walk<V: Vector, B: TileBody<V>, const G: usize, const R: us
     }
     let tiles = rows.div_ceil(R);
     let tallest = rows.div_ceil(tiles);
-    let cut = Cut { tiles, tallest, tall: rows - (tallest - 1) * tiles };
+    let tall = rows - (tallest - 1) * tiles;
     let mut panel = 0;
-    // SAFETY: the blocks below cover each panel once, and each all rows.
-    unsafe {
-        if fits(1, 8, G, R, P) && fits(tallest, 8, G, R, P) {
-            panel = block::<V, B, G, R, P, 8>(token, body, cut, panel, panels);
-        }
-        if fits(1, 4, G, R, P) && fits(tallest, 4, G, R, P) {
-            panel = block::<V, B, G, R, P, 4>(token, body, cut, panel, panels);
-        }
-        if fits(1, 2, G, R, P) && fits(tallest, 2, G, R, P) {
-            panel = block::<V, B, G, R, P, 2>(token, body, cut, panel, panels);
-        }
-        block::<V, B, G, R, P, 1>(token, body, cut, panel, panels);
-    }
-}
-
-/// How rows are cut: `tall` tiles of height `tallest`, the others one row less.
-#[derive(Clone, Copy)]
-struct Cut {
-    tiles: usize,
-    tallest: usize,
-    tall: usize,
-}
-
-/// All whole blocks of `W` panels from `panel` on; answers the first panel not covered.
-///
-/// # Safety
-/// As [`walk`].
-#[inline(always)]
-unsafe fn block<V: Vector, B: TileBody<V>, const G: usize, const R: usize, const P: usize, const W: usize>(
-    token: V::Token,
-    body: &B,
-    cut: Cut,
-    mut panel: usize,
-    panels: usize,
-) -> usize {
-    while panel + W <= panels {
+    while panel < panels {
+        let width = widest::<G, R, P>(tallest, panels - panel);
         let mut row = 0;
-        for i in 0..cut.tiles {
-            let height = if i < cut.tall { cut.tallest } else { cut.tallest - 1 };
-            // SAFETY: the heights add up to `rows`, and panel + W <= panels.
-            unsafe { one::<V, B, G, R, P, W>(token, body, height, row, panel) };
+        for i in 0..tiles {
+            let height = if i < tall { tallest } else { tallest - 1 };
+            let place = Place { row, panel, height, width };
+            // SAFETY: the widths add up to `panels`, and in each block of panels the heights to `rows`.
+            unsafe {
+                if R == 1 {
+                    single::<V, B, G, SETS, P>(token, body, place);
+                } else {
+                    tile::<V, B, G, SETS, R, P>(token, body, place);
+                }
+            }
             row += height;
         }
-        panel += W;
+        panel += width;
     }
-    panel
 }
 
-/// One tile, its height made a constant.
-///
-/// # Safety
-/// As [`TileBody::tile`].
-#[inline(always)]
-unsafe fn one<V: Vector, B: TileBody<V>, const G: usize, const R: usize, const P: usize, const W: usize>(
-    token: V::Token,
-    body: &B,
-    height: usize,
+/// Where a tile stands, and its size.
+#[derive(Clone, Copy)]
+struct Place {
     row: usize,
     panel: usize,
+    height: usize,
+    width: usize,
+}
+
+/// One tile of any size. Only the products depend on it as a constant; between them and the rest of the work the sums stand
+/// on the stack, so that the rest is there once, and not once for each size.
+///
+/// # Safety
+/// The body may be called for every row and panel of the tile, whose size `fits`.
+#[inline(always)]
+unsafe fn tile<
+    V: Vector,
+    B: TileBody<V, G, SETS>,
+    const G: usize,
+    const SETS: usize,
+    const R: usize,
+    const P: usize,
+>(
+    token: V::Token,
+    body: &B,
+    place: Place,
 ) {
-    // SAFETY: the caller's promise; a height that does not fit is never asked for, and its arm is compiled away.
+    const { assert!(R * P <= MOST) };
+    let Place { row, panel, height, width } = place;
+    let mut sums = [[MaybeUninit::<[V; G]>::uninit(); MOST]; SETS];
+    // SAFETY: the caller's promise. A size that fits has at most MOST sums, and the first loop sets them all.
     unsafe {
-        match height {
-            1 => body.tile::<1, W>(token, row, panel),
-            2 if fits(2, W, G, R, P) => body.tile::<2, W>(token, row, panel),
-            3 if fits(3, W, G, R, P) => body.tile::<3, W>(token, row, panel),
-            4 if fits(4, W, G, R, P) => body.tile::<4, W>(token, row, panel),
-            5 if fits(5, W, G, R, P) => body.tile::<5, W>(token, row, panel),
-            6 if fits(6, W, G, R, P) => body.tile::<6, W>(token, row, panel),
-            7 if fits(7, W, G, R, P) => body.tile::<7, W>(token, row, panel),
-            8 if fits(8, W, G, R, P) => body.tile::<8, W>(token, row, panel),
-            _ => {}
+        for set in 0..SETS {
+            for r in 0..height {
+                for p in 0..width {
+                    sums[set][r * width + p].write(body.start(token, set, row + r, panel + p));
+                }
+            }
+            let sums = sums[set].as_mut_ptr().cast();
+            match width {
+                8 => rows::<V, B, G, SETS, R, P, 8>(token, body, set, place, sums),
+                4 => rows::<V, B, G, SETS, R, P, 4>(token, body, set, place, sums),
+                2 => rows::<V, B, G, SETS, R, P, 2>(token, body, set, place, sums),
+                _ => rows::<V, B, G, SETS, R, P, 1>(token, body, set, place, sums),
+            }
+        }
+        for r in 0..height {
+            for p in 0..width {
+                let mut all = [[V::splat(token, 0.0); G]; SETS];
+                for set in 0..SETS {
+                    all[set] = sums[set][r * width + p].assume_init();
+                }
+                body.finish(token, row + r, panel + p, all);
+            }
+        }
+    }
+}
+
+/// The products of a tile of `W` panels, its height made a constant too.
+///
+/// # Safety
+/// As [`tile`]; `sums` holds the start of each chain, row by row.
+#[inline(always)]
+unsafe fn rows<
+    V: Vector,
+    B: TileBody<V, G, SETS>,
+    const G: usize,
+    const SETS: usize,
+    const R: usize,
+    const P: usize,
+    const W: usize,
+>(
+    token: V::Token,
+    body: &B,
+    set: usize,
+    place: Place,
+    sums: *mut [V; G],
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match place.height {
+            1 => sized::<V, B, G, SETS, R, P, W, 1>(token, body, set, place, sums),
+            2 => sized::<V, B, G, SETS, R, P, W, 2>(token, body, set, place, sums),
+            3 => sized::<V, B, G, SETS, R, P, W, 3>(token, body, set, place, sums),
+            4 => sized::<V, B, G, SETS, R, P, W, 4>(token, body, set, place, sums),
+            5 => sized::<V, B, G, SETS, R, P, W, 5>(token, body, set, place, sums),
+            6 => sized::<V, B, G, SETS, R, P, W, 6>(token, body, set, place, sums),
+            7 => sized::<V, B, G, SETS, R, P, W, 7>(token, body, set, place, sums),
+            _ => sized::<V, B, G, SETS, R, P, W, 8>(token, body, set, place, sums),
+        }
+    }
+}
+
+/// The products of a tile of `M` rows by `W` panels. A size that does not fit is never asked for, and nothing is compiled
+/// for it.
+///
+/// # Safety
+/// As [`rows`].
+#[inline(always)]
+unsafe fn sized<
+    V: Vector,
+    B: TileBody<V, G, SETS>,
+    const G: usize,
+    const SETS: usize,
+    const R: usize,
+    const P: usize,
+    const W: usize,
+    const M: usize,
+>(
+    token: V::Token,
+    body: &B,
+    set: usize,
+    place: Place,
+    sums: *mut [V; G],
+) {
+    if const { fits(M, W, G, R, P) } {
+        let mut acc: Tile<V, M, W, G> = [[[V::splat(token, 0.0); G]; W]; M];
+        // SAFETY: the caller's promise.
+        unsafe {
+            for r in 0..M {
+                for p in 0..W {
+                    acc[r][p] = *sums.add(r * W + p);
+                }
+            }
+            acc = body.products::<M, W>(token, set, place.row, place.panel, acc);
+            for r in 0..M {
+                for p in 0..W {
+                    *sums.add(r * W + p) = acc[r][p];
+                }
+            }
+        }
+    }
+}
+
+/// A tile of a single row in a kernel made for single rows: its sums never leave the registers.
+///
+/// # Safety
+/// As [`tile`].
+#[inline(always)]
+unsafe fn single<V: Vector, B: TileBody<V, G, SETS>, const G: usize, const SETS: usize, const P: usize>(
+    token: V::Token,
+    body: &B,
+    place: Place,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match place.width {
+            8 => panels::<V, B, G, SETS, P, 8>(token, body, place),
+            4 => panels::<V, B, G, SETS, P, 4>(token, body, place),
+            2 => panels::<V, B, G, SETS, P, 2>(token, body, place),
+            _ => panels::<V, B, G, SETS, P, 1>(token, body, place),
+        }
+    }
+}
+
+/// `W` panels of a single row.
+///
+/// # Safety
+/// As [`tile`].
+#[inline(always)]
+unsafe fn panels<
+    V: Vector,
+    B: TileBody<V, G, SETS>,
+    const G: usize,
+    const SETS: usize,
+    const P: usize,
+    const W: usize,
+>(
+    token: V::Token,
+    body: &B,
+    place: Place,
+) {
+    if const { fits(1, W, G, 1, P) } {
+        let Place { row, panel, .. } = place;
+        let mut sums = [[[[V::splat(token, 0.0); G]; W]; 1]; SETS];
+        // SAFETY: the caller's promise.
+        unsafe {
+            for set in 0..SETS {
+                for p in 0..W {
+                    sums[set][0][p] = body.start(token, set, row, panel + p);
+                }
+                sums[set] = body.products::<1, W>(token, set, row, panel, sums[set]);
+            }
+            for p in 0..W {
+                let mut all = [[V::splat(token, 0.0); G]; SETS];
+                for set in 0..SETS {
+                    all[set] = sums[set][0][p];
+                }
+                body.finish(token, row, panel + p, all);
+            }
         }
     }
 }
@@ -226,48 +404,60 @@ pub(crate) unsafe fn gemm<V: Vector, const G: usize, const R: usize, const P: us
     task: &GemmTask,
 ) {
     let block = Block::<V, G, U> { task, vector: PhantomData };
-    // SAFETY: the caller's promise covers every tile.
-    unsafe { walk::<V, _, G, R, P>(token, &block, task.rows, task.panels) };
+    // SAFETY: the caller's promise covers every row and panel.
+    unsafe { walk::<V, _, G, 1, R, P>(token, &block, task.rows, task.panels) };
 }
 
-impl<V: Vector, const G: usize, const U: usize> TileBody<V> for Block<'_, V, G, U> {
+impl<V: Vector, const G: usize, const U: usize> TileBody<V, G, 1> for Block<'_, V, G, U> {
     #[inline(always)]
-    unsafe fn tile<const R: usize, const P: usize>(&self, token: V::Token, row: usize, panel: usize) {
+    unsafe fn start(&self, token: V::Token, _: usize, row: usize, panel: usize) -> [V; G] {
+        let mut start = [V::splat(token, 0.0); G];
+        for g in 0..G {
+            let column = (panel * G + g) * V::LANES;
+            // SAFETY: row and panel lie within the task, and its maker vouches for all of them.
+            start[g] = unsafe {
+                match self.task.start {
+                    Start::Zero => start[g],
+                    Start::Bias(bias) => V::load(token, &*bias.add(column).cast()),
+                    Start::Load(beta) => {
+                        let c = self.load(token, row, column);
+                        if beta == 1.0 { c } else { c.mul(V::splat(token, beta)) }
+                    }
+                }
+            };
+        }
+        start
+    }
+
+    #[inline(always)]
+    unsafe fn products<const M: usize, const W: usize>(
+        &self,
+        token: V::Token,
+        _: usize,
+        row: usize,
+        panel: usize,
+        acc: Tile<V, M, W, G>,
+    ) -> Tile<V, M, W, G> {
         let task = self.task;
-        let mut a = [std::ptr::null(); R];
-        for r in 0..R {
+        let mut a = [std::ptr::null(); M];
+        for r in 0..M {
             let i = task.first_row + row + r;
             let map = task.a_rows;
             let outer = (i / map.inner).cast_signed() * map.outer;
             a[r] = task.a.wrapping_offset(outer).wrapping_add((i % map.inner) * map.row);
         }
-        let mut acc: Tile<V, R, P, G> = [[[V::splat(token, 0.0); G]; P]; R];
         // SAFETY: rows and panels lie within the task, and its maker vouches for all of them.
         unsafe {
-            for r in 0..R {
-                for p in 0..P {
-                    for g in 0..G {
-                        let column = ((panel + p) * G + g) * V::LANES;
-                        acc[r][p][g] = match task.start {
-                            Start::Zero => V::splat(token, 0.0),
-                            Start::Bias(bias) => V::load(token, &*bias.add(column).cast()),
-                            Start::Load(beta) => {
-                                let c = self.load(token, row + r, column);
-                                if beta == 1.0 { c } else { c.mul(V::splat(token, beta)) }
-                            }
-                        };
-                    }
-                }
-            }
             let b = task.b.add(panel * task.panel);
-            acc = accumulate::<V, R, P, G, U>(token, acc, a, task.a_step, b, task.panel, task.depth);
-            for r in 0..R {
-                for p in 0..P {
-                    for g in 0..G {
-                        self.store(acc[r][p][g], row + r, ((panel + p) * G + g) * V::LANES);
-                    }
-                }
-            }
+            accumulate::<V, M, W, G, U>(token, acc, a, task.a_step, b, task.panel, task.depth)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn finish(&self, _: V::Token, row: usize, panel: usize, sums: [[V; G]; 1]) {
+        for g in 0..G {
+            // SAFETY: row and panel lie within the task, and its maker vouches for all of them.
+            unsafe { self.store(sums[0][g], row, (panel * G + g) * V::LANES) };
         }
     }
 }

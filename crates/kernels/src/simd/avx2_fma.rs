@@ -1,11 +1,9 @@
 //! Eight lanes of AVX2 with FMA.
 //!
-//! Soundness of every block below: a value of [`F32x8`], or the token that makes one, exists only after
-//! [`Avx2Fma::new`] saw the CPU's features, or where the caller of [`Avx2Fma::assume`] vouched for them, so the intrinsics'
-//! instructions exist.
+//! Soundness of every block below: a value of [`F32x8`], or the token that makes one, exists only where the
+//! caller of [`Avx2Fma::assume`] vouched for the CPU's features, so the intrinsics' instructions exist.
 
 use super::{Sealed, Vector};
-use crate::isa::Isa;
 use core::arch::x86_64::*;
 
 /// Proof that the running CPU has AVX2 and FMA.
@@ -13,12 +11,7 @@ use core::arch::x86_64::*;
 pub(crate) struct Avx2Fma(());
 
 impl Avx2Fma {
-    /// The proof, if it can be had.
-    pub(crate) fn new() -> Option<Avx2Fma> {
-        Isa::Avx2Fma.is_available().then_some(Avx2Fma(()))
-    }
-
-    /// The proof on the caller's word.
+    /// The proof, on the caller's word: `dispatch` detects the features and calls only the entries that have them.
     ///
     /// # Safety
     /// The running CPU has AVX2 and FMA.

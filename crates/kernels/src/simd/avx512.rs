@@ -1,11 +1,9 @@
 //! Sixteen lanes of AVX-512, with native masks for tails.
 //!
-//! Soundness of every block below: a value of [`F32x16`], or the token that makes one, exists only after
-//! [`Avx512::new`] saw the CPU's features, or where the caller of [`Avx512::assume`] vouched for them, so the intrinsics'
-//! instructions exist.
+//! Soundness of every block below: a value of [`F32x16`], or the token that makes one, exists only where the
+//! caller of [`Avx512::assume`] vouched for the CPU's features, so the intrinsics' instructions exist.
 
 use super::{Sealed, Vector};
-use crate::isa::Isa;
 use core::arch::x86_64::*;
 
 /// Proof that the running CPU has AVX-512 F, VL, BW and DQ.
@@ -13,12 +11,7 @@ use core::arch::x86_64::*;
 pub(crate) struct Avx512(());
 
 impl Avx512 {
-    /// The proof, if it can be had.
-    pub(crate) fn new() -> Option<Avx512> {
-        Isa::Avx512.is_available().then_some(Avx512(()))
-    }
-
-    /// The proof on the caller's word.
+    /// The proof, on the caller's word: `dispatch` detects the features and calls only the entries that have them.
     ///
     /// # Safety
     /// The running CPU has AVX-512 F, VL, BW and DQ.

@@ -17,7 +17,7 @@ pub(crate) mod portable;
 pub(crate) const ROUND_MAGIC: f32 = 12_582_912.0;
 
 mod sealed {
-    pub trait Sealed {}
+    pub(crate) trait Sealed {}
 }
 pub(crate) use sealed::Sealed;
 

@@ -12,34 +12,34 @@ use crate::gemm::micro;
 use crate::math::map;
 use crate::simd::avx2_fma::{Avx2Fma, F32x8};
 
-/// `f32-matmul-g1-avx2_fma`: tile 6x2, k unrolled 2 times.
+/// `f32-matmul-g1-avx2_fma`: tile 6x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn matmul_g1(task: &GemmTask) {
     // SAFETY: the caller's promise.
-    unsafe { micro::gemm::<F32x8, 1, 6, 2, 2>(Avx2Fma::assume(), task) }
+    unsafe { micro::gemm::<F32x8, 1, 6, 2, 1>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-matmul-g3-avx2_fma`: tile 4x1, k unrolled 2 times.
+/// `f32-matmul-g3-avx2_fma`: tile 4x1, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn matmul_g3(task: &GemmTask) {
     // SAFETY: the caller's promise.
-    unsafe { micro::gemm::<F32x8, 3, 4, 1, 2>(Avx2Fma::assume(), task) }
+    unsafe { micro::gemm::<F32x8, 3, 4, 1, 1>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-matmul-g4-avx2_fma`: tile 3x1, k unrolled 2 times.
+/// `f32-matmul-g4-avx2_fma`: tile 3x1, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn matmul_g4(task: &GemmTask) {
     // SAFETY: the caller's promise.
-    unsafe { micro::gemm::<F32x8, 4, 3, 1, 2>(Avx2Fma::assume(), task) }
+    unsafe { micro::gemm::<F32x8, 4, 3, 1, 1>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-exp-avx2_fma`.
@@ -82,14 +82,14 @@ pub(crate) unsafe fn sum_rows(from: &[f32], rows: &[usize], to: &mut [f32]) {
     unsafe { map::sum_rows::<F32x8>(Avx2Fma::assume(), from, rows, to) }
 }
 
-/// `f32-rnn_tanh-step-hn-avx2_fma`: tile 6x2, k unrolled 2 times.
+/// `f32-rnn_tanh-step-hn-avx2_fma`: tile 6x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 6, 2, 2, 0, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 6, 2, 1, 0, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-rnn_tanh-step-h8-avx2_fma`: tile 1x1, k unrolled 4 times.
@@ -99,7 +99,7 @@ pub(crate) unsafe fn rnn_tanh_step_hn(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h8(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 1, 4, 8, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 1, 4, 8, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-rnn_tanh-step-h12-avx2_fma`: tile 1x1, k unrolled 4 times.
@@ -109,7 +109,7 @@ pub(crate) unsafe fn rnn_tanh_step_h8(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h12(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 1, 4, 12, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 1, 4, 12, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-rnn_tanh-step-h16-avx2_fma`: tile 1x2, k unrolled 4 times.
@@ -119,7 +119,7 @@ pub(crate) unsafe fn rnn_tanh_step_h12(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h16(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 2, 4, 16, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 2, 4, 16, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-rnn_tanh-step-h20-avx2_fma`: tile 1x2, k unrolled 4 times.
@@ -129,7 +129,7 @@ pub(crate) unsafe fn rnn_tanh_step_h16(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h20(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 2, 4, 20, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 2, 4, 20, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-rnn_tanh-step-h24-avx2_fma`: tile 1x2, k unrolled 4 times.
@@ -139,7 +139,7 @@ pub(crate) unsafe fn rnn_tanh_step_h20(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h24(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 2, 4, 24, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 2, 4, 24, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-rnn_tanh-step-h32-avx2_fma`: tile 1x4, k unrolled 4 times.
@@ -149,7 +149,7 @@ pub(crate) unsafe fn rnn_tanh_step_h24(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h32(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 4, 4, 32, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 4, 4, 32, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-rnn_tanh-step-h40-avx2_fma`: tile 1x4, k unrolled 4 times.
@@ -159,7 +159,7 @@ pub(crate) unsafe fn rnn_tanh_step_h32(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h40(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 4, 4, 40, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 4, 4, 40, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-rnn_tanh-step-h48-avx2_fma`: tile 1x4, k unrolled 4 times.
@@ -169,7 +169,7 @@ pub(crate) unsafe fn rnn_tanh_step_h40(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h48(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 4, 4, 48, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 4, 4, 48, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-rnn_tanh-step-h64-avx2_fma`: tile 1x8, k unrolled 4 times.
@@ -179,7 +179,7 @@ pub(crate) unsafe fn rnn_tanh_step_h48(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h64(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 8, 4, 64, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 8, 4, 64, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-rnn_tanh-step-h80-avx2_fma`: tile 1x8, k unrolled 4 times.
@@ -189,7 +189,7 @@ pub(crate) unsafe fn rnn_tanh_step_h64(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h80(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 8, 4, 80, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 8, 4, 80, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-rnn_tanh-step-h96-avx2_fma`: tile 1x8, k unrolled 4 times.
@@ -199,7 +199,7 @@ pub(crate) unsafe fn rnn_tanh_step_h80(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h96(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 8, 4, 96, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 8, 4, 96, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-rnn_tanh-step-h128-avx2_fma`: tile 1x8, k unrolled 4 times.
@@ -209,7 +209,7 @@ pub(crate) unsafe fn rnn_tanh_step_h96(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h128(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 8, 4, 128, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 8, 4, 128, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-rnn_tanh-step-h192-avx2_fma`: tile 1x8, k unrolled 4 times.
@@ -219,7 +219,7 @@ pub(crate) unsafe fn rnn_tanh_step_h128(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h192(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 8, 4, 192, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 8, 4, 192, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-rnn_tanh-step-h256-avx2_fma`: tile 1x8, k unrolled 4 times.
@@ -229,7 +229,7 @@ pub(crate) unsafe fn rnn_tanh_step_h192(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h256(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 8, 4, 256, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 8, 4, 256, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-rnn_tanh-step-h320-avx2_fma`: tile 1x8, k unrolled 4 times.
@@ -239,7 +239,7 @@ pub(crate) unsafe fn rnn_tanh_step_h256(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h320(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 8, 4, 320, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 8, 4, 320, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-rnn_tanh-step-h384-avx2_fma`: tile 1x8, k unrolled 4 times.
@@ -249,7 +249,7 @@ pub(crate) unsafe fn rnn_tanh_step_h320(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h384(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 8, 4, 384, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 8, 4, 384, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-rnn_tanh-step-h512-avx2_fma`: tile 1x8, k unrolled 4 times.
@@ -259,7 +259,7 @@ pub(crate) unsafe fn rnn_tanh_step_h384(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h512(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 8, 4, 512, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 8, 4, 512, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-rnn_tanh-step-h640-avx2_fma`: tile 1x8, k unrolled 4 times.
@@ -269,7 +269,7 @@ pub(crate) unsafe fn rnn_tanh_step_h512(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h640(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 8, 4, 640, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 8, 4, 640, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-rnn_tanh-step-h1024-avx2_fma`: tile 1x8, k unrolled 4 times.
@@ -279,117 +279,117 @@ pub(crate) unsafe fn rnn_tanh_step_h640(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h1024(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 8, 4, 1024, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 8, 4, 1024, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_tanh-fwd-hn-avx2_fma`: tile 6x2, k unrolled 2 times.
+/// `f32-rnn_tanh-fwd-hn-avx2_fma`: tile 6x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_fwd_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 6, 2, 2, 0, false>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 6, 2, 1, 0, 1>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_tanh-fwd-h8-avx2_fma`: tile 6x2, k unrolled 2 times.
+/// `f32-rnn_tanh-fwd-h8-avx2_fma`: tile 6x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_fwd_h8(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 6, 2, 2, 8, false>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 6, 2, 1, 8, 1>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_tanh-fwd-h16-avx2_fma`: tile 6x2, k unrolled 2 times.
+/// `f32-rnn_tanh-fwd-h16-avx2_fma`: tile 6x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_fwd_h16(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 6, 2, 2, 16, false>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 6, 2, 1, 16, 1>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_tanh-fwd-h32-avx2_fma`: tile 6x2, k unrolled 2 times.
+/// `f32-rnn_tanh-fwd-h32-avx2_fma`: tile 6x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_fwd_h32(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 6, 2, 2, 32, false>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 6, 2, 1, 32, 1>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_tanh-fwd-h64-avx2_fma`: tile 6x2, k unrolled 2 times.
+/// `f32-rnn_tanh-fwd-h64-avx2_fma`: tile 6x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_fwd_h64(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 6, 2, 2, 64, false>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 6, 2, 1, 64, 1>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_tanh-bwd-hn-avx2_fma`: tile 6x2, k unrolled 2 times.
+/// `f32-rnn_tanh-bwd-hn-avx2_fma`: tile 6x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_bwd_hn(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x8, RnnTanh, 1, 1, 6, 2, 2, 0>(Avx2Fma::assume(), task) }
+    unsafe { drive::backward::<F32x8, RnnTanh, 1, 1, 6, 2, 1, 0>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_tanh-bwd-h8-avx2_fma`: tile 6x2, k unrolled 2 times.
+/// `f32-rnn_tanh-bwd-h8-avx2_fma`: tile 6x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_bwd_h8(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x8, RnnTanh, 1, 1, 6, 2, 2, 8>(Avx2Fma::assume(), task) }
+    unsafe { drive::backward::<F32x8, RnnTanh, 1, 1, 6, 2, 1, 8>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_tanh-bwd-h16-avx2_fma`: tile 6x2, k unrolled 2 times.
+/// `f32-rnn_tanh-bwd-h16-avx2_fma`: tile 6x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_bwd_h16(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x8, RnnTanh, 1, 1, 6, 2, 2, 16>(Avx2Fma::assume(), task) }
+    unsafe { drive::backward::<F32x8, RnnTanh, 1, 1, 6, 2, 1, 16>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_tanh-bwd-h32-avx2_fma`: tile 6x2, k unrolled 2 times.
+/// `f32-rnn_tanh-bwd-h32-avx2_fma`: tile 6x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_bwd_h32(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x8, RnnTanh, 1, 1, 6, 2, 2, 32>(Avx2Fma::assume(), task) }
+    unsafe { drive::backward::<F32x8, RnnTanh, 1, 1, 6, 2, 1, 32>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_tanh-bwd-h64-avx2_fma`: tile 6x2, k unrolled 2 times.
+/// `f32-rnn_tanh-bwd-h64-avx2_fma`: tile 6x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_bwd_h64(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x8, RnnTanh, 1, 1, 6, 2, 2, 64>(Avx2Fma::assume(), task) }
+    unsafe { drive::backward::<F32x8, RnnTanh, 1, 1, 6, 2, 1, 64>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-hn-avx2_fma`: tile 6x2, k unrolled 2 times.
+/// `f32-rnn_relu-step-hn-avx2_fma`: tile 6x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 6, 2, 2, 0, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 6, 2, 1, 0, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-rnn_relu-step-h8-avx2_fma`: tile 1x1, k unrolled 4 times.
@@ -399,7 +399,7 @@ pub(crate) unsafe fn rnn_relu_step_hn(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h8(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 1, 4, 8, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 1, 4, 8, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-rnn_relu-step-h12-avx2_fma`: tile 1x1, k unrolled 4 times.
@@ -409,7 +409,7 @@ pub(crate) unsafe fn rnn_relu_step_h8(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h12(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 1, 4, 12, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 1, 4, 12, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-rnn_relu-step-h16-avx2_fma`: tile 1x2, k unrolled 4 times.
@@ -419,7 +419,7 @@ pub(crate) unsafe fn rnn_relu_step_h12(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h16(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 2, 4, 16, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 2, 4, 16, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-rnn_relu-step-h20-avx2_fma`: tile 1x2, k unrolled 4 times.
@@ -429,7 +429,7 @@ pub(crate) unsafe fn rnn_relu_step_h16(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h20(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 2, 4, 20, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 2, 4, 20, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-rnn_relu-step-h24-avx2_fma`: tile 1x2, k unrolled 4 times.
@@ -439,7 +439,7 @@ pub(crate) unsafe fn rnn_relu_step_h20(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h24(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 2, 4, 24, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 2, 4, 24, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-rnn_relu-step-h32-avx2_fma`: tile 1x4, k unrolled 4 times.
@@ -449,7 +449,7 @@ pub(crate) unsafe fn rnn_relu_step_h24(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h32(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 4, 4, 32, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 4, 4, 32, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-rnn_relu-step-h40-avx2_fma`: tile 1x4, k unrolled 4 times.
@@ -459,7 +459,7 @@ pub(crate) unsafe fn rnn_relu_step_h32(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h40(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 4, 4, 40, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 4, 4, 40, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-rnn_relu-step-h48-avx2_fma`: tile 1x4, k unrolled 4 times.
@@ -469,7 +469,7 @@ pub(crate) unsafe fn rnn_relu_step_h40(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h48(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 4, 4, 48, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 4, 4, 48, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-rnn_relu-step-h64-avx2_fma`: tile 1x8, k unrolled 4 times.
@@ -479,7 +479,7 @@ pub(crate) unsafe fn rnn_relu_step_h48(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h64(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 8, 4, 64, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 8, 4, 64, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-rnn_relu-step-h80-avx2_fma`: tile 1x8, k unrolled 4 times.
@@ -489,7 +489,7 @@ pub(crate) unsafe fn rnn_relu_step_h64(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h80(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 8, 4, 80, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 8, 4, 80, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-rnn_relu-step-h96-avx2_fma`: tile 1x8, k unrolled 4 times.
@@ -499,7 +499,7 @@ pub(crate) unsafe fn rnn_relu_step_h80(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h96(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 8, 4, 96, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 8, 4, 96, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-rnn_relu-step-h128-avx2_fma`: tile 1x8, k unrolled 4 times.
@@ -509,7 +509,7 @@ pub(crate) unsafe fn rnn_relu_step_h96(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h128(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 8, 4, 128, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 8, 4, 128, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-rnn_relu-step-h192-avx2_fma`: tile 1x8, k unrolled 4 times.
@@ -519,7 +519,7 @@ pub(crate) unsafe fn rnn_relu_step_h128(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h192(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 8, 4, 192, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 8, 4, 192, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-rnn_relu-step-h256-avx2_fma`: tile 1x8, k unrolled 4 times.
@@ -529,7 +529,7 @@ pub(crate) unsafe fn rnn_relu_step_h192(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h256(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 8, 4, 256, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 8, 4, 256, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-rnn_relu-step-h320-avx2_fma`: tile 1x8, k unrolled 4 times.
@@ -539,7 +539,7 @@ pub(crate) unsafe fn rnn_relu_step_h256(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h320(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 8, 4, 320, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 8, 4, 320, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-rnn_relu-step-h384-avx2_fma`: tile 1x8, k unrolled 4 times.
@@ -549,7 +549,7 @@ pub(crate) unsafe fn rnn_relu_step_h320(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h384(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 8, 4, 384, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 8, 4, 384, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-rnn_relu-step-h512-avx2_fma`: tile 1x8, k unrolled 4 times.
@@ -559,7 +559,7 @@ pub(crate) unsafe fn rnn_relu_step_h384(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h512(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 8, 4, 512, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 8, 4, 512, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-rnn_relu-step-h640-avx2_fma`: tile 1x8, k unrolled 4 times.
@@ -569,7 +569,7 @@ pub(crate) unsafe fn rnn_relu_step_h512(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h640(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 8, 4, 640, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 8, 4, 640, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-rnn_relu-step-h1024-avx2_fma`: tile 1x8, k unrolled 4 times.
@@ -579,117 +579,117 @@ pub(crate) unsafe fn rnn_relu_step_h640(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h1024(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 8, 4, 1024, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 8, 4, 1024, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_relu-fwd-hn-avx2_fma`: tile 6x2, k unrolled 2 times.
+/// `f32-rnn_relu-fwd-hn-avx2_fma`: tile 6x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_fwd_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 6, 2, 2, 0, false>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 6, 2, 1, 0, 1>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_relu-fwd-h8-avx2_fma`: tile 6x2, k unrolled 2 times.
+/// `f32-rnn_relu-fwd-h8-avx2_fma`: tile 6x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_fwd_h8(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 6, 2, 2, 8, false>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 6, 2, 1, 8, 1>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_relu-fwd-h16-avx2_fma`: tile 6x2, k unrolled 2 times.
+/// `f32-rnn_relu-fwd-h16-avx2_fma`: tile 6x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_fwd_h16(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 6, 2, 2, 16, false>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 6, 2, 1, 16, 1>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_relu-fwd-h32-avx2_fma`: tile 6x2, k unrolled 2 times.
+/// `f32-rnn_relu-fwd-h32-avx2_fma`: tile 6x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_fwd_h32(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 6, 2, 2, 32, false>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 6, 2, 1, 32, 1>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_relu-fwd-h64-avx2_fma`: tile 6x2, k unrolled 2 times.
+/// `f32-rnn_relu-fwd-h64-avx2_fma`: tile 6x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_fwd_h64(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 6, 2, 2, 64, false>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 6, 2, 1, 64, 1>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_relu-bwd-hn-avx2_fma`: tile 6x2, k unrolled 2 times.
+/// `f32-rnn_relu-bwd-hn-avx2_fma`: tile 6x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_bwd_hn(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x8, RnnRelu, 1, 1, 6, 2, 2, 0>(Avx2Fma::assume(), task) }
+    unsafe { drive::backward::<F32x8, RnnRelu, 1, 1, 6, 2, 1, 0>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_relu-bwd-h8-avx2_fma`: tile 6x2, k unrolled 2 times.
+/// `f32-rnn_relu-bwd-h8-avx2_fma`: tile 6x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_bwd_h8(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x8, RnnRelu, 1, 1, 6, 2, 2, 8>(Avx2Fma::assume(), task) }
+    unsafe { drive::backward::<F32x8, RnnRelu, 1, 1, 6, 2, 1, 8>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_relu-bwd-h16-avx2_fma`: tile 6x2, k unrolled 2 times.
+/// `f32-rnn_relu-bwd-h16-avx2_fma`: tile 6x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_bwd_h16(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x8, RnnRelu, 1, 1, 6, 2, 2, 16>(Avx2Fma::assume(), task) }
+    unsafe { drive::backward::<F32x8, RnnRelu, 1, 1, 6, 2, 1, 16>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_relu-bwd-h32-avx2_fma`: tile 6x2, k unrolled 2 times.
+/// `f32-rnn_relu-bwd-h32-avx2_fma`: tile 6x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_bwd_h32(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x8, RnnRelu, 1, 1, 6, 2, 2, 32>(Avx2Fma::assume(), task) }
+    unsafe { drive::backward::<F32x8, RnnRelu, 1, 1, 6, 2, 1, 32>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_relu-bwd-h64-avx2_fma`: tile 6x2, k unrolled 2 times.
+/// `f32-rnn_relu-bwd-h64-avx2_fma`: tile 6x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_bwd_h64(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x8, RnnRelu, 1, 1, 6, 2, 2, 64>(Avx2Fma::assume(), task) }
+    unsafe { drive::backward::<F32x8, RnnRelu, 1, 1, 6, 2, 1, 64>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-lstm-step-hn-avx2_fma`: tile 3x1, k unrolled 2 times.
+/// `f32-lstm-step-hn-avx2_fma`: tile 3x1, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 3, 1, 2, 0, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 3, 1, 1, 0, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-lstm-step-h8-avx2_fma`: tile 1x1, k unrolled 4 times.
@@ -699,7 +699,7 @@ pub(crate) unsafe fn lstm_step_hn(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h8(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 1, 4, 8, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 1, 4, 8, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-lstm-step-h12-avx2_fma`: tile 1x1, k unrolled 4 times.
@@ -709,7 +709,7 @@ pub(crate) unsafe fn lstm_step_h8(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h12(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 1, 4, 12, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 1, 4, 12, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-lstm-step-h16-avx2_fma`: tile 1x2, k unrolled 4 times.
@@ -719,7 +719,7 @@ pub(crate) unsafe fn lstm_step_h12(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h16(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 16, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 16, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-lstm-step-h20-avx2_fma`: tile 1x2, k unrolled 4 times.
@@ -729,7 +729,7 @@ pub(crate) unsafe fn lstm_step_h16(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h20(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 20, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 20, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-lstm-step-h24-avx2_fma`: tile 1x2, k unrolled 4 times.
@@ -739,7 +739,7 @@ pub(crate) unsafe fn lstm_step_h20(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h24(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 24, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 24, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-lstm-step-h32-avx2_fma`: tile 1x2, k unrolled 4 times.
@@ -749,7 +749,7 @@ pub(crate) unsafe fn lstm_step_h24(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h32(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 32, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 32, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-lstm-step-h40-avx2_fma`: tile 1x2, k unrolled 4 times.
@@ -759,7 +759,7 @@ pub(crate) unsafe fn lstm_step_h32(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h40(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 40, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 40, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-lstm-step-h48-avx2_fma`: tile 1x2, k unrolled 4 times.
@@ -769,7 +769,7 @@ pub(crate) unsafe fn lstm_step_h40(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h48(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 48, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 48, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-lstm-step-h64-avx2_fma`: tile 1x2, k unrolled 4 times.
@@ -779,7 +779,7 @@ pub(crate) unsafe fn lstm_step_h48(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h64(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 64, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 64, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-lstm-step-h80-avx2_fma`: tile 1x2, k unrolled 4 times.
@@ -789,7 +789,7 @@ pub(crate) unsafe fn lstm_step_h64(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h80(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 80, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 80, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-lstm-step-h96-avx2_fma`: tile 1x2, k unrolled 4 times.
@@ -799,7 +799,7 @@ pub(crate) unsafe fn lstm_step_h80(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h96(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 96, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 96, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-lstm-step-h128-avx2_fma`: tile 1x2, k unrolled 4 times.
@@ -809,7 +809,7 @@ pub(crate) unsafe fn lstm_step_h96(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h128(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 128, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 128, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-lstm-step-h192-avx2_fma`: tile 1x2, k unrolled 4 times.
@@ -819,7 +819,7 @@ pub(crate) unsafe fn lstm_step_h128(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h192(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 192, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 192, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-lstm-step-h256-avx2_fma`: tile 1x2, k unrolled 4 times.
@@ -829,7 +829,7 @@ pub(crate) unsafe fn lstm_step_h192(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h256(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 256, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 256, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-lstm-step-h320-avx2_fma`: tile 1x2, k unrolled 4 times.
@@ -839,7 +839,7 @@ pub(crate) unsafe fn lstm_step_h256(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h320(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 320, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 320, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-lstm-step-h384-avx2_fma`: tile 1x2, k unrolled 4 times.
@@ -849,7 +849,7 @@ pub(crate) unsafe fn lstm_step_h320(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h384(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 384, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 384, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-lstm-step-h512-avx2_fma`: tile 1x2, k unrolled 4 times.
@@ -859,7 +859,7 @@ pub(crate) unsafe fn lstm_step_h384(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h512(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 512, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 512, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-lstm-step-h640-avx2_fma`: tile 1x2, k unrolled 4 times.
@@ -869,7 +869,7 @@ pub(crate) unsafe fn lstm_step_h512(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h640(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 640, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 640, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-lstm-step-h1024-avx2_fma`: tile 1x2, k unrolled 4 times.
@@ -879,117 +879,117 @@ pub(crate) unsafe fn lstm_step_h640(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h1024(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 1024, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 1024, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-lstm-fwd-hn-avx2_fma`: tile 3x1, k unrolled 2 times.
+/// `f32-lstm-fwd-hn-avx2_fma`: tile 3x1, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_fwd_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 3, 1, 2, 0, false>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 3, 1, 1, 0, 1>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-lstm-fwd-h8-avx2_fma`: tile 3x1, k unrolled 2 times.
+/// `f32-lstm-fwd-h8-avx2_fma`: tile 3x1, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_fwd_h8(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 3, 1, 2, 8, false>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 3, 1, 1, 8, 1>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-lstm-fwd-h16-avx2_fma`: tile 3x1, k unrolled 2 times.
+/// `f32-lstm-fwd-h16-avx2_fma`: tile 3x1, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_fwd_h16(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 3, 1, 2, 16, false>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 3, 1, 1, 16, 1>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-lstm-fwd-h32-avx2_fma`: tile 3x1, k unrolled 2 times.
+/// `f32-lstm-fwd-h32-avx2_fma`: tile 3x1, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_fwd_h32(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 3, 1, 2, 32, false>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 3, 1, 1, 32, 1>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-lstm-fwd-h64-avx2_fma`: tile 3x1, k unrolled 2 times.
+/// `f32-lstm-fwd-h64-avx2_fma`: tile 3x1, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_fwd_h64(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 3, 1, 2, 64, false>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 3, 1, 1, 64, 1>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-lstm-bwd-hn-avx2_fma`: tile 6x2, k unrolled 2 times.
+/// `f32-lstm-bwd-hn-avx2_fma`: tile 6x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_bwd_hn(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x8, Lstm, 4, 4, 6, 2, 2, 0>(Avx2Fma::assume(), task) }
+    unsafe { drive::backward::<F32x8, Lstm, 4, 4, 6, 2, 1, 0>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-lstm-bwd-h8-avx2_fma`: tile 6x2, k unrolled 2 times.
+/// `f32-lstm-bwd-h8-avx2_fma`: tile 6x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_bwd_h8(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x8, Lstm, 4, 4, 6, 2, 2, 8>(Avx2Fma::assume(), task) }
+    unsafe { drive::backward::<F32x8, Lstm, 4, 4, 6, 2, 1, 8>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-lstm-bwd-h16-avx2_fma`: tile 6x2, k unrolled 2 times.
+/// `f32-lstm-bwd-h16-avx2_fma`: tile 6x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_bwd_h16(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x8, Lstm, 4, 4, 6, 2, 2, 16>(Avx2Fma::assume(), task) }
+    unsafe { drive::backward::<F32x8, Lstm, 4, 4, 6, 2, 1, 16>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-lstm-bwd-h32-avx2_fma`: tile 6x2, k unrolled 2 times.
+/// `f32-lstm-bwd-h32-avx2_fma`: tile 6x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_bwd_h32(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x8, Lstm, 4, 4, 6, 2, 2, 32>(Avx2Fma::assume(), task) }
+    unsafe { drive::backward::<F32x8, Lstm, 4, 4, 6, 2, 1, 32>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-lstm-bwd-h64-avx2_fma`: tile 6x2, k unrolled 2 times.
+/// `f32-lstm-bwd-h64-avx2_fma`: tile 6x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_bwd_h64(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x8, Lstm, 4, 4, 6, 2, 2, 64>(Avx2Fma::assume(), task) }
+    unsafe { drive::backward::<F32x8, Lstm, 4, 4, 6, 2, 1, 64>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-gru-step-hn-avx2_fma`: tile 4x1, k unrolled 2 times.
+/// `f32-gru-step-hn-avx2_fma`: tile 4x1, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Gru, 3, 4, 4, 1, 2, 0, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Gru, 3, 4, 4, 1, 1, 0, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-gru-step-h8-avx2_fma`: tile 1x1, k unrolled 4 times.
@@ -999,7 +999,7 @@ pub(crate) unsafe fn gru_step_hn(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h8(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 1, 4, 8, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 1, 4, 8, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-gru-step-h12-avx2_fma`: tile 1x1, k unrolled 4 times.
@@ -1009,7 +1009,7 @@ pub(crate) unsafe fn gru_step_h8(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h12(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 1, 4, 12, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 1, 4, 12, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-gru-step-h16-avx2_fma`: tile 1x2, k unrolled 4 times.
@@ -1019,7 +1019,7 @@ pub(crate) unsafe fn gru_step_h12(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h16(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 16, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 16, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-gru-step-h20-avx2_fma`: tile 1x2, k unrolled 4 times.
@@ -1029,7 +1029,7 @@ pub(crate) unsafe fn gru_step_h16(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h20(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 20, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 20, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-gru-step-h24-avx2_fma`: tile 1x2, k unrolled 4 times.
@@ -1039,7 +1039,7 @@ pub(crate) unsafe fn gru_step_h20(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h24(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 24, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 24, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-gru-step-h32-avx2_fma`: tile 1x2, k unrolled 4 times.
@@ -1049,7 +1049,7 @@ pub(crate) unsafe fn gru_step_h24(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h32(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 32, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 32, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-gru-step-h40-avx2_fma`: tile 1x2, k unrolled 4 times.
@@ -1059,7 +1059,7 @@ pub(crate) unsafe fn gru_step_h32(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h40(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 40, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 40, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-gru-step-h48-avx2_fma`: tile 1x2, k unrolled 4 times.
@@ -1069,7 +1069,7 @@ pub(crate) unsafe fn gru_step_h40(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h48(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 48, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 48, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-gru-step-h64-avx2_fma`: tile 1x2, k unrolled 4 times.
@@ -1079,7 +1079,7 @@ pub(crate) unsafe fn gru_step_h48(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h64(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 64, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 64, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-gru-step-h80-avx2_fma`: tile 1x2, k unrolled 4 times.
@@ -1089,7 +1089,7 @@ pub(crate) unsafe fn gru_step_h64(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h80(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 80, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 80, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-gru-step-h96-avx2_fma`: tile 1x2, k unrolled 4 times.
@@ -1099,7 +1099,7 @@ pub(crate) unsafe fn gru_step_h80(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h96(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 96, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 96, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-gru-step-h128-avx2_fma`: tile 1x2, k unrolled 4 times.
@@ -1109,7 +1109,7 @@ pub(crate) unsafe fn gru_step_h96(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h128(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 128, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 128, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-gru-step-h192-avx2_fma`: tile 1x2, k unrolled 4 times.
@@ -1119,7 +1119,7 @@ pub(crate) unsafe fn gru_step_h128(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h192(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 192, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 192, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-gru-step-h256-avx2_fma`: tile 1x2, k unrolled 4 times.
@@ -1129,7 +1129,7 @@ pub(crate) unsafe fn gru_step_h192(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h256(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 256, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 256, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-gru-step-h320-avx2_fma`: tile 1x2, k unrolled 4 times.
@@ -1139,7 +1139,7 @@ pub(crate) unsafe fn gru_step_h256(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h320(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 320, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 320, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-gru-step-h384-avx2_fma`: tile 1x2, k unrolled 4 times.
@@ -1149,7 +1149,7 @@ pub(crate) unsafe fn gru_step_h320(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h384(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 384, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 384, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-gru-step-h512-avx2_fma`: tile 1x2, k unrolled 4 times.
@@ -1159,7 +1159,7 @@ pub(crate) unsafe fn gru_step_h384(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h512(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 512, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 512, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-gru-step-h640-avx2_fma`: tile 1x2, k unrolled 4 times.
@@ -1169,7 +1169,7 @@ pub(crate) unsafe fn gru_step_h512(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h640(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 640, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 640, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-gru-step-h1024-avx2_fma`: tile 1x2, k unrolled 4 times.
@@ -1179,105 +1179,105 @@ pub(crate) unsafe fn gru_step_h640(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h1024(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 1024, true>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 1024, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-gru-fwd-hn-avx2_fma`: tile 4x1, k unrolled 2 times.
+/// `f32-gru-fwd-hn-avx2_fma`: tile 4x1, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_fwd_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Gru, 3, 4, 4, 1, 2, 0, false>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Gru, 3, 4, 4, 1, 1, 0, 1>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-gru-fwd-h8-avx2_fma`: tile 4x1, k unrolled 2 times.
+/// `f32-gru-fwd-h8-avx2_fma`: tile 4x1, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_fwd_h8(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Gru, 3, 4, 4, 1, 2, 8, false>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Gru, 3, 4, 4, 1, 1, 8, 1>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-gru-fwd-h16-avx2_fma`: tile 4x1, k unrolled 2 times.
+/// `f32-gru-fwd-h16-avx2_fma`: tile 4x1, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_fwd_h16(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Gru, 3, 4, 4, 1, 2, 16, false>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Gru, 3, 4, 4, 1, 1, 16, 1>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-gru-fwd-h32-avx2_fma`: tile 4x1, k unrolled 2 times.
+/// `f32-gru-fwd-h32-avx2_fma`: tile 4x1, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_fwd_h32(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Gru, 3, 4, 4, 1, 2, 32, false>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Gru, 3, 4, 4, 1, 1, 32, 1>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-gru-fwd-h64-avx2_fma`: tile 4x1, k unrolled 2 times.
+/// `f32-gru-fwd-h64-avx2_fma`: tile 4x1, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_fwd_h64(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Gru, 3, 4, 4, 1, 2, 64, false>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Gru, 3, 4, 4, 1, 1, 64, 1>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-gru-bwd-hn-avx2_fma`: tile 6x2, k unrolled 2 times.
+/// `f32-gru-bwd-hn-avx2_fma`: tile 6x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_bwd_hn(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x8, Gru, 3, 4, 6, 2, 2, 0>(Avx2Fma::assume(), task) }
+    unsafe { drive::backward::<F32x8, Gru, 3, 4, 6, 2, 1, 0>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-gru-bwd-h8-avx2_fma`: tile 6x2, k unrolled 2 times.
+/// `f32-gru-bwd-h8-avx2_fma`: tile 6x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_bwd_h8(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x8, Gru, 3, 4, 6, 2, 2, 8>(Avx2Fma::assume(), task) }
+    unsafe { drive::backward::<F32x8, Gru, 3, 4, 6, 2, 1, 8>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-gru-bwd-h16-avx2_fma`: tile 6x2, k unrolled 2 times.
+/// `f32-gru-bwd-h16-avx2_fma`: tile 6x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_bwd_h16(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x8, Gru, 3, 4, 6, 2, 2, 16>(Avx2Fma::assume(), task) }
+    unsafe { drive::backward::<F32x8, Gru, 3, 4, 6, 2, 1, 16>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-gru-bwd-h32-avx2_fma`: tile 6x2, k unrolled 2 times.
+/// `f32-gru-bwd-h32-avx2_fma`: tile 6x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_bwd_h32(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x8, Gru, 3, 4, 6, 2, 2, 32>(Avx2Fma::assume(), task) }
+    unsafe { drive::backward::<F32x8, Gru, 3, 4, 6, 2, 1, 32>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-gru-bwd-h64-avx2_fma`: tile 6x2, k unrolled 2 times.
+/// `f32-gru-bwd-h64-avx2_fma`: tile 6x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_bwd_h64(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x8, Gru, 3, 4, 6, 2, 2, 64>(Avx2Fma::assume(), task) }
+    unsafe { drive::backward::<F32x8, Gru, 3, 4, 6, 2, 1, 64>(Avx2Fma::assume(), task) }
 }

@@ -49,7 +49,7 @@ static PORTABLE: [Row; 19] = [
         isa: Isa::Portable,
         lanes: 4,
         tile: (6, 2),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Matmul(portable::matmul_g1),
     },
     Row {
@@ -60,7 +60,7 @@ static PORTABLE: [Row; 19] = [
         isa: Isa::Portable,
         lanes: 4,
         tile: (2, 2),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Matmul(portable::matmul_g3),
     },
     Row {
@@ -71,7 +71,7 @@ static PORTABLE: [Row; 19] = [
         isa: Isa::Portable,
         lanes: 4,
         tile: (2, 1),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Matmul(portable::matmul_g4),
     },
     Row {
@@ -126,7 +126,7 @@ static PORTABLE: [Row; 19] = [
         isa: Isa::Portable,
         lanes: 4,
         tile: (6, 2),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(portable::rnn_tanh_step_hn),
     },
     Row {
@@ -137,7 +137,7 @@ static PORTABLE: [Row; 19] = [
         isa: Isa::Portable,
         lanes: 4,
         tile: (6, 2),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(portable::rnn_tanh_fwd_hn),
     },
     Row {
@@ -148,7 +148,7 @@ static PORTABLE: [Row; 19] = [
         isa: Isa::Portable,
         lanes: 4,
         tile: (6, 2),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Backward(portable::rnn_tanh_bwd_hn),
     },
     Row {
@@ -159,7 +159,7 @@ static PORTABLE: [Row; 19] = [
         isa: Isa::Portable,
         lanes: 4,
         tile: (6, 2),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(portable::rnn_relu_step_hn),
     },
     Row {
@@ -170,7 +170,7 @@ static PORTABLE: [Row; 19] = [
         isa: Isa::Portable,
         lanes: 4,
         tile: (6, 2),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(portable::rnn_relu_fwd_hn),
     },
     Row {
@@ -181,7 +181,7 @@ static PORTABLE: [Row; 19] = [
         isa: Isa::Portable,
         lanes: 4,
         tile: (6, 2),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Backward(portable::rnn_relu_bwd_hn),
     },
     Row {
@@ -192,7 +192,7 @@ static PORTABLE: [Row; 19] = [
         isa: Isa::Portable,
         lanes: 4,
         tile: (2, 1),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(portable::lstm_step_hn),
     },
     Row {
@@ -203,7 +203,7 @@ static PORTABLE: [Row; 19] = [
         isa: Isa::Portable,
         lanes: 4,
         tile: (2, 1),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(portable::lstm_fwd_hn),
     },
     Row {
@@ -214,7 +214,7 @@ static PORTABLE: [Row; 19] = [
         isa: Isa::Portable,
         lanes: 4,
         tile: (6, 2),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Backward(portable::lstm_bwd_hn),
     },
     Row {
@@ -225,7 +225,7 @@ static PORTABLE: [Row; 19] = [
         isa: Isa::Portable,
         lanes: 4,
         tile: (2, 2),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(portable::gru_step_hn),
     },
     Row {
@@ -236,7 +236,7 @@ static PORTABLE: [Row; 19] = [
         isa: Isa::Portable,
         lanes: 4,
         tile: (2, 2),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(portable::gru_fwd_hn),
     },
     Row {
@@ -247,7 +247,7 @@ static PORTABLE: [Row; 19] = [
         isa: Isa::Portable,
         lanes: 4,
         tile: (6, 2),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Backward(portable::gru_bwd_hn),
     },
 ];
@@ -271,7 +271,7 @@ static AVX2_FMA: [Row; 127] = [
         isa: Isa::Avx2Fma,
         lanes: 8,
         tile: (6, 2),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Matmul(avx2_fma::matmul_g1),
     },
     Row {
@@ -282,7 +282,7 @@ static AVX2_FMA: [Row; 127] = [
         isa: Isa::Avx2Fma,
         lanes: 8,
         tile: (4, 1),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Matmul(avx2_fma::matmul_g3),
     },
     Row {
@@ -293,7 +293,7 @@ static AVX2_FMA: [Row; 127] = [
         isa: Isa::Avx2Fma,
         lanes: 8,
         tile: (3, 1),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Matmul(avx2_fma::matmul_g4),
     },
     Row {
@@ -348,7 +348,7 @@ static AVX2_FMA: [Row; 127] = [
         isa: Isa::Avx2Fma,
         lanes: 8,
         tile: (6, 2),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::rnn_tanh_step_hn),
     },
     Row {
@@ -568,7 +568,7 @@ static AVX2_FMA: [Row; 127] = [
         isa: Isa::Avx2Fma,
         lanes: 8,
         tile: (6, 2),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::rnn_tanh_fwd_hn),
     },
     Row {
@@ -579,7 +579,7 @@ static AVX2_FMA: [Row; 127] = [
         isa: Isa::Avx2Fma,
         lanes: 8,
         tile: (6, 2),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::rnn_tanh_fwd_h8),
     },
     Row {
@@ -590,7 +590,7 @@ static AVX2_FMA: [Row; 127] = [
         isa: Isa::Avx2Fma,
         lanes: 8,
         tile: (6, 2),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::rnn_tanh_fwd_h16),
     },
     Row {
@@ -601,7 +601,7 @@ static AVX2_FMA: [Row; 127] = [
         isa: Isa::Avx2Fma,
         lanes: 8,
         tile: (6, 2),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::rnn_tanh_fwd_h32),
     },
     Row {
@@ -612,7 +612,7 @@ static AVX2_FMA: [Row; 127] = [
         isa: Isa::Avx2Fma,
         lanes: 8,
         tile: (6, 2),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::rnn_tanh_fwd_h64),
     },
     Row {
@@ -623,7 +623,7 @@ static AVX2_FMA: [Row; 127] = [
         isa: Isa::Avx2Fma,
         lanes: 8,
         tile: (6, 2),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Backward(avx2_fma::rnn_tanh_bwd_hn),
     },
     Row {
@@ -634,7 +634,7 @@ static AVX2_FMA: [Row; 127] = [
         isa: Isa::Avx2Fma,
         lanes: 8,
         tile: (6, 2),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Backward(avx2_fma::rnn_tanh_bwd_h8),
     },
     Row {
@@ -645,7 +645,7 @@ static AVX2_FMA: [Row; 127] = [
         isa: Isa::Avx2Fma,
         lanes: 8,
         tile: (6, 2),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Backward(avx2_fma::rnn_tanh_bwd_h16),
     },
     Row {
@@ -656,7 +656,7 @@ static AVX2_FMA: [Row; 127] = [
         isa: Isa::Avx2Fma,
         lanes: 8,
         tile: (6, 2),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Backward(avx2_fma::rnn_tanh_bwd_h32),
     },
     Row {
@@ -667,7 +667,7 @@ static AVX2_FMA: [Row; 127] = [
         isa: Isa::Avx2Fma,
         lanes: 8,
         tile: (6, 2),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Backward(avx2_fma::rnn_tanh_bwd_h64),
     },
     Row {
@@ -678,7 +678,7 @@ static AVX2_FMA: [Row; 127] = [
         isa: Isa::Avx2Fma,
         lanes: 8,
         tile: (6, 2),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::rnn_relu_step_hn),
     },
     Row {
@@ -898,7 +898,7 @@ static AVX2_FMA: [Row; 127] = [
         isa: Isa::Avx2Fma,
         lanes: 8,
         tile: (6, 2),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::rnn_relu_fwd_hn),
     },
     Row {
@@ -909,7 +909,7 @@ static AVX2_FMA: [Row; 127] = [
         isa: Isa::Avx2Fma,
         lanes: 8,
         tile: (6, 2),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::rnn_relu_fwd_h8),
     },
     Row {
@@ -920,7 +920,7 @@ static AVX2_FMA: [Row; 127] = [
         isa: Isa::Avx2Fma,
         lanes: 8,
         tile: (6, 2),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::rnn_relu_fwd_h16),
     },
     Row {
@@ -931,7 +931,7 @@ static AVX2_FMA: [Row; 127] = [
         isa: Isa::Avx2Fma,
         lanes: 8,
         tile: (6, 2),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::rnn_relu_fwd_h32),
     },
     Row {
@@ -942,7 +942,7 @@ static AVX2_FMA: [Row; 127] = [
         isa: Isa::Avx2Fma,
         lanes: 8,
         tile: (6, 2),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::rnn_relu_fwd_h64),
     },
     Row {
@@ -953,7 +953,7 @@ static AVX2_FMA: [Row; 127] = [
         isa: Isa::Avx2Fma,
         lanes: 8,
         tile: (6, 2),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Backward(avx2_fma::rnn_relu_bwd_hn),
     },
     Row {
@@ -964,7 +964,7 @@ static AVX2_FMA: [Row; 127] = [
         isa: Isa::Avx2Fma,
         lanes: 8,
         tile: (6, 2),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Backward(avx2_fma::rnn_relu_bwd_h8),
     },
     Row {
@@ -975,7 +975,7 @@ static AVX2_FMA: [Row; 127] = [
         isa: Isa::Avx2Fma,
         lanes: 8,
         tile: (6, 2),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Backward(avx2_fma::rnn_relu_bwd_h16),
     },
     Row {
@@ -986,7 +986,7 @@ static AVX2_FMA: [Row; 127] = [
         isa: Isa::Avx2Fma,
         lanes: 8,
         tile: (6, 2),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Backward(avx2_fma::rnn_relu_bwd_h32),
     },
     Row {
@@ -997,7 +997,7 @@ static AVX2_FMA: [Row; 127] = [
         isa: Isa::Avx2Fma,
         lanes: 8,
         tile: (6, 2),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Backward(avx2_fma::rnn_relu_bwd_h64),
     },
     Row {
@@ -1008,7 +1008,7 @@ static AVX2_FMA: [Row; 127] = [
         isa: Isa::Avx2Fma,
         lanes: 8,
         tile: (3, 1),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::lstm_step_hn),
     },
     Row {
@@ -1228,7 +1228,7 @@ static AVX2_FMA: [Row; 127] = [
         isa: Isa::Avx2Fma,
         lanes: 8,
         tile: (3, 1),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::lstm_fwd_hn),
     },
     Row {
@@ -1239,7 +1239,7 @@ static AVX2_FMA: [Row; 127] = [
         isa: Isa::Avx2Fma,
         lanes: 8,
         tile: (3, 1),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::lstm_fwd_h8),
     },
     Row {
@@ -1250,7 +1250,7 @@ static AVX2_FMA: [Row; 127] = [
         isa: Isa::Avx2Fma,
         lanes: 8,
         tile: (3, 1),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::lstm_fwd_h16),
     },
     Row {
@@ -1261,7 +1261,7 @@ static AVX2_FMA: [Row; 127] = [
         isa: Isa::Avx2Fma,
         lanes: 8,
         tile: (3, 1),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::lstm_fwd_h32),
     },
     Row {
@@ -1272,7 +1272,7 @@ static AVX2_FMA: [Row; 127] = [
         isa: Isa::Avx2Fma,
         lanes: 8,
         tile: (3, 1),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::lstm_fwd_h64),
     },
     Row {
@@ -1283,7 +1283,7 @@ static AVX2_FMA: [Row; 127] = [
         isa: Isa::Avx2Fma,
         lanes: 8,
         tile: (6, 2),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Backward(avx2_fma::lstm_bwd_hn),
     },
     Row {
@@ -1294,7 +1294,7 @@ static AVX2_FMA: [Row; 127] = [
         isa: Isa::Avx2Fma,
         lanes: 8,
         tile: (6, 2),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Backward(avx2_fma::lstm_bwd_h8),
     },
     Row {
@@ -1305,7 +1305,7 @@ static AVX2_FMA: [Row; 127] = [
         isa: Isa::Avx2Fma,
         lanes: 8,
         tile: (6, 2),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Backward(avx2_fma::lstm_bwd_h16),
     },
     Row {
@@ -1316,7 +1316,7 @@ static AVX2_FMA: [Row; 127] = [
         isa: Isa::Avx2Fma,
         lanes: 8,
         tile: (6, 2),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Backward(avx2_fma::lstm_bwd_h32),
     },
     Row {
@@ -1327,7 +1327,7 @@ static AVX2_FMA: [Row; 127] = [
         isa: Isa::Avx2Fma,
         lanes: 8,
         tile: (6, 2),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Backward(avx2_fma::lstm_bwd_h64),
     },
     Row {
@@ -1338,7 +1338,7 @@ static AVX2_FMA: [Row; 127] = [
         isa: Isa::Avx2Fma,
         lanes: 8,
         tile: (4, 1),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::gru_step_hn),
     },
     Row {
@@ -1558,7 +1558,7 @@ static AVX2_FMA: [Row; 127] = [
         isa: Isa::Avx2Fma,
         lanes: 8,
         tile: (4, 1),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::gru_fwd_hn),
     },
     Row {
@@ -1569,7 +1569,7 @@ static AVX2_FMA: [Row; 127] = [
         isa: Isa::Avx2Fma,
         lanes: 8,
         tile: (4, 1),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::gru_fwd_h8),
     },
     Row {
@@ -1580,7 +1580,7 @@ static AVX2_FMA: [Row; 127] = [
         isa: Isa::Avx2Fma,
         lanes: 8,
         tile: (4, 1),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::gru_fwd_h16),
     },
     Row {
@@ -1591,7 +1591,7 @@ static AVX2_FMA: [Row; 127] = [
         isa: Isa::Avx2Fma,
         lanes: 8,
         tile: (4, 1),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::gru_fwd_h32),
     },
     Row {
@@ -1602,7 +1602,7 @@ static AVX2_FMA: [Row; 127] = [
         isa: Isa::Avx2Fma,
         lanes: 8,
         tile: (4, 1),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::gru_fwd_h64),
     },
     Row {
@@ -1613,7 +1613,7 @@ static AVX2_FMA: [Row; 127] = [
         isa: Isa::Avx2Fma,
         lanes: 8,
         tile: (6, 2),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Backward(avx2_fma::gru_bwd_hn),
     },
     Row {
@@ -1624,7 +1624,7 @@ static AVX2_FMA: [Row; 127] = [
         isa: Isa::Avx2Fma,
         lanes: 8,
         tile: (6, 2),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Backward(avx2_fma::gru_bwd_h8),
     },
     Row {
@@ -1635,7 +1635,7 @@ static AVX2_FMA: [Row; 127] = [
         isa: Isa::Avx2Fma,
         lanes: 8,
         tile: (6, 2),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Backward(avx2_fma::gru_bwd_h16),
     },
     Row {
@@ -1646,7 +1646,7 @@ static AVX2_FMA: [Row; 127] = [
         isa: Isa::Avx2Fma,
         lanes: 8,
         tile: (6, 2),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Backward(avx2_fma::gru_bwd_h32),
     },
     Row {
@@ -1657,7 +1657,7 @@ static AVX2_FMA: [Row; 127] = [
         isa: Isa::Avx2Fma,
         lanes: 8,
         tile: (6, 2),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Backward(avx2_fma::gru_bwd_h64),
     },
 ];
@@ -1681,7 +1681,7 @@ static AVX512: [Row; 127] = [
         isa: Isa::Avx512,
         lanes: 16,
         tile: (6, 4),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Matmul(avx512::matmul_g1),
     },
     Row {
@@ -1692,7 +1692,7 @@ static AVX512: [Row; 127] = [
         isa: Isa::Avx512,
         lanes: 16,
         tile: (8, 1),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Matmul(avx512::matmul_g3),
     },
     Row {
@@ -1703,7 +1703,7 @@ static AVX512: [Row; 127] = [
         isa: Isa::Avx512,
         lanes: 16,
         tile: (6, 1),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Matmul(avx512::matmul_g4),
     },
     Row {
@@ -1758,7 +1758,7 @@ static AVX512: [Row; 127] = [
         isa: Isa::Avx512,
         lanes: 16,
         tile: (6, 4),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::rnn_tanh_step_hn),
     },
     Row {
@@ -1978,7 +1978,7 @@ static AVX512: [Row; 127] = [
         isa: Isa::Avx512,
         lanes: 16,
         tile: (6, 4),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::rnn_tanh_fwd_hn),
     },
     Row {
@@ -1989,7 +1989,7 @@ static AVX512: [Row; 127] = [
         isa: Isa::Avx512,
         lanes: 16,
         tile: (6, 4),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::rnn_tanh_fwd_h8),
     },
     Row {
@@ -2000,7 +2000,7 @@ static AVX512: [Row; 127] = [
         isa: Isa::Avx512,
         lanes: 16,
         tile: (6, 4),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::rnn_tanh_fwd_h16),
     },
     Row {
@@ -2011,7 +2011,7 @@ static AVX512: [Row; 127] = [
         isa: Isa::Avx512,
         lanes: 16,
         tile: (6, 4),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::rnn_tanh_fwd_h32),
     },
     Row {
@@ -2022,7 +2022,7 @@ static AVX512: [Row; 127] = [
         isa: Isa::Avx512,
         lanes: 16,
         tile: (6, 4),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::rnn_tanh_fwd_h64),
     },
     Row {
@@ -2033,7 +2033,7 @@ static AVX512: [Row; 127] = [
         isa: Isa::Avx512,
         lanes: 16,
         tile: (6, 4),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Backward(avx512::rnn_tanh_bwd_hn),
     },
     Row {
@@ -2044,7 +2044,7 @@ static AVX512: [Row; 127] = [
         isa: Isa::Avx512,
         lanes: 16,
         tile: (6, 4),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Backward(avx512::rnn_tanh_bwd_h8),
     },
     Row {
@@ -2055,7 +2055,7 @@ static AVX512: [Row; 127] = [
         isa: Isa::Avx512,
         lanes: 16,
         tile: (6, 4),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Backward(avx512::rnn_tanh_bwd_h16),
     },
     Row {
@@ -2066,7 +2066,7 @@ static AVX512: [Row; 127] = [
         isa: Isa::Avx512,
         lanes: 16,
         tile: (6, 4),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Backward(avx512::rnn_tanh_bwd_h32),
     },
     Row {
@@ -2077,7 +2077,7 @@ static AVX512: [Row; 127] = [
         isa: Isa::Avx512,
         lanes: 16,
         tile: (6, 4),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Backward(avx512::rnn_tanh_bwd_h64),
     },
     Row {
@@ -2088,7 +2088,7 @@ static AVX512: [Row; 127] = [
         isa: Isa::Avx512,
         lanes: 16,
         tile: (6, 4),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::rnn_relu_step_hn),
     },
     Row {
@@ -2308,7 +2308,7 @@ static AVX512: [Row; 127] = [
         isa: Isa::Avx512,
         lanes: 16,
         tile: (6, 4),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::rnn_relu_fwd_hn),
     },
     Row {
@@ -2319,7 +2319,7 @@ static AVX512: [Row; 127] = [
         isa: Isa::Avx512,
         lanes: 16,
         tile: (6, 4),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::rnn_relu_fwd_h8),
     },
     Row {
@@ -2330,7 +2330,7 @@ static AVX512: [Row; 127] = [
         isa: Isa::Avx512,
         lanes: 16,
         tile: (6, 4),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::rnn_relu_fwd_h16),
     },
     Row {
@@ -2341,7 +2341,7 @@ static AVX512: [Row; 127] = [
         isa: Isa::Avx512,
         lanes: 16,
         tile: (6, 4),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::rnn_relu_fwd_h32),
     },
     Row {
@@ -2352,7 +2352,7 @@ static AVX512: [Row; 127] = [
         isa: Isa::Avx512,
         lanes: 16,
         tile: (6, 4),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::rnn_relu_fwd_h64),
     },
     Row {
@@ -2363,7 +2363,7 @@ static AVX512: [Row; 127] = [
         isa: Isa::Avx512,
         lanes: 16,
         tile: (6, 4),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Backward(avx512::rnn_relu_bwd_hn),
     },
     Row {
@@ -2374,7 +2374,7 @@ static AVX512: [Row; 127] = [
         isa: Isa::Avx512,
         lanes: 16,
         tile: (6, 4),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Backward(avx512::rnn_relu_bwd_h8),
     },
     Row {
@@ -2385,7 +2385,7 @@ static AVX512: [Row; 127] = [
         isa: Isa::Avx512,
         lanes: 16,
         tile: (6, 4),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Backward(avx512::rnn_relu_bwd_h16),
     },
     Row {
@@ -2396,7 +2396,7 @@ static AVX512: [Row; 127] = [
         isa: Isa::Avx512,
         lanes: 16,
         tile: (6, 4),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Backward(avx512::rnn_relu_bwd_h32),
     },
     Row {
@@ -2407,7 +2407,7 @@ static AVX512: [Row; 127] = [
         isa: Isa::Avx512,
         lanes: 16,
         tile: (6, 4),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Backward(avx512::rnn_relu_bwd_h64),
     },
     Row {
@@ -2418,7 +2418,7 @@ static AVX512: [Row; 127] = [
         isa: Isa::Avx512,
         lanes: 16,
         tile: (6, 1),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::lstm_step_hn),
     },
     Row {
@@ -2638,7 +2638,7 @@ static AVX512: [Row; 127] = [
         isa: Isa::Avx512,
         lanes: 16,
         tile: (6, 1),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::lstm_fwd_hn),
     },
     Row {
@@ -2649,7 +2649,7 @@ static AVX512: [Row; 127] = [
         isa: Isa::Avx512,
         lanes: 16,
         tile: (6, 1),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::lstm_fwd_h8),
     },
     Row {
@@ -2660,7 +2660,7 @@ static AVX512: [Row; 127] = [
         isa: Isa::Avx512,
         lanes: 16,
         tile: (6, 1),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::lstm_fwd_h16),
     },
     Row {
@@ -2671,7 +2671,7 @@ static AVX512: [Row; 127] = [
         isa: Isa::Avx512,
         lanes: 16,
         tile: (6, 1),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::lstm_fwd_h32),
     },
     Row {
@@ -2682,7 +2682,7 @@ static AVX512: [Row; 127] = [
         isa: Isa::Avx512,
         lanes: 16,
         tile: (6, 1),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::lstm_fwd_h64),
     },
     Row {
@@ -2693,7 +2693,7 @@ static AVX512: [Row; 127] = [
         isa: Isa::Avx512,
         lanes: 16,
         tile: (6, 4),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Backward(avx512::lstm_bwd_hn),
     },
     Row {
@@ -2704,7 +2704,7 @@ static AVX512: [Row; 127] = [
         isa: Isa::Avx512,
         lanes: 16,
         tile: (6, 4),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Backward(avx512::lstm_bwd_h8),
     },
     Row {
@@ -2715,7 +2715,7 @@ static AVX512: [Row; 127] = [
         isa: Isa::Avx512,
         lanes: 16,
         tile: (6, 4),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Backward(avx512::lstm_bwd_h16),
     },
     Row {
@@ -2726,7 +2726,7 @@ static AVX512: [Row; 127] = [
         isa: Isa::Avx512,
         lanes: 16,
         tile: (6, 4),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Backward(avx512::lstm_bwd_h32),
     },
     Row {
@@ -2737,7 +2737,7 @@ static AVX512: [Row; 127] = [
         isa: Isa::Avx512,
         lanes: 16,
         tile: (6, 4),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Backward(avx512::lstm_bwd_h64),
     },
     Row {
@@ -2748,7 +2748,7 @@ static AVX512: [Row; 127] = [
         isa: Isa::Avx512,
         lanes: 16,
         tile: (8, 1),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::gru_step_hn),
     },
     Row {
@@ -2968,7 +2968,7 @@ static AVX512: [Row; 127] = [
         isa: Isa::Avx512,
         lanes: 16,
         tile: (8, 1),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::gru_fwd_hn),
     },
     Row {
@@ -2979,7 +2979,7 @@ static AVX512: [Row; 127] = [
         isa: Isa::Avx512,
         lanes: 16,
         tile: (8, 1),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::gru_fwd_h8),
     },
     Row {
@@ -2990,7 +2990,7 @@ static AVX512: [Row; 127] = [
         isa: Isa::Avx512,
         lanes: 16,
         tile: (8, 1),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::gru_fwd_h16),
     },
     Row {
@@ -3001,7 +3001,7 @@ static AVX512: [Row; 127] = [
         isa: Isa::Avx512,
         lanes: 16,
         tile: (8, 1),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::gru_fwd_h32),
     },
     Row {
@@ -3012,7 +3012,7 @@ static AVX512: [Row; 127] = [
         isa: Isa::Avx512,
         lanes: 16,
         tile: (8, 1),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::gru_fwd_h64),
     },
     Row {
@@ -3023,7 +3023,7 @@ static AVX512: [Row; 127] = [
         isa: Isa::Avx512,
         lanes: 16,
         tile: (6, 4),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Backward(avx512::gru_bwd_hn),
     },
     Row {
@@ -3034,7 +3034,7 @@ static AVX512: [Row; 127] = [
         isa: Isa::Avx512,
         lanes: 16,
         tile: (6, 4),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Backward(avx512::gru_bwd_h8),
     },
     Row {
@@ -3045,7 +3045,7 @@ static AVX512: [Row; 127] = [
         isa: Isa::Avx512,
         lanes: 16,
         tile: (6, 4),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Backward(avx512::gru_bwd_h16),
     },
     Row {
@@ -3056,7 +3056,7 @@ static AVX512: [Row; 127] = [
         isa: Isa::Avx512,
         lanes: 16,
         tile: (6, 4),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Backward(avx512::gru_bwd_h32),
     },
     Row {
@@ -3067,7 +3067,7 @@ static AVX512: [Row; 127] = [
         isa: Isa::Avx512,
         lanes: 16,
         tile: (6, 4),
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Backward(avx512::gru_bwd_h64),
     },
 ];
