@@ -178,10 +178,18 @@ impl Kernels {
     /// # Errors
     /// [`Error::Shape`] if B does not hold its elements, [`Error::SizeOverflow`] if the room cannot be had.
     pub fn pack_b(&self, k: usize, n: usize, b: Matrix<'_>) -> Result<PackedB, Error> {
-        b.check("b", k, n)?;
         let mut packed = PackedB::empty();
-        packed.repack(self.lanes(), Depth::Stride(b.row), k, n, b.data, b.col)?;
+        self.repack_b(&mut packed, k, n, b)?;
         Ok(packed)
+    }
+
+    /// Packs another B in the room of an earlier one; allocates only to grow.
+    ///
+    /// # Errors
+    /// As [`pack_b`](Kernels::pack_b); `packed` is then as it was.
+    pub fn repack_b(&self, packed: &mut PackedB, k: usize, n: usize, b: Matrix<'_>) -> Result<(), Error> {
+        b.check("b", k, n)?;
+        packed.repack(self.lanes(), Depth::Stride(b.row), k, n, b.data, b.col)
     }
 
     /// C = beta C + A B for A of `m` x `k` and B of `k` x `n`, on as many threads of the current rayon pool as `threads` says.

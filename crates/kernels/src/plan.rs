@@ -110,6 +110,12 @@ impl BackwardPlan {
     }
 }
 
+/// Threads for a matmul of these sizes: at most `threads`, and one only if it is not worth more.
+pub fn matmul_threads(m: usize, n: usize, k: usize, threads: usize) -> usize {
+    let flops = m.saturating_mul(n).saturating_mul(k).saturating_mul(2);
+    if flops < WORTH_A_THREAD { 1 } else { threads.clamp(1, m.max(1)) }
+}
+
 /// The `index`-th of `parts` nearly equal parts of `0 .. len`, as (begin, end).
 pub fn part(len: usize, parts: usize, index: usize) -> (usize, usize) {
     let (size, rest) = (len / parts, len % parts);

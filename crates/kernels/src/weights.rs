@@ -163,6 +163,11 @@ impl PackedCell {
         self.for_training.is_some()
     }
 
+    /// weight_ih as the right operand of dx = da W_ih, if the cell is ready for training.
+    pub fn w_ih_transposed(&self) -> Option<&PackedB> {
+        self.for_training.as_ref().map(|transposed| &transposed.w_ih)
+    }
+
     fn check(&self, weights: &Weights<'_>) -> Result<(), Error> {
         // These products were seen to fit when the cell was made.
         let width = self.cell.gates() * self.hidden;

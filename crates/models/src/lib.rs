@@ -1,1 +1,60 @@
-//! placeholder
+//! Recurrent networks on the CPU: vanilla RNN, LSTM and GRU, for inference and for training by back-propagation through time.
+//!
+//! The words, equations and layouts are PyTorch's; the results are the same bits for any number of threads, for a row alone or
+//! in any batch, whole or step by step.
+//!
+//! # Examples
+//! Inference over a whole sequence, and step by step:
+//! ```
+//! use gatewise::{Lstm, View};
+//!
+//! let lstm = Lstm::new(3, 16)?; // input_size, hidden_size
+//! let x = vec![0.25; 10 * 3]; // ten steps of one row
+//! let (y, _) = lstm.forward(View::new(&x, [10, 1, 3])?, None)?;
+//!
+//! let (mut state, mut h) = (lstm.zero_state(1)?, [0.0; 16]);
+//! for (x, y) in x.chunks(3).zip(y.data().chunks(16)) {
+//!     lstm.step(x, &mut state, &mut h)?;
+//!     assert_eq!(h, y);
+//! }
+//! # Ok::<(), gatewise::Error>(())
+//! ```
+//! One step of training:
+//! ```
+//! use gatewise::{Adam, Gru, NonFinite, Norm, Optimizer, Upstream, View, clip_grad_norm, mse};
+//!
+//! let mut gru = Gru::builder(1, 8).seed(1).build()?;
+//! let (mut adam, mut grads) = (Adam::new(1e-3), gru.params().zeros_like());
+//! let (x, target) = ([0.5; 6], [0.1; 6 * 8]);
+//!
+//! let mut tape = gru.forward_train(View::new(&x, [6, 1, 1])?, None)?;
+//! let mut dy = [0.0; 6 * 8];
+//! let loss = mse(tape.output().data(), &target, &mut dy)?;
+//! gru.backward(&mut tape, Upstream::output(View::new(&dy, [6, 1, 8])?), &mut grads)?;
+//! clip_grad_norm(&mut [&mut grads], 1.0, Norm::L2, NonFinite::Error)?;
+//! adam.step(&mut [&mut gru.params_mut()], &[&grads])?;
+//! # assert!(loss > 0.0);
+//! # Ok::<(), gatewise::Error>(())
+//! ```
+//!
+//! # The floors
+//! `spec` (options, sizes, parameters and their initial values, errors), `run` (layers over time, forward and back), `nets` (what
+//! users build), `train` (end layers, losses, clipping, optimizers), `formats` (weight files). A floor names only floors before it.
+
+#![forbid(unsafe_code)]
+
+mod formats;
+mod nets;
+mod run;
+mod spec;
+mod train;
+
+pub use formats::{WeightFile, save_weights};
+pub use gatewise_kernels::{CEILING_VARIABLE, Cell, Isa, Kernels};
+pub use nets::{Any, Builder, Gru, GruKind, Lstm, LstmKind, Network, Rnn, RnnKind};
+pub use run::{Tape, Upstream, Workspace};
+pub use spec::{Config, Error, Nonlinearity, ParamsMut, Philox, Sequence, State, Tensor, Tensors, View};
+pub use train::{
+    Adam, AdamW, Embedding, IGNORE, Linear, LinearRoom, NonFinite, Norm, Optimizer, RmsProp, Sgd,
+    clip_grad_norm, clip_grad_value, cross_entropy, mse,
+};

@@ -1,0 +1,106 @@
+//! Safetensors files, with PyTorch's names: what `safetensors.torch.save_file(model.state_dict(), ..)` writes.
+
+use crate::spec::{Error, Tensors};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use std::path::Path;
+
+fn problem(what: impl Into<String>, problem: impl std::fmt::Display) -> Error {
+    Error::WeightFile { what: what.into(), problem: problem.to_string() }
+}
+
+/// Writes parameters as a safetensors file, each list under a prefix such as `"lstm."`. The same parameters always give the same
+/// bytes.
+///
+/// # Errors
+/// [`Error::WeightFile`] if the file cannot be written, or two tensors have the same name.
+pub fn save_weights(path: impl AsRef<Path>, lists: &[(&str, &Tensors)]) -> Result<(), Error> {
+    let path = path.as_ref();
+    let mut tensors = Vec::new();
+    for (prefix, list) in lists {
+        for tensor in list.iter() {
+            let bytes: Vec<u8> = tensor.data().iter().flat_map(|x| x.to_le_bytes()).collect();
+            tensors.push((format!("{prefix}{}", tensor.name()), tensor.shape().to_vec(), bytes));
+        }
+    }
+    tensors.sort_by(|a, b| a.0.cmp(&b.0));
+    if let Some(pair) = tensors.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        return Err(problem(&pair[0].0, "a tensor of this name is there already"));
+    }
+    let views: Result<Vec<_>, _> = tensors
+        .iter()
+        .map(|(name, shape, bytes)| Ok((name, TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
+        .collect();
+    let name = path.display().to_string();
+    let bytes = views
+        .and_then(|views| safetensors::serialize(views, None))
+        .map_err(|error: safetensors::SafeTensorError| problem(&name, error))?;
+    std::fs::write(path, bytes).map_err(|error| problem(name, error))
+}
+
+/// A safetensors file in memory.
+#[derive(Debug)]
+pub struct WeightFile {
+    name: String,
+    bytes: Vec<u8>,
+}
+
+impl WeightFile {
+    /// Reads a file and checks its header.
+    ///
+    /// # Errors
+    /// [`Error::WeightFile`] if it cannot be read or is no safetensors file.
+    pub fn read(path: impl AsRef<Path>) -> Result<WeightFile, Error> {
+        let name = path.as_ref().display().to_string();
+        let bytes = std::fs::read(path).map_err(|error| problem(&name, error))?;
+        let file = WeightFile { name, bytes };
+        file.tensors()?;
+        Ok(file)
+    }
+
+    fn tensors(&self) -> Result<SafeTensors<'_>, Error> {
+        SafeTensors::deserialize(&self.bytes).map_err(|error| problem(&self.name, error))
+    }
+
+    /// Names and shapes of all tensors, by name.
+    pub fn list(&self) -> Vec<(String, Vec<usize>)> {
+        let tensors = self.tensors().map(|tensors| tensors.tensors()).unwrap_or_default();
+        let mut list: Vec<_> =
+            tensors.into_iter().map(|(name, view)| (name, view.shape().to_vec())).collect();
+        list.sort();
+        list
+    }
+
+    /// Fills a list of parameters from the tensors whose names are `prefix` and the parameter's name.
+    ///
+    /// # Errors
+    /// [`Error::WeightFile`] names a tensor that is missing, of another shape or not f32, or one under the prefix that the model
+    /// does not have. Nothing is written then.
+    pub fn load(&self, prefix: &str, params: &mut Tensors) -> Result<(), Error> {
+        let tensors = self.tensors()?;
+        let mut views = Vec::with_capacity(params.len());
+        for tensor in params.iter() {
+            let name = format!("{prefix}{}", tensor.name());
+            let view = tensors.tensor(&name).map_err(|error| problem(&name, error))?;
+            if view.dtype() != Dtype::F32 {
+                return Err(problem(name, format!("its dtype is {:?}, expected F32", view.dtype())));
+            }
+            if view.shape() != tensor.shape() {
+                let (got, expected) = (view.shape(), tensor.shape());
+                return Err(problem(name, format!("its shape is {got:?}, expected {expected:?}")));
+            }
+            views.push(view);
+        }
+        let is_known = |name: &str| params.iter().any(|tensor| tensor.name() == name);
+        let of_prefix = |name: &&str| name.strip_prefix(prefix).is_some_and(|rest| !is_known(rest));
+        // An empty prefix takes the parameters out of a larger model's file: the rest is none of its business.
+        if let Some(extra) = tensors.names().into_iter().filter(|_| !prefix.is_empty()).find(of_prefix) {
+            return Err(problem(extra, "the model has no such parameter"));
+        }
+        for (tensor, view) in params.iter_mut().zip(views) {
+            for (to, from) in tensor.data_mut().iter_mut().zip(view.data().chunks_exact(4)) {
+                *to = f32::from_le_bytes([from[0], from[1], from[2], from[3]]);
+            }
+        }
+        Ok(())
+    }
+}

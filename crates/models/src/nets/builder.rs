@@ -1,0 +1,91 @@
+//! The options of a network, one call each.
+
+use super::{Any, Network};
+use crate::run::{Stack, layers, parameters};
+use crate::spec::{Config, Error, init};
+use gatewise_kernels::{Cell, Kernels};
+use std::marker::PhantomData;
+
+/// Collects the options of a network. What is not called has PyTorch's default.
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until build() is called"]
+pub struct Builder<K> {
+    config: Config,
+    seed: u64,
+    training: bool,
+    kernels: Option<Kernels>,
+    kind: PhantomData<K>,
+}
+
+impl Network<Any> {
+    /// A network whose cell is chosen at run time.
+    pub fn builder(cell: Cell, input_size: usize, hidden_size: usize) -> Builder<Any> {
+        Builder::new(cell, input_size, hidden_size)
+    }
+}
+
+impl<K> Builder<K> {
+    pub(super) fn new(cell: Cell, input_size: usize, hidden_size: usize) -> Builder<K> {
+        let config = Config::new(cell, input_size, hidden_size);
+        Builder { config, seed: 0, training: true, kernels: None, kind: PhantomData }
+    }
+
+    pub(super) fn cell(mut self, cell: Cell) -> Builder<K> {
+        self.config.cell = cell;
+        self
+    }
+
+    /// Layers, each reading the outputs of the one below; 1 if not called.
+    pub fn num_layers(mut self, num_layers: usize) -> Builder<K> {
+        self.config.num_layers = num_layers;
+        self
+    }
+
+    /// Whether there are bias_ih and bias_hh; true if not called.
+    pub fn bias(mut self, bias: bool) -> Builder<K> {
+        self.config.bias = bias;
+        self
+    }
+
+    /// Whether sequences are [batch, time, feature] instead of [time, batch, feature]; false if not called. States are
+    /// [layer, batch, feature] either way.
+    pub fn batch_first(mut self, batch_first: bool) -> Builder<K> {
+        self.config.batch_first = batch_first;
+        self
+    }
+
+    /// Seed of the initial parameters, which are uniform in +-1/sqrt(hidden_size); 0 if not called.
+    pub fn seed(mut self, seed: u64) -> Builder<K> {
+        self.seed = seed;
+        self
+    }
+
+    /// Whether the network can be trained; true if not called. Without it the packed weights take half the memory.
+    pub fn training(mut self, training: bool) -> Builder<K> {
+        self.training = training;
+        self
+    }
+
+    /// The kernels to run on; [`Kernels::auto`] if not called.
+    pub fn kernels(mut self, kernels: Kernels) -> Builder<K> {
+        self.kernels = Some(kernels);
+        self
+    }
+
+    /// Builds the network.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if an option makes no sense, [`Error::SizeOverflow`] if the parameters do not fit in memory,
+    /// [`Error::UnknownIsa`] if the environment's ceiling names no instruction set.
+    pub fn build(self) -> Result<Network<K>, Error> {
+        self.config.check()?;
+        let kernels = match self.kernels {
+            Some(kernels) => kernels,
+            None => Kernels::auto()?,
+        };
+        let mut params = parameters(&self.config)?;
+        init::uniform(&mut params, self.config.hidden_size, self.seed);
+        let layers = layers(&kernels, &self.config, &params, self.training)?;
+        Ok(Network::from_parts(Stack { kernels, config: self.config, layers }, params))
+    }
+}

@@ -1,0 +1,14 @@
+//! The networks that users build: [`Rnn`], [`Lstm`], [`Gru`], one type with a marker for the cell.
+
+mod builder;
+mod gru;
+mod lstm;
+mod network;
+mod rnn;
+mod stream;
+
+pub use builder::Builder;
+pub use gru::{Gru, GruKind};
+pub use lstm::{Lstm, LstmKind};
+pub use network::{Any, Network};
+pub use rnn::{Rnn, RnnKind};

@@ -1,0 +1,138 @@
+//! [`Network`]: parameters by name, and the same parameters packed to run.
+
+use crate::run::{Stack, Tape, Upstream, Workspace};
+use crate::spec::shape::product;
+use crate::spec::{Config, Error, ParamsMut, Sequence, State, Tensors, View};
+use gatewise_kernels::Kernels;
+use std::marker::PhantomData;
+
+/// Marks a network whose cell is chosen at run time.
+#[derive(Clone, Copy, Debug)]
+pub enum Any {}
+
+/// A recurrent network of one or more layers; `K` marks its cell. Use it as [`Rnn`](crate::Rnn), [`Lstm`](crate::Lstm),
+/// [`Gru`](crate::Gru), or as `Network<Any>` where the cell is chosen at run time.
+///
+/// Sequences are [time, batch, feature], or [batch, time, feature] if built with `batch_first`. Calls that share out work use
+/// the rayon pool they are called in; the results are the same bits for any number of threads.
+#[derive(Debug)]
+pub struct Network<K> {
+    pub(super) stack: Stack,
+    params: Tensors,
+    kind: PhantomData<K>,
+}
+
+impl<K> Clone for Network<K> {
+    fn clone(&self) -> Self {
+        Network::from_parts(self.stack.clone(), self.params.clone())
+    }
+}
+
+impl<K> Network<K> {
+    pub(super) fn from_parts(stack: Stack, params: Tensors) -> Network<K> {
+        Network { stack, params, kind: PhantomData }
+    }
+
+    /// The same network with its cell as a run-time matter.
+    pub fn into_any(self) -> Network<Any> {
+        Network::from_parts(self.stack, self.params)
+    }
+
+    /// The options it was built with.
+    pub fn config(&self) -> &Config {
+        &self.stack.config
+    }
+
+    /// The kernels it runs on.
+    pub fn kernels(&self) -> Kernels {
+        self.stack.kernels
+    }
+
+    /// The parameters under PyTorch's names: weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0, weight_ih_l1, ..
+    pub fn params(&self) -> &Tensors {
+        &self.params
+    }
+
+    /// The parameters, to change. They are packed for the kernels when the guard goes.
+    pub fn params_mut(&mut self) -> ParamsMut<'_> {
+        ParamsMut::new(&mut self.stack, &mut self.params)
+    }
+
+    /// The state of all zeros for a batch.
+    ///
+    /// # Errors
+    /// [`Error::SizeOverflow`] if it does not fit in memory.
+    pub fn zero_state(&self, batch: usize) -> Result<State, Error> {
+        State::zero(&self.stack.config, batch)
+    }
+
+    /// Runs a whole sequence; answers all outputs of the last layer, and the final state. `state` is (h_0, c_0); `None` is zeros.
+    ///
+    /// # Errors
+    /// [`Error::Shape`], [`Error::EmptySequence`] or [`Error::SizeOverflow`] if input and state do not fit the network.
+    pub fn forward(&self, input: View<'_>, state: Option<&State>) -> Result<(Sequence, State), Error> {
+        let [first, second, _] = input.shape();
+        let batch = if self.stack.config.batch_first { first } else { second };
+        let mut state = match state {
+            Some(state) => state.clone(),
+            None => self.zero_state(batch)?,
+        };
+        let shape = [first, second, self.stack.config.hidden_size];
+        let mut output = crate::spec::shape::zeros("output", product("output", &shape)?)?;
+        self.forward_into(input, &mut state, &mut output, &mut Workspace::default())?;
+        Ok((Sequence::new(output, shape)?, state))
+    }
+
+    /// As [`forward`](Network::forward), into the caller's memory: `state` goes in as (h_0, c_0) and comes out as (h_n, c_n).
+    /// Allocates only what the workspace has to grow by.
+    ///
+    /// # Errors
+    /// As [`forward`](Network::forward); nothing is written then.
+    pub fn forward_into(
+        &self,
+        input: View<'_>,
+        state: &mut State,
+        output: &mut [f32],
+        workspace: &mut Workspace,
+    ) -> Result<(), Error> {
+        self.stack.forward_into(input, state, output, workspace)
+    }
+
+    /// Runs a whole sequence and records it for [`backward`](Network::backward).
+    ///
+    /// # Errors
+    /// As [`forward`](Network::forward); [`Error::Config`] if the network was built without training.
+    pub fn forward_train(&self, input: View<'_>, state: Option<&State>) -> Result<Tape, Error> {
+        let mut tape = Tape::default();
+        self.forward_train_into(input, state, &mut tape)?;
+        Ok(tape)
+    }
+
+    /// As [`forward_train`](Network::forward_train), onto a tape whose memory is used again.
+    ///
+    /// # Errors
+    /// As [`forward_train`](Network::forward_train).
+    pub fn forward_train_into(
+        &self,
+        input: View<'_>,
+        state: Option<&State>,
+        tape: &mut Tape,
+    ) -> Result<(), Error> {
+        self.stack.forward_train(input, state, tape)
+    }
+
+    /// Back-propagation through time. Consumes what the tape recorded, adds the gradients of the parameters to `grads`, and
+    /// leaves those of the input and of the initial state on the tape. The parameters must be as they were in the forward pass.
+    ///
+    /// # Errors
+    /// [`Error::TapeConsumed`] if the tape holds no forward pass, [`Error::TensorMismatch`] if `grads` are not
+    /// [like](Tensors::zeros_like) the parameters, [`Error::Shape`] if an upstream gradient does not fit. Nothing is written then.
+    pub fn backward(
+        &self,
+        tape: &mut Tape,
+        upstream: Upstream<'_>,
+        grads: &mut Tensors,
+    ) -> Result<(), Error> {
+        self.stack.backward(&self.params, tape, upstream, grads)
+    }
+}

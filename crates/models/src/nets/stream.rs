@@ -1,0 +1,15 @@
+//! One time step at a time: audio, control, anything whose next input is not there yet.
+
+use super::Network;
+use crate::spec::{Error, State};
+
+impl<K> Network<K> {
+    /// Runs one time step of every row: `input` is [batch, input_size], `output` is h of the last layer, [batch, hidden_size].
+    /// The batch is the state's. Allocates nothing; the same bits as the same steps within a whole sequence.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if input, state and output do not fit; nothing is written then.
+    pub fn step(&self, input: &[f32], state: &mut State, output: &mut [f32]) -> Result<(), Error> {
+        self.stack.step(input, state, output)
+    }
+}

@@ -1,0 +1,50 @@
+//! How a network runs: its layers one above the other over time, forward and back.
+
+mod bptt;
+mod layer;
+mod sequence;
+mod tape;
+
+pub(crate) use layer::{Layer, layers, parameters};
+pub use sequence::Workspace;
+pub use tape::{Tape, Upstream};
+
+use crate::spec::{Config, Error};
+use gatewise_kernels::Kernels;
+
+/// A network, packed and ready to run.
+#[derive(Clone, Debug)]
+pub(crate) struct Stack {
+    pub(crate) kernels: Kernels,
+    pub(crate) config: Config,
+    pub(crate) layers: Vec<Layer>,
+}
+
+/// Runs a job that shares work out to the current rayon pool, from within that pool: entering it once costs some 16 us, so
+/// that a job of many small shares should not do it for each.
+fn in_pool<R: Send>(threads: usize, job: impl FnOnce() -> R + Send) -> R {
+    if threads > 1 { rayon::scope(|_| job()) } else { job() }
+}
+
+/// Where (t, b) of a sequence stands: from one step to the next, and from one row to the next.
+fn strides(config: &Config, steps: usize, batch: usize, width: usize) -> (isize, usize) {
+    if config.batch_first {
+        (width.cast_signed(), steps * width)
+    } else {
+        ((batch * width).cast_signed(), width)
+    }
+}
+
+/// T and B of a sequence in the network's layout; checks its features and that there is a step at all.
+fn steps_and_batch(
+    config: &Config,
+    arg: &'static str,
+    shape: [usize; 3],
+    features: usize,
+) -> Result<(usize, usize), Error> {
+    let [first, second, width] = shape;
+    let (steps, batch) = if config.batch_first { (second, first) } else { (first, second) };
+    let dim = if arg == "input" { "input_size" } else { "hidden_size" };
+    crate::spec::shape::expect(arg, dim, width, features)?;
+    if steps == 0 { Err(Error::EmptySequence) } else { Ok((steps, batch)) }
+}

@@ -1,0 +1,19 @@
+//! What a network is, before anything runs: its options, its sizes, its parameters and their initial values, and what can be
+//! wrong with them.
+
+mod config;
+mod error;
+pub(crate) mod init;
+mod params;
+mod random;
+pub(crate) mod shape;
+mod state;
+mod view;
+
+pub use config::{Config, Nonlinearity};
+pub use error::Error;
+pub(crate) use params::Pack;
+pub use params::{ParamsMut, Tensor, Tensors};
+pub use random::Philox;
+pub use state::State;
+pub use view::{Sequence, View};

@@ -1,0 +1,164 @@
+//! Named arrays of f32: the parameters of a model, and their gradients.
+
+use super::Error;
+use super::shape::{product, zeros};
+use std::ops::{Deref, DerefMut};
+
+/// One named array, row-major.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tensor {
+    name: String,
+    shape: Vec<usize>,
+    data: Vec<f32>,
+}
+
+impl Tensor {
+    /// The name, PyTorch's.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The sizes of its axes.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The floats.
+    pub fn data(&self) -> &[f32] {
+        &self.data
+    }
+
+    /// The floats, to change.
+    pub fn data_mut(&mut self) -> &mut [f32] {
+        &mut self.data
+    }
+}
+
+/// A list of named arrays in a fixed order: the parameters of a layer or network, their gradients, or an optimizer's moments.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tensors {
+    list: Vec<Tensor>,
+}
+
+impl Tensors {
+    /// Adds an array of zeros.
+    pub(crate) fn push(&mut self, name: String, shape: &[usize]) -> Result<(), Error> {
+        let data = zeros("a parameter", product("a parameter", shape)?)?;
+        self.list.push(Tensor { name, shape: shape.to_vec(), data });
+        Ok(())
+    }
+
+    /// The same names and shapes, all zeros.
+    pub fn zeros_like(&self) -> Tensors {
+        let mut zeros = self.clone();
+        zeros.fill(0.0);
+        zeros
+    }
+
+    /// Sets every float.
+    pub fn fill(&mut self, value: f32) {
+        for tensor in &mut self.list {
+            tensor.data.fill(value);
+        }
+    }
+
+    /// The arrays, in order.
+    pub fn iter(&self) -> std::slice::Iter<'_, Tensor> {
+        self.list.iter()
+    }
+
+    /// The arrays, in order, to change.
+    pub fn iter_mut(&mut self) -> std::slice::IterMut<'_, Tensor> {
+        self.list.iter_mut()
+    }
+
+    /// The array at a place in the list.
+    pub(crate) fn at(&self, place: usize) -> &[f32] {
+        &self.list[place].data
+    }
+
+    /// The array at a place in the list, to change.
+    pub(crate) fn at_mut(&mut self, place: usize) -> &mut [f32] {
+        &mut self.list[place].data
+    }
+
+    /// The array of that name.
+    pub fn get(&self, name: &str) -> Option<&Tensor> {
+        self.list.iter().find(|tensor| tensor.name == name)
+    }
+
+    /// The array of that name, to change.
+    pub fn get_mut(&mut self, name: &str) -> Option<&mut Tensor> {
+        self.list.iter_mut().find(|tensor| tensor.name == name)
+    }
+
+    /// How many arrays there are.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// How many floats there are in all arrays.
+    pub fn num_elements(&self) -> usize {
+        self.list.iter().map(|tensor| tensor.data.len()).sum()
+    }
+
+    /// Checks that the other list has the same names and shapes.
+    ///
+    /// # Errors
+    /// [`Error::TensorMismatch`] names the first difference.
+    pub fn check_alike(&self, other: &Tensors) -> Result<(), Error> {
+        for (i, tensor) in self.list.iter().enumerate() {
+            let alike = other.list.get(i).is_some_and(|o| o.name == tensor.name && o.shape == tensor.shape);
+            if !alike {
+                return Err(Error::TensorMismatch { name: tensor.name.clone() });
+            }
+        }
+        match other.list.get(self.list.len()) {
+            Some(extra) => Err(Error::TensorMismatch { name: extra.name.clone() }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What keeps parameters in a second form, made for the kernels.
+pub(crate) trait Pack: std::fmt::Debug {
+    /// Brings changed parameters into that form again.
+    fn repack(&mut self, params: &Tensors);
+}
+
+/// The parameters of a network or layer, to change. When the guard goes they are packed for the kernels again.
+#[derive(Debug)]
+pub struct ParamsMut<'a> {
+    packed: &'a mut dyn Pack,
+    params: &'a mut Tensors,
+}
+
+impl<'a> ParamsMut<'a> {
+    pub(crate) fn new(packed: &'a mut dyn Pack, params: &'a mut Tensors) -> ParamsMut<'a> {
+        ParamsMut { packed, params }
+    }
+}
+
+impl Deref for ParamsMut<'_> {
+    type Target = Tensors;
+    fn deref(&self) -> &Tensors {
+        self.params
+    }
+}
+
+impl DerefMut for ParamsMut<'_> {
+    fn deref_mut(&mut self) -> &mut Tensors {
+        self.params
+    }
+}
+
+impl Drop for ParamsMut<'_> {
+    fn drop(&mut self) {
+        self.packed.repack(self.params);
+    }
+}

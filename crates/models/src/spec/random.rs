@@ -1,0 +1,87 @@
+//! Random numbers by counting: the n-th number of a stream is a function of seed, stream and n alone.
+
+/// Philox 4x32 with ten rounds (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", 2011): a generator
+/// whose whole state is a counter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Philox {
+    seed: u64,
+    stream: u64,
+    /// Numbers drawn so far.
+    drawn: u64,
+}
+
+impl Philox {
+    /// The numbers of a stream of a seed, from the first one on.
+    pub fn new(seed: u64, stream: u64) -> Philox {
+        Philox { seed, stream, drawn: 0 }
+    }
+
+    /// The next 32 random bits.
+    pub fn next_u32(&mut self) -> u32 {
+        let (low, high) = |x: u64| -> (u32, u32) { (x as u32, (x >> 32) as u32) }(self.drawn / 4);
+        let counter = [low, high, self.stream as u32, (self.stream >> 32) as u32];
+        let block = philox(counter, [self.seed as u32, (self.seed >> 32) as u32]);
+        let next = block[(self.drawn % 4) as usize];
+        self.drawn += 1;
+        next
+    }
+
+    /// Uniform in [0, 1), a multiple of 2^-24.
+    pub fn uniform(&mut self) -> f32 {
+        (self.next_u32() >> 8) as f32 * (1.0 / 16_777_216.0)
+    }
+
+    /// Normal with mean 0 and deviation 1, by the method of Box and Muller.
+    pub fn normal(&mut self) -> f32 {
+        // 1 - u is above 0, so the logarithm is finite.
+        let radius = (-2.0 * (1.0 - f64::from(self.uniform())).ln()).sqrt();
+        let angle = std::f64::consts::TAU * f64::from(self.uniform());
+        (radius * angle.cos()) as f32
+    }
+}
+
+/// One block of four numbers.
+fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
+    let product = |a: u32, b: u32| (u64::from(a) * u64::from(b), 32);
+    for _ in 0..10 {
+        let (a, half) = product(0xD251_1F53, counter[0]);
+        let (b, _) = product(0xCD9E_8D57, counter[2]);
+        counter = [
+            (b >> half) as u32 ^ counter[1] ^ key[0],
+            b as u32,
+            (a >> half) as u32 ^ counter[3] ^ key[1],
+            a as u32,
+        ];
+        key = [key[0].wrapping_add(0x9E37_79B9), key[1].wrapping_add(0xBB67_AE85)];
+    }
+    counter
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The known answers that the authors publish with their implementation.
+    #[test]
+    fn the_authors_test_vectors() {
+        let zeros = philox([0; 4], [0; 2]);
+        assert_eq!(zeros, [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]);
+        let ones = philox([u32::MAX; 4], [u32::MAX; 2]);
+        assert_eq!(ones, [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]);
+        let pi = philox([0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344], [0xa409_3822, 0x299f_31d0]);
+        assert_eq!(pi, [0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1]);
+    }
+
+    #[test]
+    fn moments() {
+        let mut random = Philox::new(7, 1);
+        let n = 100_000;
+        let (mut mean, mut square) = (0.0, 0.0);
+        for _ in 0..n {
+            let x = f64::from(random.normal());
+            mean += x / f64::from(n);
+            square += x * x / f64::from(n);
+        }
+        assert!(mean.abs() < 0.02 && (square - 1.0).abs() < 0.03, "{mean} {square}");
+    }
+}

@@ -1,0 +1,102 @@
+//! The only place where sizes multiply.
+
+use super::{Config, Error};
+
+/// The product of sizes, if an array of that many f32 can exist.
+pub(crate) fn product(what: &'static str, sizes: &[usize]) -> Result<usize, Error> {
+    // A size of 0 makes the array empty, whatever the others are.
+    if sizes.contains(&0) {
+        return Ok(0);
+    }
+    let floats = sizes.iter().try_fold(1_usize, |product, &size| product.checked_mul(size));
+    let limit = isize::MAX.unsigned_abs() / size_of::<f32>();
+    floats.filter(|&floats| floats <= limit).ok_or(Error::SizeOverflow { what })
+}
+
+/// The sizes of one pass: seen to multiply without overflow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Dims {
+    /// T
+    pub(crate) steps: usize,
+    /// B
+    pub(crate) batch: usize,
+    /// H
+    pub(crate) hidden: usize,
+    /// Saved values per unit and step.
+    pub(crate) saved: usize,
+    /// Layers.
+    pub(crate) layers: usize,
+}
+
+impl Dims {
+    pub(crate) fn new(config: &Config, steps: usize, batch: usize) -> Result<Dims, Error> {
+        let (hidden, saved) = (config.hidden_size, config.cell.saved());
+        product("the tape", &[steps.saturating_add(1), batch.max(1), hidden, saved, config.num_layers])?;
+        product("input", &[steps, batch.max(1), config.input_size])?;
+        Ok(Dims { steps, batch, hidden, saved, layers: config.num_layers })
+    }
+
+    /// Floats of a layer's state: B * H.
+    pub(crate) fn state(&self) -> usize {
+        self.batch * self.hidden
+    }
+
+    /// Floats of the states of all layers.
+    pub(crate) fn states(&self) -> usize {
+        self.layers * self.state()
+    }
+
+    /// Floats of a layer's outputs: T * B * H.
+    pub(crate) fn outputs(&self) -> usize {
+        self.steps * self.state()
+    }
+
+    /// Floats that a layer saves for backward.
+    pub(crate) fn gates(&self) -> usize {
+        self.outputs() * self.saved
+    }
+
+    /// Floats of an input of that many features.
+    pub(crate) fn input(&self, features: usize) -> usize {
+        self.steps * self.batch * features
+    }
+}
+
+/// A buffer of `len` zeros, or an error where the memory cannot be had.
+pub(crate) fn zeros(what: &'static str, len: usize) -> Result<Vec<f32>, Error> {
+    let mut buffer = Vec::new();
+    resize(what, &mut buffer, len)?;
+    Ok(buffer)
+}
+
+/// Makes a buffer exactly `len` long; new floats are 0. Allocates only to grow beyond what it once was.
+pub(crate) fn resize(what: &'static str, buffer: &mut Vec<f32>, len: usize) -> Result<(), Error> {
+    if len > buffer.len() {
+        buffer.try_reserve_exact(len - buffer.len()).map_err(|_| Error::SizeOverflow { what })?;
+    }
+    buffer.resize(len, 0.0);
+    Ok(())
+}
+
+/// Checks the length of an argument.
+pub(crate) fn expect_len(arg: &'static str, got: usize, expected: usize) -> Result<(), Error> {
+    expect(arg, "length", got, expected)
+}
+
+/// Checks one size of an argument.
+pub(crate) fn expect(arg: &'static str, dim: &'static str, got: usize, expected: usize) -> Result<(), Error> {
+    if got == expected { Ok(()) } else { Err(Error::Shape { arg, dim, expected, got }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn products_that_do_not_fit_are_refused() {
+        assert_eq!(product("x", &[usize::MAX, 2]), Err(Error::SizeOverflow { what: "x" }));
+        assert_eq!(product("x", &[usize::MAX / 4, 1]), Err(Error::SizeOverflow { what: "x" }));
+        assert_eq!(product("x", &[usize::MAX, usize::MAX, 0]), Ok(0));
+        assert_eq!(product("x", &[3, 5, 7]), Ok(105));
+    }
+}

@@ -1,0 +1,73 @@
+//! A table of vectors, chosen by number.
+
+use crate::spec::shape::{expect_len, product};
+use crate::spec::{Error, Tensors, init};
+
+/// `torch.nn.Embedding`: row n of `weight`, [num_embeddings, embedding_dim], stands for number n.
+#[derive(Clone, Debug)]
+pub struct Embedding {
+    num_embeddings: usize,
+    embedding_dim: usize,
+    params: Tensors,
+}
+
+impl Embedding {
+    /// A table of normal numbers from a seed.
+    ///
+    /// # Errors
+    /// [`Error::SizeOverflow`] if it does not fit in memory.
+    pub fn new(num_embeddings: usize, embedding_dim: usize, seed: u64) -> Result<Embedding, Error> {
+        let mut params = Tensors::default();
+        params.push("weight".to_string(), &[num_embeddings, embedding_dim])?;
+        init::normal(&mut params, seed);
+        Ok(Embedding { num_embeddings, embedding_dim, params })
+    }
+
+    /// The parameter `weight`.
+    pub fn params(&self) -> &Tensors {
+        &self.params
+    }
+
+    /// The parameter, to change.
+    pub fn params_mut(&mut self) -> &mut Tensors {
+        &mut self.params
+    }
+
+    /// `output`, [ids, embedding_dim], gets the row of each id.
+    ///
+    /// # Errors
+    /// [`Error::Index`] if there is no such row, [`Error::Shape`] if `output` has another size. Nothing is written then.
+    pub fn forward(&self, ids: &[usize], output: &mut [f32]) -> Result<(), Error> {
+        self.check(ids, "output", output.len())?;
+        let width = self.embedding_dim;
+        let weight = self.params.at(0);
+        for (id, output) in ids.iter().zip(output.chunks_exact_mut(width.max(1))) {
+            output.copy_from_slice(&weight[id * width..][..width]);
+        }
+        Ok(())
+    }
+
+    /// Adds dL/d output, [ids, embedding_dim], to the gradients of the rows, in the order of the ids.
+    ///
+    /// # Errors
+    /// [`Error::Index`], [`Error::Shape`] or [`Error::TensorMismatch`] if an argument does not fit. Nothing is written then.
+    pub fn backward(&self, ids: &[usize], grad_output: &[f32], grads: &mut Tensors) -> Result<(), Error> {
+        self.check(ids, "grad_output", grad_output.len())?;
+        self.params.check_alike(grads)?;
+        let width = self.embedding_dim;
+        let weight = grads.at_mut(0);
+        for (id, grad) in ids.iter().zip(grad_output.chunks_exact(width.max(1))) {
+            for (sum, g) in weight[id * width..][..width].iter_mut().zip(grad) {
+                *sum += g;
+            }
+        }
+        Ok(())
+    }
+
+    fn check(&self, ids: &[usize], arg: &'static str, len: usize) -> Result<(), Error> {
+        if let Some(&index) = ids.iter().find(|&&id| id >= self.num_embeddings) {
+            return Err(Error::Index { arg: "ids", index, len: self.num_embeddings });
+        }
+        expect_len(arg, len, product(arg, &[ids.len(), self.embedding_dim])?)
+    }
+}
