@@ -19,7 +19,7 @@ pub struct Builder<K> {
 
 impl Network<Any> {
     /// A network whose cell is chosen at run time.
-    pub fn builder(cell: Cell, input_size: usize, hidden_size: usize) -> Builder<Any> {
+    pub fn with_cell(cell: Cell, input_size: usize, hidden_size: usize) -> Builder<Any> {
         Builder::new(cell, input_size, hidden_size)
     }
 }

@@ -11,7 +11,7 @@ use std::marker::PhantomData;
 pub enum Any {}
 
 /// A recurrent network of one or more layers; `K` marks its cell. Use it as [`Rnn`](crate::Rnn), [`Lstm`](crate::Lstm),
-/// [`Gru`](crate::Gru), or as `Network<Any>` where the cell is chosen at run time.
+/// [`Gru`](crate::Gru), or as `Network<Any>` ([`with_cell`](Network::with_cell)) where the cell is chosen at run time.
 ///
 /// Sequences are [time, batch, feature], or [batch, time, feature] if built with `batch_first`. Calls that share out work use
 /// the rayon pool they are called in; the results are the same bits for any number of threads.

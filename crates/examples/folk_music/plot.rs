@@ -1,0 +1,81 @@
+//! The picture of the losses.
+
+use crate::options::Options;
+use plotters::prelude::*;
+use std::error::Error;
+use std::path::Path;
+
+/// Losses over the updates.
+#[derive(Default)]
+pub(crate) struct Curves {
+    /// Of each update's window.
+    pub(crate) train: Vec<f64>,
+    /// (updates done, loss).
+    pub(crate) validation: Vec<(usize, f64)>,
+}
+
+/// Updates that one point of the training curve averages.
+const SMOOTH: usize = 10;
+
+/// Writes the curves as SVG.
+pub(crate) fn draw(path: &Path, curves: &Curves, options: &Options) -> Result<(), Box<dyn Error>> {
+    let train: Vec<(f64, f64)> = curves
+        .train
+        .chunks(SMOOTH)
+        .enumerate()
+        .map(|(i, losses)| {
+            let middle = (i * SMOOTH) as f64 + (losses.len() + 1) as f64 / 2.0;
+            (middle, losses.iter().sum::<f64>() / losses.len() as f64)
+        })
+        .collect();
+    let validation: Vec<(f64, f64)> =
+        curves.validation.iter().map(|&(done, loss)| (done as f64, loss)).collect();
+    let losses = || train.iter().chain(&validation).map(|&(_, loss)| loss);
+    let (lowest, highest) = (losses().fold(f64::INFINITY, f64::min), losses().fold(0.0, f64::max));
+    let bottom = if lowest.is_finite() { (lowest * 10.0 - 1.0).floor() / 10.0 } else { 0.0 };
+
+    let title = format!(
+        "{} with {} layer(s) of {}: loss while training",
+        options.cell.name().to_uppercase(),
+        options.layers,
+        options.hidden
+    );
+    let area = SVGBackend::new(path, (800, 480)).into_drawing_area();
+    area.fill(&WHITE)?;
+    let mut chart = ChartBuilder::on(&area)
+        .margin(16)
+        .caption(title, ("sans-serif", 20))
+        .x_label_area_size(44)
+        .y_label_area_size(60)
+        .build_cartesian_2d(0.0..options.steps.max(1) as f64, bottom..highest.max(bottom + 0.1) * 1.02)?;
+    chart
+        .configure_mesh()
+        .x_desc("updates")
+        .y_desc("nats per character")
+        .x_label_formatter(&|x| format!("{x:.0}"))
+        .y_label_formatter(&|y| format!("{y:.1}"))
+        .light_line_style(WHITE)
+        .axis_desc_style(("sans-serif", 16))
+        .label_style(("sans-serif", 14))
+        .draw()?;
+    // Blue and orange differ in lightness too, and the second curve has points: readable without colours.
+    let (blue, orange) = (RGBColor(0, 90, 160), RGBColor(225, 120, 0));
+    chart
+        .draw_series(LineSeries::new(train, blue.stroke_width(2)))?
+        .label(format!("training (mean of {SMOOTH} windows)"))
+        .legend(move |(x, y)| PathElement::new([(x, y), (x + 24, y)], blue.stroke_width(2)));
+    chart
+        .draw_series(LineSeries::new(validation.clone(), orange.stroke_width(2)))?
+        .label("validation")
+        .legend(move |(x, y)| PathElement::new([(x, y), (x + 24, y)], orange.stroke_width(2)));
+    chart.draw_series(validation.into_iter().map(|point| Circle::new(point, 4, orange.filled())))?;
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::UpperRight)
+        .background_style(WHITE)
+        .border_style(BLACK)
+        .label_font(("sans-serif", 14))
+        .draw()?;
+    area.present()?;
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! How far the training is: a bar on a terminal, plain lines elsewhere.
+
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+/// Updates between two plain lines.
+const LINE_EVERY: usize = 50;
+const TEMPLATE: &str = "{bar:30} {pos}/{len}  {msg}  {eta} left";
+
+/// What one update tells.
+pub(crate) struct Update {
+    /// Updates so far.
+    pub(crate) done: usize,
+    /// Loss of this window before its update.
+    pub(crate) loss: f64,
+    /// Norm of the gradient before clipping.
+    pub(crate) norm: f64,
+    pub(crate) is_clipped: bool,
+    /// Loss of the last validation.
+    pub(crate) validation: Option<f64>,
+}
+
+/// Shows updates as they come.
+pub(crate) struct Progress {
+    bar: Option<ProgressBar>,
+    updates: usize,
+    characters: usize,
+    clipped: usize,
+    /// The mean loss of the latest updates: one window's own is too restless to read.
+    loss: f64,
+    start: Instant,
+}
+
+impl Progress {
+    /// For that many updates of so many characters each.
+    pub(crate) fn new(updates: usize, characters: usize) -> Progress {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let style = ProgressStyle::with_template(TEMPLATE).expect("the template is well-formed");
+            ProgressBar::new(updates as u64).with_style(style)
+        });
+        Progress { bar, updates, characters, clipped: 0, loss: 0.0, start: Instant::now() }
+    }
+
+    /// Takes one update.
+    pub(crate) fn update(&mut self, update: &Update) {
+        self.clipped += usize::from(update.is_clipped);
+        let weight = 1.0 / update.done.min(20) as f64;
+        self.loss += weight * (update.loss - self.loss);
+        let seconds = self.start.elapsed().as_secs_f64();
+        let text = format!(
+            "loss {:.3}  val {}  |g| {:.2}  clipped {:.0}%  {:.0} char/s",
+            self.loss,
+            update.validation.map_or("-".to_string(), |loss| format!("{loss:.3}")),
+            update.norm,
+            100.0 * self.clipped as f64 / update.done as f64,
+            (update.done * self.characters) as f64 / seconds
+        );
+        match &self.bar {
+            Some(bar) => {
+                bar.set_position(update.done as u64);
+                bar.set_message(text);
+            }
+            None if update.done.is_multiple_of(LINE_EVERY) || update.done == self.updates => {
+                let left = seconds / update.done as f64 * (self.updates - update.done) as f64;
+                let left = Duration::from_secs(left.round() as u64);
+                println!("update {}/{}  {text}  {left:?} left", update.done, self.updates);
+            }
+            None => {}
+        }
+    }
+
+    /// Leaves the bar as it stands.
+    pub(crate) fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish();
+        }
+    }
+}
