@@ -164,7 +164,7 @@ impl Strided {
     }
 
     /// The walk that starts at `row`.
-    fn from_row(self, row: usize) -> Strided {
+    fn starting_at(self, row: usize) -> Strided {
         Strided { ptr: if self.is_absent() { self.ptr } else { self.at(0, row) }, ..self }
     }
 
@@ -334,14 +334,14 @@ impl ForwardTask {
         let whole = *self;
         ForwardTask {
             schedule: Schedule { first_row: first, rows, ..whole.schedule },
-            x: whole.x.from_row(first),
-            h_0: whole.h_0.from_row(first),
-            c_0: whole.c_0.from_row(first),
-            reset_h: whole.reset_h.from_row(first),
-            reset_c: whole.reset_c.from_row(first),
-            y: whole.y.from_row(first),
-            c: whole.c.from_row(first),
-            gates: whole.gates.from_row(first),
+            x: whole.x.starting_at(first),
+            h_0: whole.h_0.starting_at(first),
+            c_0: whole.c_0.starting_at(first),
+            reset_h: whole.reset_h.starting_at(first),
+            reset_c: whole.reset_c.starting_at(first),
+            y: whole.y.starting_at(first),
+            c: whole.c.starting_at(first),
+            gates: whole.gates.starting_at(first),
             ..whole
         }
     }
@@ -376,18 +376,18 @@ impl BackwardTask {
         let whole = *self;
         BackwardTask {
             schedule: Schedule { first_row: first, rows, ..whole.schedule },
-            dy: whole.dy.from_row(first),
-            gates: whole.gates.from_row(first),
-            h_0: whole.h_0.from_row(first),
-            c_0: whole.c_0.from_row(first),
-            reset_h: whole.reset_h.from_row(first),
-            reset_c: whole.reset_c.from_row(first),
-            y: whole.y.from_row(first),
-            c: whole.c.from_row(first),
-            dh: whole.dh.from_row(first),
-            dc: whole.dc.from_row(first),
-            dh_steps: whole.dh_steps.from_row(first),
-            dc_steps: whole.dc_steps.from_row(first),
+            dy: whole.dy.starting_at(first),
+            gates: whole.gates.starting_at(first),
+            h_0: whole.h_0.starting_at(first),
+            c_0: whole.c_0.starting_at(first),
+            reset_h: whole.reset_h.starting_at(first),
+            reset_c: whole.reset_c.starting_at(first),
+            y: whole.y.starting_at(first),
+            c: whole.c.starting_at(first),
+            dh: whole.dh.starting_at(first),
+            dc: whole.dc.starting_at(first),
+            dh_steps: whole.dh_steps.starting_at(first),
+            dc_steps: whole.dc_steps.starting_at(first),
             ..whole
         }
     }

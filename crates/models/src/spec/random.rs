@@ -18,10 +18,9 @@ impl Philox {
 
     /// The next 32 random bits.
     pub fn next_u32(&mut self) -> u32 {
-        let (low, high) = |x: u64| -> (u32, u32) { (x as u32, (x >> 32) as u32) }(self.drawn / 4);
-        let counter = [low, high, self.stream as u32, (self.stream >> 32) as u32];
-        let block = philox(counter, [self.seed as u32, (self.seed >> 32) as u32]);
-        let next = block[(self.drawn % 4) as usize];
+        let [a, b] = halves(self.drawn / 4);
+        let [c, d] = halves(self.stream);
+        let next = philox([a, b, c, d], halves(self.seed))[(self.drawn % 4) as usize];
         self.drawn += 1;
         next
     }
@@ -40,18 +39,18 @@ impl Philox {
     }
 }
 
+/// The low and the high 32 bits.
+fn halves(x: u64) -> [u32; 2] {
+    [x as u32, (x >> 32) as u32]
+}
+
 /// One block of four numbers.
 fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
-    let product = |a: u32, b: u32| (u64::from(a) * u64::from(b), 32);
+    let product = |a: u32, b: u32| halves(u64::from(a) * u64::from(b));
     for _ in 0..10 {
-        let (a, half) = product(0xD251_1F53, counter[0]);
-        let (b, _) = product(0xCD9E_8D57, counter[2]);
-        counter = [
-            (b >> half) as u32 ^ counter[1] ^ key[0],
-            b as u32,
-            (a >> half) as u32 ^ counter[3] ^ key[1],
-            a as u32,
-        ];
+        let [a_low, a_high] = product(0xD251_1F53, counter[0]);
+        let [b_low, b_high] = product(0xCD9E_8D57, counter[2]);
+        counter = [b_high ^ counter[1] ^ key[0], b_low, a_high ^ counter[3] ^ key[1], a_low];
         key = [key[0].wrapping_add(0x9E37_79B9), key[1].wrapping_add(0xBB67_AE85)];
     }
     counter
