@@ -315,11 +315,7 @@ impl Kernels {
         let scratch = args.scratch.as_mut_ptr();
         let (batch, steps) = (args.batch, args.steps);
         let shards = plan.shards.clamp(1, batch.max(1));
-        let row = match plan.projection {
-            Projection::Fused if plan.single_row => weights.rows.step_single,
-            Projection::Fused => weights.rows.step,
-            Projection::Chunked { .. } => weights.rows.forward,
-        };
+        let row = weights.forward_row(plan);
         let Entry::Forward(kernel) = row.entry else { wrong_entry(row) };
         let Entry::Matmul(project) = weights.rows.projection.entry else {
             wrong_entry(weights.rows.projection)

@@ -81,9 +81,20 @@ impl ForwardPlan {
         let rows = batch.div_ceil(shards).max(1);
         let row_len = hidden.next_multiple_of(lanes).saturating_mul(cell.gates());
         let fits_l2 = caches.l2 / 2 / (rows.saturating_mul(row_len).saturating_mul(4)).max(1);
-        let chunk = fits_l2.max(PROJECTION_ROWS.div_ceil(rows)).clamp(1, steps);
+        let chunk = fits_l2.max(PROJECTION_ROWS.div_ceil(rows));
+        let projection = Projection::Chunked { chunk };
+        let plan = ForwardPlan { projection, shards, shard_scratch: 0, single_row: false };
+        plan.with_chunk(sizes, lanes, chunk)
+    }
+
+    /// The same with another number of steps that the input is projected at a time, if it is projected at all.
+    pub fn with_chunk(self, sizes: Sizes, lanes: usize, chunk: usize) -> ForwardPlan {
+        let Projection::Chunked { .. } = self.projection else { return self };
+        let chunk = chunk.clamp(1, sizes.steps.max(1));
+        let rows = sizes.batch.div_ceil(self.shards.max(1)).max(1);
+        let row_len = sizes.hidden.next_multiple_of(lanes).saturating_mul(sizes.cell.gates());
         let shard_scratch = chunk.saturating_mul(rows).saturating_mul(row_len);
-        ForwardPlan { projection: Projection::Chunked { chunk }, shards, shard_scratch, single_row: false }
+        ForwardPlan { projection: Projection::Chunked { chunk }, shard_scratch, ..self }
     }
 
     /// Floats of scratch memory for all shards.

@@ -5,7 +5,8 @@ use crate::error::Error;
 use crate::gemm::PackedB;
 use crate::gemm::pack::{Depth, PanelShape, Source, pack};
 use crate::isa::Isa;
-use crate::rows::{Cell, CellRows};
+use crate::plan::{ForwardPlan, Projection};
+use crate::rows::{Cell, CellRows, Row};
 
 /// The weights as PyTorch lays them out: gate after gate, in its order (i f g o; r z n).
 #[derive(Clone, Copy, Debug)]
@@ -96,16 +97,29 @@ impl PackedCell {
         self.lanes
     }
 
-    /// The ids of the kernels that run this layer: single rows, input projection, forward, backward.
-    pub fn kernel_ids(&self) -> [&'static str; 4] {
-        let CellRows { step_single, projection, forward, backward, .. } = self.rows;
-        [step_single.id, projection.id, forward.id, backward.id]
+    /// The kernel that runs the recurrence of such a plan.
+    pub fn forward_row(&self, plan: &ForwardPlan) -> &'static Row {
+        match plan.projection {
+            Projection::Fused if plan.single_row => self.rows.step_single,
+            Projection::Fused => self.rows.step,
+            Projection::Chunked { .. } => self.rows.forward,
+        }
+    }
+
+    /// The kernel that runs the recurrence backward.
+    pub fn backward_row(&self) -> &'static Row {
+        self.rows.backward
     }
 
     /// Bytes of the packed weights, those for training included.
     pub fn bytes(&self) -> usize {
         let transposed = self.for_training.as_ref().map_or(0, |t| t.w_hh.panels.len() + t.w_ih.panels.len());
         4 * (self.w_ih.len() + self.w_hh.len() + self.b_ih.len() + self.b_hh.len() + transposed)
+    }
+
+    /// Bytes of W_hh as the forward recurrence reads it at each step.
+    pub fn recurrent_bytes(&self) -> usize {
+        4 * self.w_hh.len()
     }
 
     /// Packs changed weights in the same room, without allocating; for training too, if

@@ -14,6 +14,7 @@ pub struct Builder<K> {
     seed: u64,
     training: bool,
     kernels: Option<Kernels>,
+    projection_chunk: Option<usize>,
     kind: PhantomData<K>,
 }
 
@@ -27,7 +28,7 @@ impl Network<Any> {
 impl<K> Builder<K> {
     pub(super) fn new(cell: Cell, input_size: usize, hidden_size: usize) -> Builder<K> {
         let config = Config::new(cell, input_size, hidden_size);
-        Builder { config, seed: 0, training: true, kernels: None, kind: PhantomData }
+        Builder { config, seed: 0, training: true, kernels: None, projection_chunk: None, kind: PhantomData }
     }
 
     pub(super) fn cell(mut self, cell: Cell) -> Builder<K> {
@@ -72,6 +73,13 @@ impl<K> Builder<K> {
         self
     }
 
+    /// Steps that the input is projected at a time; `None`, the planner's choice, if not called. It changes the time that a
+    /// sequence takes, and no bit of its results.
+    pub fn projection_chunk(mut self, steps: Option<usize>) -> Builder<K> {
+        self.projection_chunk = steps;
+        self
+    }
+
     /// Builds the network.
     ///
     /// # Errors
@@ -86,6 +94,7 @@ impl<K> Builder<K> {
         let mut params = parameters(&self.config)?;
         init::uniform(&mut params, self.config.hidden_size, self.seed);
         let layers = layers(&kernels, &self.config, &params, self.training)?;
-        Ok(Network::from_parts(Stack { kernels, config: self.config, layers }, params))
+        let stack = Stack { kernels, config: self.config, layers, projection_chunk: self.projection_chunk };
+        Ok(Network::from_parts(stack, params))
     }
 }

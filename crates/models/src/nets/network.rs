@@ -58,6 +58,22 @@ impl<K> Network<K> {
         ParamsMut::new(&mut self.stack, &mut self.params)
     }
 
+    /// How a pass of these sizes is run, a line for each layer and direction: plan, kernels, packed weights.
+    ///
+    /// # Errors
+    /// [`Error::SizeOverflow`] if such a pass does not fit in memory.
+    pub fn explain(&self, steps: usize, batch: usize, threads: usize) -> Result<Vec<String>, Error> {
+        self.stack.explain(steps, batch, threads)
+    }
+
+    /// The registry id of the kernel that runs the first layer in a forward pass of these sizes.
+    ///
+    /// # Errors
+    /// As [`explain`](Network::explain).
+    pub fn kernel_id(&self, steps: usize, batch: usize, threads: usize) -> Result<&'static str, Error> {
+        self.stack.kernel_id(steps, batch, threads)
+    }
+
     /// The state of all zeros for a batch.
     ///
     /// # Errors

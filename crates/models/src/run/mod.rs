@@ -1,6 +1,7 @@
 //! How a network runs: its layers one above the other over time, forward and back.
 
 mod bptt;
+mod explain;
 mod layer;
 mod sequence;
 mod tape;
@@ -18,6 +19,8 @@ pub(crate) struct Stack {
     pub(crate) kernels: Kernels,
     pub(crate) config: Config,
     pub(crate) layers: Vec<Layer>,
+    /// Steps that the input is projected at a time; `None` is the planner's choice.
+    pub(crate) projection_chunk: Option<usize>,
 }
 
 /// Runs a job that shares work out to the current rayon pool, from within that pool: entering it once costs some 16 us, so

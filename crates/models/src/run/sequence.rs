@@ -21,8 +21,10 @@ impl Stack {
         Sizes { cell, steps: dims.steps, batch: dims.batch, input: layer.input, hidden }
     }
 
-    fn plan(&self, layer: &Layer, dims: &Dims, threads: usize) -> ForwardPlan {
-        ForwardPlan::new(self.sizes(layer, dims), layer.packed.lanes(), Caches::detect(), threads)
+    pub(super) fn plan(&self, layer: &Layer, dims: &Dims, threads: usize) -> ForwardPlan {
+        let (sizes, lanes) = (self.sizes(layer, dims), layer.packed.lanes());
+        let plan = ForwardPlan::new(sizes, lanes, Caches::detect(), threads);
+        self.projection_chunk.map_or(plan, |chunk| plan.with_chunk(sizes, lanes, chunk))
     }
 
     /// Room for the scratch of every layer; answers the largest number of shards that a layer's rows are cut into.

@@ -1,0 +1,107 @@
+//! Gatewise running a case.
+
+use crate::case::{Case, Pass};
+use crate::problem::Problem;
+use gatewise::{Any, Error, Network, State, Tape, Tensors, Upstream, View, Workspace};
+use gatewise_kernels::Kernels;
+
+/// A case, ready to be called over and over.
+#[derive(Debug)]
+pub struct Runner {
+    case: Case,
+    network: Network<Any>,
+    problem: Problem,
+    state: State,
+    y: Vec<f32>,
+    room: Workspace,
+    tape: Tape,
+    grads: Tensors,
+}
+
+impl Runner {
+    /// Builds the network of a case; `chunk` is how many steps the input is projected at a time, `None` the planner's choice.
+    ///
+    /// # Errors
+    /// The network's own.
+    pub fn new(case: &Case, kernels: Kernels, chunk: Option<usize>) -> Result<Runner, Error> {
+        let mut network = Network::with_cell(case.cell.cell(), case.input, case.hidden)
+            .num_layers(case.layers)
+            .projection_chunk(chunk)
+            .training(case.pass == Pass::Train)
+            .kernels(kernels)
+            .build()?;
+        let problem = Problem::new(case);
+        problem.set(&mut network.params_mut());
+        Ok(Runner {
+            state: network.zero_state(case.batch)?,
+            y: vec![0.0; case.steps() * case.batch * case.hidden],
+            room: Workspace::default(),
+            tape: Tape::default(),
+            grads: network.params().zeros_like(),
+            case: case.clone(),
+            network,
+            problem,
+        })
+    }
+
+    /// One call, as the pass says.
+    ///
+    /// # Errors
+    /// The network's own.
+    pub fn call(&mut self) -> Result<(), Error> {
+        let Case { batch, input, hidden, .. } = self.case;
+        let steps = self.case.steps();
+        match self.case.pass {
+            Pass::Step => self.network.step(&self.problem.x, &mut self.state, &mut self.y),
+            Pass::Forward => {
+                let x = View::new(&self.problem.x, [steps, batch, input])?;
+                self.state.fill_zero();
+                self.network.forward_into(x, &mut self.state, &mut self.y, &mut self.room)
+            }
+            Pass::Train => {
+                let x = View::new(&self.problem.x, [steps, batch, input])?;
+                let dy = View::new(&self.problem.dy, [steps, batch, hidden])?;
+                // An optimizer would change the parameters here: dropping the guard packs them.
+                drop(self.network.params_mut());
+                self.network.forward_train_into(x, None, &mut self.tape)?;
+                self.grads.fill(0.0);
+                self.network.backward(&mut self.tape, Upstream::output(dy), &mut self.grads)
+            }
+        }
+    }
+
+    /// What one call from zero state computes, by name: y and, for training, every gradient.
+    ///
+    /// # Errors
+    /// The network's own.
+    pub fn outputs(&mut self) -> Result<Vec<(String, Vec<f32>)>, Error> {
+        self.state.fill_zero();
+        self.call()?;
+        if self.case.pass != Pass::Train {
+            return Ok(vec![("y".to_string(), self.y.clone())]);
+        }
+        let mut all = vec![("y".to_string(), self.tape.output().data().to_vec())];
+        for tensor in self.grads.iter() {
+            all.push((format!("grad.{}", tensor.name()), tensor.data().to_vec()));
+        }
+        let dx = self.tape.grad_input().map_or(Vec::new(), |dx| dx.data().to_vec());
+        all.push(("grad.x".to_string(), dx));
+        Ok(all)
+    }
+
+    /// How each layer is run: kernels by registry name, packed bytes, plan.
+    ///
+    /// # Errors
+    /// The network's own.
+    pub fn explain(&self) -> Result<Vec<String>, Error> {
+        self.network.explain(self.case.steps(), self.case.batch, self.case.threads)
+    }
+
+    /// The registry name of the kernel that runs the first layer forward.
+    ///
+    /// # Errors
+    /// The network's own.
+    pub fn kernel(&self) -> Result<&'static str, Error> {
+        self.network.kernel_id(self.case.steps(), self.case.batch, self.case.threads)
+    }
+}
