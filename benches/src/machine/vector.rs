@@ -57,10 +57,10 @@ pub(super) fn store_and_broadcast(isa: Isa, rounds: usize) -> f32 {
     dispatch!(isa, store_and_broadcast(rounds))
 }
 
-/// Reads a buffer once.
-pub(super) fn read(isa: Isa, buffer: &[f32]) -> f32 {
+/// Reads a buffer as often as asked.
+pub(super) fn read(isa: Isa, buffer: &[f32], times: usize) -> f32 {
     assert_available(isa);
-    dispatch!(isa, read(buffer))
+    dispatch!(isa, read(buffer, times))
 }
 
 /// The four loops over a vector type, in functions that have its features.
@@ -102,11 +102,13 @@ macro_rules! bodies {
         }
 
         $(#[target_feature(enable = $feature)])?
-        pub(super) fn read(buffer: &[f32]) -> f32 {
+        pub(super) fn read(buffer: &[f32], times: usize) -> f32 {
             let mut acc = [$splat(0.0); 8];
-            for block in buffer.chunks_exact(8 * $lanes) {
-                for (x, lanes) in acc.iter_mut().zip(block.chunks_exact($lanes)) {
-                    *x = $add(*x, $load(lanes));
+            for _ in 0..times {
+                for block in black_box(buffer).chunks_exact(8 * $lanes) {
+                    for (x, lanes) in acc.iter_mut().zip(block.chunks_exact($lanes)) {
+                        *x = $add(*x, $load(lanes));
+                    }
                 }
             }
             sum(acc)
