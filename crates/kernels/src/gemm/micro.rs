@@ -3,7 +3,7 @@
 //! stand the loops that cut rows and panels into tiles ([`walk`]), shared likewise, and the body of the plain matmul.
 
 use super::block::{GemmTask, Start};
-use crate::simd::Vector;
+use crate::simd::{Job, Vector};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
@@ -239,13 +239,34 @@ unsafe fn tile<
                 _ => rows::<V, B, G, SETS, R, P, 1>(token, body, set, place, sums),
             }
         }
+    }
+    let finish: Finish<'_, V, B, G, SETS> = Finish { body, place, sums: &sums };
+    V::apart(token, &finish);
+}
+
+/// What follows from the sums of a tile, which are all set and within what the body was made for.
+struct Finish<'a, V, B, const G: usize, const SETS: usize> {
+    body: &'a B,
+    place: Place,
+    sums: &'a [[MaybeUninit<[V; G]>; MOST]; SETS],
+}
+
+impl<V: Vector, B: TileBody<V, G, SETS>, const G: usize, const SETS: usize> Job<V>
+    for Finish<'_, V, B, G, SETS>
+{
+    #[inline(always)]
+    fn run(&self, token: V::Token) {
+        let Place { row, panel, height, width } = self.place;
         for r in 0..height {
             for p in 0..width {
                 let mut all = [[V::splat(token, 0.0); G]; SETS];
-                for set in 0..SETS {
-                    all[set] = sums[set][r * width + p].assume_init();
+                // SAFETY: only `tile` makes one of these: it has set the sums, and its caller vouches for row and panel.
+                unsafe {
+                    for set in 0..SETS {
+                        all[set] = self.sums[set][r * width + p].assume_init();
+                    }
+                    self.body.finish(token, row + r, panel + p, all);
                 }
-                body.finish(token, row + r, panel + p, all);
             }
         }
     }

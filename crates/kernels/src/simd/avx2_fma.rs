@@ -3,7 +3,7 @@
 //! Soundness of every block below: a value of [`F32x8`], or the token that makes one, exists only where the
 //! caller of [`Avx2Fma::assume`] vouched for the CPU's features, so the intrinsics' instructions exist.
 
-use super::{Sealed, Vector};
+use super::{Job, Sealed, Vector};
 use core::arch::x86_64::*;
 
 /// Proof that the running CPU has AVX2 and FMA.
@@ -140,4 +140,16 @@ impl Vector for F32x8 {
             _mm256_castsi256_ps(_mm256_add_epi32(exponent, _mm256_castps_si256(_mm256_set1_ps(1.0))))
         })
     }
+
+    #[inline(always)]
+    fn apart<J: Job<Self>>(token: Avx2Fma, job: &J) {
+        // SAFETY: the token proves AVX2.
+        unsafe { run_apart(token, job) }
+    }
+}
+
+#[target_feature(enable = "avx2,fma")]
+#[inline(never)]
+fn run_apart<J: Job<F32x8>>(token: Avx2Fma, job: &J) {
+    job.run(token);
 }

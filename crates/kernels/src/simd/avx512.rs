@@ -3,7 +3,7 @@
 //! Soundness of every block below: a value of [`F32x16`], or the token that makes one, exists only where the
 //! caller of [`Avx512::assume`] vouched for the CPU's features, so the intrinsics' instructions exist.
 
-use super::{Sealed, Vector};
+use super::{Job, Sealed, Vector};
 use core::arch::x86_64::*;
 
 /// Proof that the running CPU has AVX-512 F, VL, BW and DQ.
@@ -127,4 +127,16 @@ impl Vector for F32x16 {
             _mm512_castsi512_ps(_mm512_add_epi32(exponent, _mm512_castps_si512(_mm512_set1_ps(1.0))))
         })
     }
+
+    #[inline(always)]
+    fn apart<J: Job<Self>>(token: Avx512, job: &J) {
+        // SAFETY: the token proves AVX-512.
+        unsafe { run_apart(token, job) }
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
+#[inline(never)]
+fn run_apart<J: Job<F32x16>>(token: Avx512, job: &J) {
+    job.run(token);
 }

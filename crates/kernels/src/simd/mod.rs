@@ -67,4 +67,14 @@ pub(crate) trait Vector: Copy + Sealed + 'static {
     fn select_lt(self, other: Self, then: Self, otherwise: Self) -> Self;
     /// 2^n for a lane that holds `ROUND_MAGIC + n` with an integer n of -126..=127.
     fn exp2_of_magic(self) -> Self;
+
+    /// Runs a job in a function of its own that has the instruction set's features. What the job keeps in registers, the
+    /// constants of its polynomials above all, is then not kept there over the caller's loops.
+    fn apart<J: Job<Self>>(token: Self::Token, job: &J);
+}
+
+/// Something to run [`apart`](Vector::apart).
+pub(crate) trait Job<V: Vector> {
+    /// Runs it.
+    fn run(&self, token: V::Token);
 }

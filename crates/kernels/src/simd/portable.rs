@@ -1,6 +1,6 @@
 //! Four lanes over `wide`, whose bits depend on no build flag: a multiply-add is written as two roundings.
 
-use super::{Sealed, Vector};
+use super::{Job, Sealed, Vector};
 use wide::f32x4;
 
 /// What the portable vector is made from: nothing has to be proven.
@@ -101,4 +101,14 @@ impl Vector for F32x4 {
         }
         F32x4(f32x4::new(powers))
     }
+
+    #[inline(always)]
+    fn apart<J: Job<Self>>(token: Portable, job: &J) {
+        run_apart(token, job);
+    }
+}
+
+#[inline(never)]
+fn run_apart<J: Job<F32x4>>(token: Portable, job: &J) {
+    job.run(token);
 }
