@@ -7,6 +7,7 @@ use benches::machine;
 use benches::problem::save_tensors;
 use benches::report::Report;
 use benches::runner::Runner;
+use benches::serve;
 use benches::timing;
 use clap::{Parser, ValueEnum};
 use gatewise::{Isa, Kernels};
@@ -44,6 +45,12 @@ struct Options {
     /// Print the terms of the floor and the plan
     #[arg(long)]
     explain: bool,
+    /// Run calls as the standard input says, for `compare`
+    #[arg(long, hide = true)]
+    serve: bool,
+    /// Numbers of the case, for peers that do not make them themselves
+    #[arg(long, hide = true)]
+    problem: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -70,10 +77,7 @@ impl std::str::FromStr for Chunk {
 fn main() -> ExitCode {
     let options = Options::parse();
     match run(&options) {
-        Ok(report) => {
-            println!("{}", report.line());
-            ExitCode::SUCCESS
-        }
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("measure: {error}");
             ExitCode::FAILURE
@@ -81,7 +85,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(options: &Options) -> Result<Report, String> {
+fn run(options: &Options) -> Result<(), String> {
     let case = &options.case;
     case.check()?;
     let kernels = kernels(options)?;
@@ -92,6 +96,10 @@ fn run(options: &Options) -> Result<Report, String> {
         let arrays: Vec<_> =
             outputs.iter().map(|(name, values)| (&name[..], vec![values.len()], &values[..])).collect();
         save_tensors(path, &arrays)?;
+    }
+    if options.serve {
+        serve::ready("gatewise", env!("CARGO_PKG_VERSION"), kernels.isa().name())?;
+        return pool.install(|| serve::serve(|| runner.call().expect("the case was run before")));
     }
     let ceilings = Ceilings::measure(kernels, case.threads);
     let terms = floor::terms(case, &ceilings);
@@ -118,7 +126,8 @@ fn run(options: &Options) -> Result<Report, String> {
     report.isa = kernels.isa().to_string();
     report.kernel = runner.kernel().map_err(|error| error.to_string())?.to_string();
     report.allocations = Some(allocations);
-    Ok(report)
+    println!("{}", report.line());
+    Ok(())
 }
 
 fn kernels(options: &Options) -> Result<Kernels, String> {

@@ -1,0 +1,46 @@
+//! Figures of other systems measured earlier, on another machine.
+
+use crate::case::Case;
+
+/// `benches/data/README.md` says where they are from.
+const TABLE: &str = include_str!("../../data/recorded.csv");
+
+/// The FMA peak of the machine they were measured on, GFLOP/s for one and two threads.
+const PEAK: [f64; 2] = [116.0, 231.0];
+
+/// Systems and their times of a case in microseconds, scaled to a machine of that FMA peak.
+pub fn times(case: &Case, fma_peak: f64) -> Vec<(&'static str, f64)> {
+    let key = format!(
+        "{},{},{},{},{},{},{},{},{},",
+        format!("{:?}", case.pass).to_lowercase(),
+        case.cell.cell().name(),
+        case.batch,
+        case.steps(),
+        case.input,
+        case.hidden,
+        case.layers,
+        if case.bidirectional { 2 } else { 1 },
+        case.threads
+    );
+    let Some(peak) = PEAK.get(case.threads - 1) else { return Vec::new() };
+    TABLE
+        .lines()
+        .filter_map(|line| line.strip_prefix(&key[..])?.split_once(','))
+        .filter_map(|(system, us)| Some((system, us.parse::<f64>().ok()? * peak / fma_peak)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::shapes::parse;
+    use super::*;
+
+    #[test]
+    fn a_recorded_time_is_found_and_scaled() {
+        let case = parse("lstm forward B=32 T=100 I=256 H=256", 1).unwrap();
+        let times = times(&case, 232.0);
+        let (_, us) = times.iter().find(|(system, _)| *system == "onednn").unwrap();
+        assert!((us - 15_800.0).abs() < 1.0, "{us}");
+        assert!(super::times(&parse("lstm forward B=31 T=7", 1).unwrap(), 1.0).is_empty());
+    }
+}
