@@ -42,7 +42,7 @@ pub use aligned::AlignedBuf;
 pub use cache::Caches;
 pub use dispatch::Kernels;
 pub use error::Error;
-pub use gates::args::{Backward, Forward, Seq, SeqMut};
+pub use gates::args::{Backward, Forward, Seq, SeqMut, Step};
 pub use gemm::{Matrix, MatrixMut, OuterProducts, OuterScratch, PackedB};
 pub use isa::{CEILING_VARIABLE, Isa};
 pub use rows::{Cell, Pass, Row};

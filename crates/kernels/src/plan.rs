@@ -39,7 +39,7 @@ impl Sizes {
     }
 
     /// Contiguous ranges of rows, one a thread: at most `threads`, and one only if the pass is not worth more.
-    fn shards(&self, threads: usize) -> usize {
+    pub(crate) fn shards(&self, threads: usize) -> usize {
         if self.flops() < WORTH_A_THREAD { 1 } else { threads.clamp(1, self.batch.max(1)) }
     }
 }

@@ -1,7 +1,7 @@
 //! From a caller's arguments to a kernel's task: every check, all of them before anything is written.
 
 use crate::error::Error;
-use crate::gates::args::{Backward, BackwardTask, Forward, ForwardTask, Schedule, Strided, state_rows};
+use crate::gates::args::{Backward, BackwardTask, Forward, ForwardTask, Schedule, Step, Strided, state_rows};
 use crate::gemm::block::{GemmTask, RowMap, Start};
 use crate::plan::{ForwardPlan, Projection};
 use crate::weights::PackedCell;
@@ -49,6 +49,45 @@ pub(crate) fn forward_task(
         y,
         c,
         gates,
+    })
+}
+
+/// The task of one step: nothing is optional and nothing strided, so that little has to be checked.
+#[inline]
+pub(crate) fn step_task(weights: &PackedCell, args: &mut Step<'_>) -> Result<ForwardTask, Error> {
+    let (batch, input, hidden) = (args.batch, weights.input, weights.hidden);
+    let rows_of_c = if weights.cell.has_cell_state() { hidden } else { 0 };
+    for (arg, len, width) in [
+        ("input", args.x.len(), input),
+        ("h_0", args.h_0.len(), hidden),
+        ("output", args.h_1.len(), hidden),
+        ("c", args.c.len(), rows_of_c),
+    ] {
+        let expected = batch.checked_mul(width).ok_or(Error::SizeOverflow { what: arg })?;
+        if len != expected {
+            return Err(Error::Shape { arg, dim: "length", expected, got: len });
+        }
+    }
+    let c = if rows_of_c == 0 { Strided::ABSENT } else { Strided::rows_mut(args.c, hidden) };
+    Ok(ForwardTask {
+        begin: 0,
+        end: 1,
+        input,
+        hidden,
+        schedule: Schedule::all(batch),
+        x: Strided::rows(args.x, input),
+        xa: std::ptr::null(),
+        w_ih: weights.w_ih.as_ptr(),
+        b_ih: weights.b_ih.as_ptr(),
+        w_hh: weights.w_hh.as_ptr(),
+        b_hh: weights.b_hh.as_ptr(),
+        h_0: Strided::rows(args.h_0, hidden),
+        c_0: c,
+        reset_h: Strided::ABSENT,
+        reset_c: Strided::ABSENT,
+        y: Strided::rows_mut(args.h_1, hidden),
+        c,
+        gates: Strided::ABSENT,
     })
 }
 

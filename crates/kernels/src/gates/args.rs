@@ -81,6 +81,21 @@ pub struct Forward<'a> {
     pub scratch: &'a mut [f32],
 }
 
+/// One time step of `batch` rows, all arrays without gaps.
+#[derive(Debug)]
+pub struct Step<'a> {
+    /// B
+    pub batch: usize,
+    /// Input, [B, input_size].
+    pub x: &'a [f32],
+    /// h before the step, [B, hidden_size].
+    pub h_0: &'a [f32],
+    /// Out: h after it, [B, hidden_size].
+    pub h_1: &'a mut [f32],
+    /// c before the step, and out: after it, [B, hidden_size]; empty for a cell without c.
+    pub c: &'a mut [f32],
+}
+
 /// A backward pass over time steps `begin .. end` of a sequence, last step first.
 #[derive(Debug)]
 pub struct Backward<'a> {
@@ -267,6 +282,12 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
+    /// All rows take part in all steps, and none starts anew.
+    pub(crate) fn all(batch: usize) -> Schedule {
+        let (active, resets) = (std::ptr::null(), std::ptr::null());
+        Schedule { active, resets, batch, first_row: 0, rows: batch }
+    }
+
     /// Checks the two arguments against the sizes; the schedule of all rows.
     pub(crate) fn checked(
         active: Option<&[usize]>,
@@ -296,9 +317,7 @@ impl Schedule {
         Ok(Schedule {
             active: active.map_or(std::ptr::null(), <[usize]>::as_ptr),
             resets: resets.map_or(std::ptr::null(), <[bool]>::as_ptr),
-            batch,
-            first_row: 0,
-            rows: batch,
+            ..Schedule::all(batch)
         })
     }
 }

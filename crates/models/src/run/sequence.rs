@@ -5,7 +5,7 @@ use super::{Layer, Stack, in_pool, steps_and_batch, strides};
 use crate::spec::shape::{Dims, expect_len, product, resize};
 use crate::spec::{Error, State, View};
 use gatewise_kernels::plan::{ForwardPlan, Sizes};
-use gatewise_kernels::{AlignedBuf, Caches, Forward, Seq, SeqMut};
+use gatewise_kernels::{AlignedBuf, Caches, Forward, Seq, SeqMut, Step};
 
 /// Room for what stands between layers during a forward pass: it grows as needed and is kept from call to call.
 #[derive(Clone, Debug, Default)]
@@ -121,29 +121,21 @@ impl Stack {
         state.check(config, dims.batch)?;
         expect_len("input", x.len(), product("input", &[dims.batch, config.input_size])?)?;
         expect_len("output", out.len(), dims.state())?;
-        let threads = rayon::current_num_threads();
+        // A single row has nothing to share out.
+        let threads = if dims.batch > 1 { rayon::current_num_threads() } else { 1 };
+        let has_c = config.cell.has_cell_state();
         let (h_0, h_1, c) = state.parts();
         for (i, layer) in self.layers.iter().enumerate() {
             let begin = i * dims.state();
             let (below, above) = h_1.split_at_mut(begin);
-            let x = if i == 0 { x } else { &below[begin - dims.state()..] };
-            let has_c = config.cell.has_cell_state();
-            let args = Forward {
-                steps: 1,
+            let step = Step {
                 batch: dims.batch,
-                x: Seq::time_major(x, dims.batch, layer.input),
-                h_0: Some(&h_0[begin..][..dims.state()]),
-                c_0: None,
-                y: SeqMut::time_major(&mut above[..dims.state()], dims.batch, dims.hidden),
-                c: has_c.then(|| SeqMut::in_place(&mut c[begin..][..dims.state()], dims.hidden)),
-                gates: None,
-                active: None,
-                resets: None,
-                reset_h: None,
-                reset_c: None,
-                scratch: &mut [],
+                x: if i == 0 { x } else { &below[begin - dims.state()..] },
+                h_0: &h_0[begin..][..dims.state()],
+                h_1: &mut above[..dims.state()],
+                c: if has_c { &mut c[begin..][..dims.state()] } else { &mut [] },
             };
-            self.kernels.forward(&layer.packed, &self.plan(layer, &dims, threads), args)?;
+            self.kernels.step(&layer.packed, step, threads)?;
         }
         out.copy_from_slice(&h_1[dims.states() - dims.state()..]);
         state.advance();
