@@ -169,6 +169,10 @@ pub(crate) unsafe fn walk<
     if rows == 0 {
         return;
     }
+    if R == 1 {
+        // SAFETY: the caller's promise.
+        return unsafe { walk_single::<V, B, G, SETS, P>(token, body, rows, panels) };
+    }
     let tiles = rows.div_ceil(R);
     let tallest = rows.div_ceil(tiles);
     let tall = rows - (tallest - 1) * tiles;
@@ -180,13 +184,7 @@ pub(crate) unsafe fn walk<
             let height = if i < tall { tallest } else { tallest - 1 };
             let place = Place { row, panel, height, width };
             // SAFETY: the widths add up to `panels`, and in each block of panels the heights to `rows`.
-            unsafe {
-                if R == 1 {
-                    single::<V, B, G, SETS, P>(token, body, place);
-                } else {
-                    tile::<V, B, G, SETS, R, P>(token, body, place);
-                }
-            }
+            unsafe { tile::<V, B, G, SETS, R, P>(token, body, place) };
             row += height;
         }
         panel += width;
@@ -348,23 +346,45 @@ unsafe fn sized<
     }
 }
 
-/// A tile of a single row in a kernel made for single rows: its sums never leave the registers.
+/// [`walk`] of a kernel made for single rows: its sums never leave the registers. Here the widths of the tiles are balanced,
+/// `P` and one less, for a narrow tile takes as long as its chain.
 ///
 /// # Safety
-/// As [`tile`].
+/// As [`walk`].
 #[inline(always)]
-unsafe fn single<V: Vector, B: TileBody<V, G, SETS>, const G: usize, const SETS: usize, const P: usize>(
+unsafe fn walk_single<
+    V: Vector,
+    B: TileBody<V, G, SETS>,
+    const G: usize,
+    const SETS: usize,
+    const P: usize,
+>(
     token: V::Token,
     body: &B,
-    place: Place,
+    rows: usize,
+    panels: usize,
 ) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        match place.width {
-            8 => panels::<V, B, G, SETS, P, 8>(token, body, place),
-            4 => panels::<V, B, G, SETS, P, 4>(token, body, place),
-            2 => panels::<V, B, G, SETS, P, 2>(token, body, place),
-            _ => panels::<V, B, G, SETS, P, 1>(token, body, place),
+    let tiles = panels.div_ceil(P);
+    let widest = if tiles == 0 { 0 } else { panels.div_ceil(tiles) };
+    let wide = panels - widest.saturating_sub(1) * tiles;
+    for row in 0..rows {
+        let mut panel = 0;
+        for i in 0..tiles {
+            let width = if i < wide { widest } else { widest - 1 };
+            // SAFETY: the widths add up to `panels`.
+            unsafe {
+                match width {
+                    8 => single::<V, B, G, SETS, P, 8>(token, body, row, panel),
+                    7 => single::<V, B, G, SETS, P, 7>(token, body, row, panel),
+                    6 => single::<V, B, G, SETS, P, 6>(token, body, row, panel),
+                    5 => single::<V, B, G, SETS, P, 5>(token, body, row, panel),
+                    4 => single::<V, B, G, SETS, P, 4>(token, body, row, panel),
+                    3 => single::<V, B, G, SETS, P, 3>(token, body, row, panel),
+                    2 => single::<V, B, G, SETS, P, 2>(token, body, row, panel),
+                    _ => single::<V, B, G, SETS, P, 1>(token, body, row, panel),
+                }
+            }
+            panel += width;
         }
     }
 }
@@ -374,7 +394,7 @@ unsafe fn single<V: Vector, B: TileBody<V, G, SETS>, const G: usize, const SETS:
 /// # Safety
 /// As [`tile`].
 #[inline(always)]
-unsafe fn panels<
+unsafe fn single<
     V: Vector,
     B: TileBody<V, G, SETS>,
     const G: usize,
@@ -384,10 +404,10 @@ unsafe fn panels<
 >(
     token: V::Token,
     body: &B,
-    place: Place,
+    row: usize,
+    panel: usize,
 ) {
-    if const { fits(1, W, G, 1, P) } {
-        let Place { row, panel, .. } = place;
+    if const { W <= P } {
         let mut sums = [[[[V::splat(token, 0.0); G]; W]; 1]; SETS];
         // SAFETY: the caller's promise.
         unsafe {

@@ -102,14 +102,14 @@ pub(crate) unsafe fn rnn_tanh_step_h8(task: &ForwardTask) {
     unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 1, 4, 8, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h12-avx2_fma`: tile 1x1, k unrolled 4 times.
+/// `f32-rnn_tanh-step-h12-avx2_fma`: tile 1x2, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h12(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 1, 4, 12, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 2, 4, 12, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-rnn_tanh-step-h16-avx2_fma`: tile 1x2, k unrolled 4 times.
@@ -122,24 +122,24 @@ pub(crate) unsafe fn rnn_tanh_step_h16(task: &ForwardTask) {
     unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 2, 4, 16, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h20-avx2_fma`: tile 1x2, k unrolled 4 times.
+/// `f32-rnn_tanh-step-h20-avx2_fma`: tile 1x3, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h20(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 2, 4, 20, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 3, 4, 20, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h24-avx2_fma`: tile 1x2, k unrolled 4 times.
+/// `f32-rnn_tanh-step-h24-avx2_fma`: tile 1x3, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h24(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 2, 4, 24, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 3, 4, 24, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-rnn_tanh-step-h32-avx2_fma`: tile 1x4, k unrolled 4 times.
@@ -152,24 +152,24 @@ pub(crate) unsafe fn rnn_tanh_step_h32(task: &ForwardTask) {
     unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 4, 4, 32, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h40-avx2_fma`: tile 1x4, k unrolled 4 times.
+/// `f32-rnn_tanh-step-h40-avx2_fma`: tile 1x5, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h40(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 4, 4, 40, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 5, 4, 40, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h48-avx2_fma`: tile 1x4, k unrolled 4 times.
+/// `f32-rnn_tanh-step-h48-avx2_fma`: tile 1x6, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h48(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 4, 4, 48, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 6, 4, 48, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-rnn_tanh-step-h64-avx2_fma`: tile 1x8, k unrolled 4 times.
@@ -182,24 +182,24 @@ pub(crate) unsafe fn rnn_tanh_step_h64(task: &ForwardTask) {
     unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 8, 4, 64, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h80-avx2_fma`: tile 1x8, k unrolled 4 times.
+/// `f32-rnn_tanh-step-h80-avx2_fma`: tile 1x5, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h80(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 8, 4, 80, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 5, 4, 80, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h96-avx2_fma`: tile 1x8, k unrolled 4 times.
+/// `f32-rnn_tanh-step-h96-avx2_fma`: tile 1x6, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h96(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 8, 4, 96, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 1, 6, 4, 96, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-rnn_tanh-step-h128-avx2_fma`: tile 1x8, k unrolled 4 times.
@@ -402,14 +402,14 @@ pub(crate) unsafe fn rnn_relu_step_h8(task: &ForwardTask) {
     unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 1, 4, 8, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h12-avx2_fma`: tile 1x1, k unrolled 4 times.
+/// `f32-rnn_relu-step-h12-avx2_fma`: tile 1x2, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h12(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 1, 4, 12, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 2, 4, 12, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-rnn_relu-step-h16-avx2_fma`: tile 1x2, k unrolled 4 times.
@@ -422,24 +422,24 @@ pub(crate) unsafe fn rnn_relu_step_h16(task: &ForwardTask) {
     unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 2, 4, 16, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h20-avx2_fma`: tile 1x2, k unrolled 4 times.
+/// `f32-rnn_relu-step-h20-avx2_fma`: tile 1x3, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h20(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 2, 4, 20, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 3, 4, 20, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h24-avx2_fma`: tile 1x2, k unrolled 4 times.
+/// `f32-rnn_relu-step-h24-avx2_fma`: tile 1x3, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h24(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 2, 4, 24, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 3, 4, 24, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-rnn_relu-step-h32-avx2_fma`: tile 1x4, k unrolled 4 times.
@@ -452,24 +452,24 @@ pub(crate) unsafe fn rnn_relu_step_h32(task: &ForwardTask) {
     unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 4, 4, 32, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h40-avx2_fma`: tile 1x4, k unrolled 4 times.
+/// `f32-rnn_relu-step-h40-avx2_fma`: tile 1x5, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h40(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 4, 4, 40, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 5, 4, 40, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h48-avx2_fma`: tile 1x4, k unrolled 4 times.
+/// `f32-rnn_relu-step-h48-avx2_fma`: tile 1x6, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h48(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 4, 4, 48, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 6, 4, 48, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-rnn_relu-step-h64-avx2_fma`: tile 1x8, k unrolled 4 times.
@@ -482,24 +482,24 @@ pub(crate) unsafe fn rnn_relu_step_h64(task: &ForwardTask) {
     unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 8, 4, 64, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h80-avx2_fma`: tile 1x8, k unrolled 4 times.
+/// `f32-rnn_relu-step-h80-avx2_fma`: tile 1x5, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h80(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 8, 4, 80, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 5, 4, 80, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h96-avx2_fma`: tile 1x8, k unrolled 4 times.
+/// `f32-rnn_relu-step-h96-avx2_fma`: tile 1x6, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h96(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 8, 4, 96, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 1, 6, 4, 96, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-rnn_relu-step-h128-avx2_fma`: tile 1x8, k unrolled 4 times.
@@ -702,14 +702,14 @@ pub(crate) unsafe fn lstm_step_h8(task: &ForwardTask) {
     unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 1, 4, 8, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-lstm-step-h12-avx2_fma`: tile 1x1, k unrolled 4 times.
+/// `f32-lstm-step-h12-avx2_fma`: tile 1x2, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h12(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 1, 4, 12, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 12, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-lstm-step-h16-avx2_fma`: tile 1x2, k unrolled 4 times.
@@ -722,24 +722,24 @@ pub(crate) unsafe fn lstm_step_h16(task: &ForwardTask) {
     unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 16, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-lstm-step-h20-avx2_fma`: tile 1x2, k unrolled 4 times.
+/// `f32-lstm-step-h20-avx2_fma`: tile 1x3, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h20(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 20, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 3, 4, 20, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-lstm-step-h24-avx2_fma`: tile 1x2, k unrolled 4 times.
+/// `f32-lstm-step-h24-avx2_fma`: tile 1x3, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h24(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 24, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 3, 4, 24, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-lstm-step-h32-avx2_fma`: tile 1x2, k unrolled 4 times.
@@ -752,134 +752,134 @@ pub(crate) unsafe fn lstm_step_h32(task: &ForwardTask) {
     unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 32, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-lstm-step-h40-avx2_fma`: tile 1x2, k unrolled 4 times.
+/// `f32-lstm-step-h40-avx2_fma`: tile 1x3, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h40(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 40, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 3, 4, 40, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-lstm-step-h48-avx2_fma`: tile 1x2, k unrolled 4 times.
+/// `f32-lstm-step-h48-avx2_fma`: tile 1x3, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h48(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 48, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 3, 4, 48, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-lstm-step-h64-avx2_fma`: tile 1x2, k unrolled 4 times.
+/// `f32-lstm-step-h64-avx2_fma`: tile 1x3, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h64(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 64, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 3, 4, 64, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-lstm-step-h80-avx2_fma`: tile 1x2, k unrolled 4 times.
+/// `f32-lstm-step-h80-avx2_fma`: tile 1x3, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h80(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 80, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 3, 4, 80, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-lstm-step-h96-avx2_fma`: tile 1x2, k unrolled 4 times.
+/// `f32-lstm-step-h96-avx2_fma`: tile 1x3, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h96(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 96, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 3, 4, 96, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-lstm-step-h128-avx2_fma`: tile 1x2, k unrolled 4 times.
+/// `f32-lstm-step-h128-avx2_fma`: tile 1x3, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h128(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 128, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 3, 4, 128, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-lstm-step-h192-avx2_fma`: tile 1x2, k unrolled 4 times.
+/// `f32-lstm-step-h192-avx2_fma`: tile 1x3, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h192(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 192, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 3, 4, 192, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-lstm-step-h256-avx2_fma`: tile 1x2, k unrolled 4 times.
+/// `f32-lstm-step-h256-avx2_fma`: tile 1x3, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h256(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 256, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 3, 4, 256, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-lstm-step-h320-avx2_fma`: tile 1x2, k unrolled 4 times.
+/// `f32-lstm-step-h320-avx2_fma`: tile 1x3, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h320(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 320, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 3, 4, 320, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-lstm-step-h384-avx2_fma`: tile 1x2, k unrolled 4 times.
+/// `f32-lstm-step-h384-avx2_fma`: tile 1x3, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h384(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 384, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 3, 4, 384, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-lstm-step-h512-avx2_fma`: tile 1x2, k unrolled 4 times.
+/// `f32-lstm-step-h512-avx2_fma`: tile 1x3, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h512(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 512, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 3, 4, 512, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-lstm-step-h640-avx2_fma`: tile 1x2, k unrolled 4 times.
+/// `f32-lstm-step-h640-avx2_fma`: tile 1x3, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h640(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 640, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 3, 4, 640, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-lstm-step-h1024-avx2_fma`: tile 1x2, k unrolled 4 times.
+/// `f32-lstm-step-h1024-avx2_fma`: tile 1x3, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h1024(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 2, 4, 1024, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 1, 3, 4, 1024, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-lstm-fwd-hn-avx2_fma`: tile 3x1, k unrolled 1 times.
@@ -1002,14 +1002,14 @@ pub(crate) unsafe fn gru_step_h8(task: &ForwardTask) {
     unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 1, 4, 8, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-gru-step-h12-avx2_fma`: tile 1x1, k unrolled 4 times.
+/// `f32-gru-step-h12-avx2_fma`: tile 1x2, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h12(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 1, 4, 12, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 12, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-gru-step-h16-avx2_fma`: tile 1x2, k unrolled 4 times.
@@ -1022,164 +1022,164 @@ pub(crate) unsafe fn gru_step_h16(task: &ForwardTask) {
     unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 16, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-gru-step-h20-avx2_fma`: tile 1x2, k unrolled 4 times.
+/// `f32-gru-step-h20-avx2_fma`: tile 1x3, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h20(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 20, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 3, 4, 20, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-gru-step-h24-avx2_fma`: tile 1x2, k unrolled 4 times.
+/// `f32-gru-step-h24-avx2_fma`: tile 1x3, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h24(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 24, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 3, 4, 24, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-gru-step-h32-avx2_fma`: tile 1x2, k unrolled 4 times.
+/// `f32-gru-step-h32-avx2_fma`: tile 1x4, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h32(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 32, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 4, 4, 32, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-gru-step-h40-avx2_fma`: tile 1x2, k unrolled 4 times.
+/// `f32-gru-step-h40-avx2_fma`: tile 1x3, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h40(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 40, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 3, 4, 40, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-gru-step-h48-avx2_fma`: tile 1x2, k unrolled 4 times.
+/// `f32-gru-step-h48-avx2_fma`: tile 1x3, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h48(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 48, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 3, 4, 48, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-gru-step-h64-avx2_fma`: tile 1x2, k unrolled 4 times.
+/// `f32-gru-step-h64-avx2_fma`: tile 1x4, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h64(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 64, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 4, 4, 64, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-gru-step-h80-avx2_fma`: tile 1x2, k unrolled 4 times.
+/// `f32-gru-step-h80-avx2_fma`: tile 1x4, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h80(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 80, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 4, 4, 80, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-gru-step-h96-avx2_fma`: tile 1x2, k unrolled 4 times.
+/// `f32-gru-step-h96-avx2_fma`: tile 1x4, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h96(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 96, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 4, 4, 96, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-gru-step-h128-avx2_fma`: tile 1x2, k unrolled 4 times.
+/// `f32-gru-step-h128-avx2_fma`: tile 1x4, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h128(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 128, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 4, 4, 128, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-gru-step-h192-avx2_fma`: tile 1x2, k unrolled 4 times.
+/// `f32-gru-step-h192-avx2_fma`: tile 1x4, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h192(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 192, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 4, 4, 192, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-gru-step-h256-avx2_fma`: tile 1x2, k unrolled 4 times.
+/// `f32-gru-step-h256-avx2_fma`: tile 1x4, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h256(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 256, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 4, 4, 256, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-gru-step-h320-avx2_fma`: tile 1x2, k unrolled 4 times.
+/// `f32-gru-step-h320-avx2_fma`: tile 1x4, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h320(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 320, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 4, 4, 320, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-gru-step-h384-avx2_fma`: tile 1x2, k unrolled 4 times.
+/// `f32-gru-step-h384-avx2_fma`: tile 1x4, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h384(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 384, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 4, 4, 384, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-gru-step-h512-avx2_fma`: tile 1x2, k unrolled 4 times.
+/// `f32-gru-step-h512-avx2_fma`: tile 1x4, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h512(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 512, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 4, 4, 512, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-gru-step-h640-avx2_fma`: tile 1x2, k unrolled 4 times.
+/// `f32-gru-step-h640-avx2_fma`: tile 1x4, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h640(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 640, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 4, 4, 640, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-gru-step-h1024-avx2_fma`: tile 1x2, k unrolled 4 times.
+/// `f32-gru-step-h1024-avx2_fma`: tile 1x4, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h1024(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 2, 4, 1024, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, Gru, 3, 4, 1, 4, 4, 1024, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-gru-fwd-hn-avx2_fma`: tile 4x1, k unrolled 1 times.

@@ -122,24 +122,24 @@ pub(crate) unsafe fn rnn_tanh_step_h16(task: &ForwardTask) {
     unsafe { drive::forward::<F32x16, RnnTanh, 1, 1, 1, 1, 4, 16, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h20-avx512`: tile 1x1, k unrolled 4 times.
+/// `f32-rnn_tanh-step-h20-avx512`: tile 1x2, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h20(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnTanh, 1, 1, 1, 1, 4, 20, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, RnnTanh, 1, 1, 1, 2, 4, 20, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h24-avx512`: tile 1x1, k unrolled 4 times.
+/// `f32-rnn_tanh-step-h24-avx512`: tile 1x2, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h24(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnTanh, 1, 1, 1, 1, 4, 24, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, RnnTanh, 1, 1, 1, 2, 4, 24, 2>(Avx512::assume(), task) }
 }
 
 /// `f32-rnn_tanh-step-h32-avx512`: tile 1x2, k unrolled 4 times.
@@ -152,24 +152,24 @@ pub(crate) unsafe fn rnn_tanh_step_h32(task: &ForwardTask) {
     unsafe { drive::forward::<F32x16, RnnTanh, 1, 1, 1, 2, 4, 32, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h40-avx512`: tile 1x2, k unrolled 4 times.
+/// `f32-rnn_tanh-step-h40-avx512`: tile 1x3, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h40(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnTanh, 1, 1, 1, 2, 4, 40, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, RnnTanh, 1, 1, 1, 3, 4, 40, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h48-avx512`: tile 1x2, k unrolled 4 times.
+/// `f32-rnn_tanh-step-h48-avx512`: tile 1x3, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h48(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnTanh, 1, 1, 1, 2, 4, 48, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, RnnTanh, 1, 1, 1, 3, 4, 48, 2>(Avx512::assume(), task) }
 }
 
 /// `f32-rnn_tanh-step-h64-avx512`: tile 1x4, k unrolled 4 times.
@@ -182,24 +182,24 @@ pub(crate) unsafe fn rnn_tanh_step_h64(task: &ForwardTask) {
     unsafe { drive::forward::<F32x16, RnnTanh, 1, 1, 1, 4, 4, 64, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h80-avx512`: tile 1x4, k unrolled 4 times.
+/// `f32-rnn_tanh-step-h80-avx512`: tile 1x5, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h80(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnTanh, 1, 1, 1, 4, 4, 80, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, RnnTanh, 1, 1, 1, 5, 4, 80, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h96-avx512`: tile 1x4, k unrolled 4 times.
+/// `f32-rnn_tanh-step-h96-avx512`: tile 1x6, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h96(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnTanh, 1, 1, 1, 4, 4, 96, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, RnnTanh, 1, 1, 1, 6, 4, 96, 2>(Avx512::assume(), task) }
 }
 
 /// `f32-rnn_tanh-step-h128-avx512`: tile 1x8, k unrolled 4 times.
@@ -212,14 +212,14 @@ pub(crate) unsafe fn rnn_tanh_step_h128(task: &ForwardTask) {
     unsafe { drive::forward::<F32x16, RnnTanh, 1, 1, 1, 8, 4, 128, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h192-avx512`: tile 1x8, k unrolled 4 times.
+/// `f32-rnn_tanh-step-h192-avx512`: tile 1x6, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h192(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnTanh, 1, 1, 1, 8, 4, 192, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, RnnTanh, 1, 1, 1, 6, 4, 192, 2>(Avx512::assume(), task) }
 }
 
 /// `f32-rnn_tanh-step-h256-avx512`: tile 1x8, k unrolled 4 times.
@@ -232,14 +232,14 @@ pub(crate) unsafe fn rnn_tanh_step_h256(task: &ForwardTask) {
     unsafe { drive::forward::<F32x16, RnnTanh, 1, 1, 1, 8, 4, 256, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h320-avx512`: tile 1x8, k unrolled 4 times.
+/// `f32-rnn_tanh-step-h320-avx512`: tile 1x7, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h320(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnTanh, 1, 1, 1, 8, 4, 320, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, RnnTanh, 1, 1, 1, 7, 4, 320, 2>(Avx512::assume(), task) }
 }
 
 /// `f32-rnn_tanh-step-h384-avx512`: tile 1x8, k unrolled 4 times.
@@ -422,24 +422,24 @@ pub(crate) unsafe fn rnn_relu_step_h16(task: &ForwardTask) {
     unsafe { drive::forward::<F32x16, RnnRelu, 1, 1, 1, 1, 4, 16, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h20-avx512`: tile 1x1, k unrolled 4 times.
+/// `f32-rnn_relu-step-h20-avx512`: tile 1x2, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h20(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnRelu, 1, 1, 1, 1, 4, 20, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, RnnRelu, 1, 1, 1, 2, 4, 20, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h24-avx512`: tile 1x1, k unrolled 4 times.
+/// `f32-rnn_relu-step-h24-avx512`: tile 1x2, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h24(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnRelu, 1, 1, 1, 1, 4, 24, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, RnnRelu, 1, 1, 1, 2, 4, 24, 2>(Avx512::assume(), task) }
 }
 
 /// `f32-rnn_relu-step-h32-avx512`: tile 1x2, k unrolled 4 times.
@@ -452,24 +452,24 @@ pub(crate) unsafe fn rnn_relu_step_h32(task: &ForwardTask) {
     unsafe { drive::forward::<F32x16, RnnRelu, 1, 1, 1, 2, 4, 32, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h40-avx512`: tile 1x2, k unrolled 4 times.
+/// `f32-rnn_relu-step-h40-avx512`: tile 1x3, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h40(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnRelu, 1, 1, 1, 2, 4, 40, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, RnnRelu, 1, 1, 1, 3, 4, 40, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h48-avx512`: tile 1x2, k unrolled 4 times.
+/// `f32-rnn_relu-step-h48-avx512`: tile 1x3, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h48(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnRelu, 1, 1, 1, 2, 4, 48, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, RnnRelu, 1, 1, 1, 3, 4, 48, 2>(Avx512::assume(), task) }
 }
 
 /// `f32-rnn_relu-step-h64-avx512`: tile 1x4, k unrolled 4 times.
@@ -482,24 +482,24 @@ pub(crate) unsafe fn rnn_relu_step_h64(task: &ForwardTask) {
     unsafe { drive::forward::<F32x16, RnnRelu, 1, 1, 1, 4, 4, 64, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h80-avx512`: tile 1x4, k unrolled 4 times.
+/// `f32-rnn_relu-step-h80-avx512`: tile 1x5, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h80(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnRelu, 1, 1, 1, 4, 4, 80, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, RnnRelu, 1, 1, 1, 5, 4, 80, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h96-avx512`: tile 1x4, k unrolled 4 times.
+/// `f32-rnn_relu-step-h96-avx512`: tile 1x6, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h96(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnRelu, 1, 1, 1, 4, 4, 96, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, RnnRelu, 1, 1, 1, 6, 4, 96, 2>(Avx512::assume(), task) }
 }
 
 /// `f32-rnn_relu-step-h128-avx512`: tile 1x8, k unrolled 4 times.
@@ -512,14 +512,14 @@ pub(crate) unsafe fn rnn_relu_step_h128(task: &ForwardTask) {
     unsafe { drive::forward::<F32x16, RnnRelu, 1, 1, 1, 8, 4, 128, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h192-avx512`: tile 1x8, k unrolled 4 times.
+/// `f32-rnn_relu-step-h192-avx512`: tile 1x6, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h192(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnRelu, 1, 1, 1, 8, 4, 192, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, RnnRelu, 1, 1, 1, 6, 4, 192, 2>(Avx512::assume(), task) }
 }
 
 /// `f32-rnn_relu-step-h256-avx512`: tile 1x8, k unrolled 4 times.
@@ -532,14 +532,14 @@ pub(crate) unsafe fn rnn_relu_step_h256(task: &ForwardTask) {
     unsafe { drive::forward::<F32x16, RnnRelu, 1, 1, 1, 8, 4, 256, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h320-avx512`: tile 1x8, k unrolled 4 times.
+/// `f32-rnn_relu-step-h320-avx512`: tile 1x7, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h320(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnRelu, 1, 1, 1, 8, 4, 320, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, RnnRelu, 1, 1, 1, 7, 4, 320, 2>(Avx512::assume(), task) }
 }
 
 /// `f32-rnn_relu-step-h384-avx512`: tile 1x8, k unrolled 4 times.
@@ -722,24 +722,24 @@ pub(crate) unsafe fn lstm_step_h16(task: &ForwardTask) {
     unsafe { drive::forward::<F32x16, Lstm, 4, 4, 1, 1, 4, 16, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-lstm-step-h20-avx512`: tile 1x1, k unrolled 4 times.
+/// `f32-lstm-step-h20-avx512`: tile 1x2, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn lstm_step_h20(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 1, 1, 4, 20, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 1, 2, 4, 20, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-lstm-step-h24-avx512`: tile 1x1, k unrolled 4 times.
+/// `f32-lstm-step-h24-avx512`: tile 1x2, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn lstm_step_h24(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 1, 1, 4, 24, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 1, 2, 4, 24, 2>(Avx512::assume(), task) }
 }
 
 /// `f32-lstm-step-h32-avx512`: tile 1x2, k unrolled 4 times.
@@ -752,134 +752,134 @@ pub(crate) unsafe fn lstm_step_h32(task: &ForwardTask) {
     unsafe { drive::forward::<F32x16, Lstm, 4, 4, 1, 2, 4, 32, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-lstm-step-h40-avx512`: tile 1x2, k unrolled 4 times.
+/// `f32-lstm-step-h40-avx512`: tile 1x3, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn lstm_step_h40(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 1, 2, 4, 40, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 1, 3, 4, 40, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-lstm-step-h48-avx512`: tile 1x2, k unrolled 4 times.
+/// `f32-lstm-step-h48-avx512`: tile 1x3, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn lstm_step_h48(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 1, 2, 4, 48, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 1, 3, 4, 48, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-lstm-step-h64-avx512`: tile 1x2, k unrolled 4 times.
+/// `f32-lstm-step-h64-avx512`: tile 1x4, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn lstm_step_h64(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 1, 2, 4, 64, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 1, 4, 4, 64, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-lstm-step-h80-avx512`: tile 1x2, k unrolled 4 times.
+/// `f32-lstm-step-h80-avx512`: tile 1x3, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn lstm_step_h80(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 1, 2, 4, 80, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 1, 3, 4, 80, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-lstm-step-h96-avx512`: tile 1x2, k unrolled 4 times.
+/// `f32-lstm-step-h96-avx512`: tile 1x3, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn lstm_step_h96(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 1, 2, 4, 96, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 1, 3, 4, 96, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-lstm-step-h128-avx512`: tile 1x2, k unrolled 4 times.
+/// `f32-lstm-step-h128-avx512`: tile 1x4, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn lstm_step_h128(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 1, 2, 4, 128, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 1, 4, 4, 128, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-lstm-step-h192-avx512`: tile 1x2, k unrolled 4 times.
+/// `f32-lstm-step-h192-avx512`: tile 1x4, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn lstm_step_h192(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 1, 2, 4, 192, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 1, 4, 4, 192, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-lstm-step-h256-avx512`: tile 1x2, k unrolled 4 times.
+/// `f32-lstm-step-h256-avx512`: tile 1x4, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn lstm_step_h256(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 1, 2, 4, 256, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 1, 4, 4, 256, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-lstm-step-h320-avx512`: tile 1x2, k unrolled 4 times.
+/// `f32-lstm-step-h320-avx512`: tile 1x4, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn lstm_step_h320(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 1, 2, 4, 320, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 1, 4, 4, 320, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-lstm-step-h384-avx512`: tile 1x2, k unrolled 4 times.
+/// `f32-lstm-step-h384-avx512`: tile 1x4, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn lstm_step_h384(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 1, 2, 4, 384, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 1, 4, 4, 384, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-lstm-step-h512-avx512`: tile 1x2, k unrolled 4 times.
+/// `f32-lstm-step-h512-avx512`: tile 1x4, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn lstm_step_h512(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 1, 2, 4, 512, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 1, 4, 4, 512, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-lstm-step-h640-avx512`: tile 1x2, k unrolled 4 times.
+/// `f32-lstm-step-h640-avx512`: tile 1x4, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn lstm_step_h640(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 1, 2, 4, 640, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 1, 4, 4, 640, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-lstm-step-h1024-avx512`: tile 1x2, k unrolled 4 times.
+/// `f32-lstm-step-h1024-avx512`: tile 1x4, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn lstm_step_h1024(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 1, 2, 4, 1024, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 1, 4, 4, 1024, 2>(Avx512::assume(), task) }
 }
 
 /// `f32-lstm-fwd-hn-avx512`: tile 6x1, k unrolled 1 times.
@@ -1022,24 +1022,24 @@ pub(crate) unsafe fn gru_step_h16(task: &ForwardTask) {
     unsafe { drive::forward::<F32x16, Gru, 3, 4, 1, 1, 4, 16, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-gru-step-h20-avx512`: tile 1x1, k unrolled 4 times.
+/// `f32-gru-step-h20-avx512`: tile 1x2, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn gru_step_h20(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Gru, 3, 4, 1, 1, 4, 20, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, Gru, 3, 4, 1, 2, 4, 20, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-gru-step-h24-avx512`: tile 1x1, k unrolled 4 times.
+/// `f32-gru-step-h24-avx512`: tile 1x2, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn gru_step_h24(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Gru, 3, 4, 1, 1, 4, 24, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, Gru, 3, 4, 1, 2, 4, 24, 2>(Avx512::assume(), task) }
 }
 
 /// `f32-gru-step-h32-avx512`: tile 1x2, k unrolled 4 times.
@@ -1052,134 +1052,134 @@ pub(crate) unsafe fn gru_step_h32(task: &ForwardTask) {
     unsafe { drive::forward::<F32x16, Gru, 3, 4, 1, 2, 4, 32, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-gru-step-h40-avx512`: tile 1x2, k unrolled 4 times.
+/// `f32-gru-step-h40-avx512`: tile 1x3, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn gru_step_h40(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Gru, 3, 4, 1, 2, 4, 40, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, Gru, 3, 4, 1, 3, 4, 40, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-gru-step-h48-avx512`: tile 1x2, k unrolled 4 times.
+/// `f32-gru-step-h48-avx512`: tile 1x3, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn gru_step_h48(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Gru, 3, 4, 1, 2, 4, 48, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, Gru, 3, 4, 1, 3, 4, 48, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-gru-step-h64-avx512`: tile 1x2, k unrolled 4 times.
+/// `f32-gru-step-h64-avx512`: tile 1x4, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn gru_step_h64(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Gru, 3, 4, 1, 2, 4, 64, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, Gru, 3, 4, 1, 4, 4, 64, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-gru-step-h80-avx512`: tile 1x2, k unrolled 4 times.
+/// `f32-gru-step-h80-avx512`: tile 1x5, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn gru_step_h80(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Gru, 3, 4, 1, 2, 4, 80, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, Gru, 3, 4, 1, 5, 4, 80, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-gru-step-h96-avx512`: tile 1x2, k unrolled 4 times.
+/// `f32-gru-step-h96-avx512`: tile 1x3, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn gru_step_h96(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Gru, 3, 4, 1, 2, 4, 96, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, Gru, 3, 4, 1, 3, 4, 96, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-gru-step-h128-avx512`: tile 1x2, k unrolled 4 times.
+/// `f32-gru-step-h128-avx512`: tile 1x4, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn gru_step_h128(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Gru, 3, 4, 1, 2, 4, 128, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, Gru, 3, 4, 1, 4, 4, 128, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-gru-step-h192-avx512`: tile 1x2, k unrolled 4 times.
+/// `f32-gru-step-h192-avx512`: tile 1x4, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn gru_step_h192(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Gru, 3, 4, 1, 2, 4, 192, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, Gru, 3, 4, 1, 4, 4, 192, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-gru-step-h256-avx512`: tile 1x2, k unrolled 4 times.
+/// `f32-gru-step-h256-avx512`: tile 1x4, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn gru_step_h256(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Gru, 3, 4, 1, 2, 4, 256, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, Gru, 3, 4, 1, 4, 4, 256, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-gru-step-h320-avx512`: tile 1x2, k unrolled 4 times.
+/// `f32-gru-step-h320-avx512`: tile 1x5, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn gru_step_h320(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Gru, 3, 4, 1, 2, 4, 320, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, Gru, 3, 4, 1, 5, 4, 320, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-gru-step-h384-avx512`: tile 1x2, k unrolled 4 times.
+/// `f32-gru-step-h384-avx512`: tile 1x5, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn gru_step_h384(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Gru, 3, 4, 1, 2, 4, 384, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, Gru, 3, 4, 1, 5, 4, 384, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-gru-step-h512-avx512`: tile 1x2, k unrolled 4 times.
+/// `f32-gru-step-h512-avx512`: tile 1x5, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn gru_step_h512(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Gru, 3, 4, 1, 2, 4, 512, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, Gru, 3, 4, 1, 5, 4, 512, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-gru-step-h640-avx512`: tile 1x2, k unrolled 4 times.
+/// `f32-gru-step-h640-avx512`: tile 1x5, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn gru_step_h640(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Gru, 3, 4, 1, 2, 4, 640, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, Gru, 3, 4, 1, 5, 4, 640, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-gru-step-h1024-avx512`: tile 1x2, k unrolled 4 times.
+/// `f32-gru-step-h1024-avx512`: tile 1x5, k unrolled 4 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn gru_step_h1024(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Gru, 3, 4, 1, 2, 4, 1024, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, Gru, 3, 4, 1, 5, 4, 1024, 2>(Avx512::assume(), task) }
 }
 
 /// `f32-gru-fwd-hn-avx512`: tile 8x1, k unrolled 1 times.
