@@ -134,7 +134,9 @@ fn cell_kernel(isa: &Isa, cell: &'static Cell, pass: &str, hidden: Option<usize>
 fn module() -> String {
     let mut text =
         format!("//! {HEADER}\n//!\n//! One file per instruction set, and the registry of all kernels.\n\n");
-    for isa in &ISAS {
+    let mut by_name: Vec<&Isa> = ISAS.iter().collect();
+    by_name.sort_by_key(|isa| isa.name);
+    for isa in by_name {
         if isa.features.is_some() {
             text += "#[cfg(target_arch = \"x86_64\")]\n";
         }
