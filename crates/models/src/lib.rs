@@ -53,7 +53,9 @@ pub use formats::{WeightFile, save_weights};
 pub use gatewise_kernels::{CEILING_VARIABLE, Cell, Isa, Kernels};
 pub use nets::{Any, Builder, Gru, GruKind, Lstm, LstmKind, Network, Rnn, RnnKind};
 pub use run::{Tape, Upstream, Workspace};
-pub use spec::{Config, Error, Nonlinearity, ParamsMut, Philox, Sequence, State, Tensor, Tensors, View};
+pub use spec::{
+    Config, DropoutKey, Error, Input, Nonlinearity, ParamsMut, Philox, Sequence, State, Tensor, Tensors, View,
+};
 pub use train::{
     Adam, AdamW, Embedding, IGNORE, Linear, LinearRoom, NonFinite, Norm, Optimizer, RmsProp, Sgd,
     clip_grad_norm, clip_grad_value, cross_entropy, mse,

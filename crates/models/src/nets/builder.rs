@@ -55,6 +55,20 @@ impl<K> Builder<K> {
         self
     }
 
+    /// Whether each layer runs in both directions of time; false if not called. Outputs are then [.., 2 * hidden_size], the
+    /// forward direction first. Such a network has no single steps.
+    pub fn bidirectional(mut self, bidirectional: bool) -> Builder<K> {
+        self.config.bidirectional = bidirectional;
+        self
+    }
+
+    /// Share of the outputs of each layer but the last that training sets to zero, the others growing by 1/(1 - dropout); 0 if not
+    /// called.
+    pub fn dropout(mut self, dropout: f32) -> Builder<K> {
+        self.config.dropout = dropout;
+        self
+    }
+
     /// Seed of the initial parameters, which are uniform in +-1/sqrt(hidden_size); 0 if not called.
     pub fn seed(mut self, seed: u64) -> Builder<K> {
         self.seed = seed;

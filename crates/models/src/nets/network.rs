@@ -2,7 +2,7 @@
 
 use crate::run::{Stack, Tape, Upstream, Workspace};
 use crate::spec::shape::product;
-use crate::spec::{Config, Error, ParamsMut, Sequence, State, Tensors, View};
+use crate::spec::{Config, Error, Input, ParamsMut, Sequence, State, Tensors};
 use gatewise_kernels::Kernels;
 use std::marker::PhantomData;
 
@@ -86,14 +86,19 @@ impl<K> Network<K> {
     ///
     /// # Errors
     /// [`Error::Shape`], [`Error::EmptySequence`] or [`Error::SizeOverflow`] if input and state do not fit the network.
-    pub fn forward(&self, input: View<'_>, state: Option<&State>) -> Result<(Sequence, State), Error> {
-        let [first, second, _] = input.shape();
+    pub fn forward<'a>(
+        &self,
+        input: impl Into<Input<'a>>,
+        state: Option<&State>,
+    ) -> Result<(Sequence, State), Error> {
+        let input = input.into();
+        let [first, second, _] = input.sequence.shape();
         let batch = if self.stack.config.batch_first { first } else { second };
         let mut state = match state {
             Some(state) => state.clone(),
             None => self.zero_state(batch)?,
         };
-        let shape = [first, second, self.stack.config.hidden_size];
+        let shape = [first, second, self.stack.config.output_size()];
         let mut output = crate::spec::shape::zeros("output", product("output", &shape)?)?;
         self.forward_into(input, &mut state, &mut output, &mut Workspace::default())?;
         Ok((Sequence::new(output, shape)?, state))
@@ -104,21 +109,25 @@ impl<K> Network<K> {
     ///
     /// # Errors
     /// As [`forward`](Network::forward); nothing is written then.
-    pub fn forward_into(
+    pub fn forward_into<'a>(
         &self,
-        input: View<'_>,
+        input: impl Into<Input<'a>>,
         state: &mut State,
         output: &mut [f32],
         workspace: &mut Workspace,
     ) -> Result<(), Error> {
-        self.stack.forward_into(input, state, output, workspace)
+        self.stack.forward_into(input.into(), state, output, workspace)
     }
 
     /// Runs a whole sequence and records it for [`backward`](Network::backward).
     ///
     /// # Errors
     /// As [`forward`](Network::forward); [`Error::Config`] if the network was built without training.
-    pub fn forward_train(&self, input: View<'_>, state: Option<&State>) -> Result<Tape, Error> {
+    pub fn forward_train<'a>(
+        &self,
+        input: impl Into<Input<'a>>,
+        state: Option<&State>,
+    ) -> Result<Tape, Error> {
         let mut tape = Tape::default();
         self.forward_train_into(input, state, &mut tape)?;
         Ok(tape)
@@ -128,13 +137,13 @@ impl<K> Network<K> {
     ///
     /// # Errors
     /// As [`forward_train`](Network::forward_train).
-    pub fn forward_train_into(
+    pub fn forward_train_into<'a>(
         &self,
-        input: View<'_>,
+        input: impl Into<Input<'a>>,
         state: Option<&State>,
         tape: &mut Tape,
     ) -> Result<(), Error> {
-        self.stack.forward_train(input, state, tape)
+        self.stack.forward_train(input.into(), state, tape)
     }
 
     /// Back-propagation through time. Consumes what the tape recorded, adds the gradients of the parameters to `grads`, and

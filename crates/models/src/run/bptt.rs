@@ -1,22 +1,13 @@
-//! Back-propagation through time.
-//!
-//! Layer by layer from the top, and in each layer time chunk by time chunk from the end: the recurrence leaves the gradients
-//! of the pre-activations, da for W_ih x + b_ih and da' for W_hh h + b_hh (they differ in the GRU only), and the rest
-//! follows from them while they are hot:
-//!
-//! ```text
-//! dW_ih += sum_t da_t x_t^T       dW_hh += sum_t da'_t h_{t-1}^T       db_ih += sum_t da_t       db_hh += sum_t da'_t
-//! dx_t = W_ih^T da_t
-//! ```
-//! Each sum is one chain that starts from what the caller's buffer holds and runs t descending, b ascending.
+//! Back-propagation through time: layer by layer from the top, and in each layer direction by direction.
 
+use super::direction::Grid;
+use super::gradients::DirectionJob;
 use super::layer::first_parameter;
-use super::tape::{GradientRoom, LayerTape, Tape, Upstream, incoming};
-use super::{Layer, Stack, in_pool, steps_and_batch, strides};
-use crate::spec::shape::{Dims, expect, resize};
+use super::tape::{BackwardRoom, LayerTape, Tape, Upstream};
+use super::{Stack, dropout, in_pool, steps_and_batch};
+use crate::spec::shape::{Dims, expect, expect_len, resize};
 use crate::spec::{Error, Tensors};
 use gatewise_kernels::plan::BackwardPlan;
-use gatewise_kernels::{Backward, Cell, Matrix, MatrixMut, OuterProducts, Seq, SeqMut};
 
 impl Stack {
     /// Consumes the tape's record, adds to `grads`, and leaves dL/dx and dL/d(h_0, c_0) on the tape.
@@ -29,37 +20,59 @@ impl Stack {
     ) -> Result<(), Error> {
         let config = &self.config;
         let dims = tape.dims()?;
-        let is_ours = dims == Dims::new(config, dims.steps, dims.batch)?
-            && tape.x.len() == dims.input(config.input_size)
-            && tape.layers.iter().all(|layer| layer.c.is_empty() != config.cell.has_cell_state());
-        if !is_ours && dims.batch > 0 {
-            let (arg, expected) = ("tape", "one that this network recorded");
-            return Err(Error::Config { arg, expected, got: "another network's".to_string() });
-        }
+        self.check_tape(tape, &dims)?;
         params.check_alike(grads)?;
         if let Some(output) = upstream.output {
-            let (steps, batch) = steps_and_batch(config, "grad_output", output.shape(), dims.hidden)?;
+            let shape = output.shape();
+            let (steps, batch) = steps_and_batch(config, "grad_output", shape, dims.output_size())?;
             expect("grad_output", "sequence length", steps, dims.steps)?;
             expect("grad_output", "batch size", batch, dims.batch)?;
         }
-        incoming("grad_h_n", upstream.h_n, &mut tape.grad_h_0, false)?;
-        incoming("grad_c_n", upstream.c_n, &mut tape.grad_c_0, false)?;
-        let below_top = if dims.layers > 1 { dims.outputs() } else { 0 };
-        for buffer in &mut tape.between {
-            resize("the tape", buffer, below_top)?;
+        for (arg, grad, expected) in [
+            ("grad_h_n", upstream.h_n, dims.states()),
+            ("grad_c_n", upstream.c_n, if config.cell.has_cell_state() { dims.states() } else { 0 }),
+        ] {
+            expect_len(arg, grad.map_or(expected, <[f32]>::len), expected)?;
         }
+        let what = "the tape";
+        let is_moved = tape.rows.is_permuted() || config.batch_first;
+        let needs_room = dims.layers > 1 || tape.rows.is_permuted() || config.batch_first;
+        let widest = if needs_room { dims.outputs().max(dims.input(config.input_size)) } else { 0 };
+        for buffer in &mut tape.room.between {
+            resize(what, buffer, widest)?;
+        }
+        resize(what, &mut tape.room.dh, dims.state())?;
+        resize(what, &mut tape.room.dc, dims.state())?;
         let grad_input = if upstream.input_grad { dims.input(config.input_size) } else { 0 };
-        resize("the tape", &mut tape.grad_input, grad_input)?;
+        resize(what, &mut tape.grad_input, grad_input)?;
 
-        incoming("grad_h_n", upstream.h_n, &mut tape.grad_h_0, true)?;
-        incoming("grad_c_n", upstream.c_n, &mut tape.grad_c_0, true)?;
         tape.has_grad_input = upstream.input_grad;
         let threads = rayon::current_num_threads();
         let shards = |layer| BackwardPlan::new(self.sizes(layer, &dims), threads).shards;
         let most = self.layers.iter().map(shards).max().unwrap_or(1);
+        tape.consume();
         in_pool(most, || self.back_through_layers(&dims, threads, tape, upstream, grads))?;
-        tape.finish_backward(config.input_size);
+        if is_moved && upstream.input_grad {
+            let Tape { room, grad_input, rows, .. } = tape;
+            let from = &mut room.between[0][..grad_input.len()];
+            from.copy_from_slice(grad_input);
+            rows.scatter_sequence(from, grad_input, &dims, config.input_size, config.batch_first);
+        }
         Ok(())
+    }
+
+    /// Whether a network like this one recorded the tape.
+    fn check_tape(&self, tape: &Tape, dims: &Dims) -> Result<(), Error> {
+        let config = &self.config;
+        let has_c = config.cell.has_cell_state() && dims.batch > 0;
+        let is_ours = *dims == Dims::new(config, dims.steps, dims.batch)?
+            && tape.x.len() == dims.input(config.input_size)
+            && tape.layers.iter().flat_map(|layer| &layer.tracks).all(|track| track.c.is_empty() != has_c);
+        if is_ours {
+            return Ok(());
+        }
+        let (arg, expected) = ("tape", "one that this network recorded");
+        Err(Error::Config { arg, expected, got: "another network's".to_string() })
     }
 
     fn back_through_layers(
@@ -70,182 +83,72 @@ impl Stack {
         upstream: Upstream<'_>,
         grads: &mut Tensors,
     ) -> Result<(), Error> {
-        let Tape { x, layers, grad_input, grad_h_0, grad_c_0, between, room, .. } = tape;
+        let Tape { x, layers, grad_input, grad_h_0, grad_c_0, room, rows, dropout, .. } = tape;
+        let BackwardRoom { between, dh, dc, lists } = room;
+        let config = &self.config;
+        let has_c = config.cell.has_cell_state();
+        // The gradient of the outputs stands where the caller has it, unless rows have to move first.
+        if let (true, Some(output)) = (rows.is_permuted(), upstream.output) {
+            let (from, to) = (output.data(), &mut between[0]);
+            rows.gather_sequence(from, to, dims, dims.output_size(), config.batch_first);
+        }
         for (i, layer) in self.layers.iter().enumerate().rev() {
             let (below, from_here) = layers.split_at_mut(i);
-            let [dy, below_dy] = between;
-            let dy = if i + 1 == dims.layers {
-                let (step, row) = strides(&self.config, dims.steps, dims.batch, dims.hidden);
-                upstream.output.map(|output| Seq { data: output.data(), offset: 0, step, row })
-            } else {
-                Some(Seq::time_major(dy, dims.batch, dims.hidden))
+            let LayerTape { y, tracks, .. } = &mut from_here[0];
+            let is_top = i + 1 == dims.layers;
+            let [dy, below_dy] = &mut *between;
+            let (dy, dy_grid) = match upstream.output {
+                Some(output) if is_top && !rows.is_permuted() => {
+                    let grid = Grid::layout(dims, dims.output_size(), config.batch_first);
+                    (Some(output.data()), grid)
+                }
+                None if is_top => (None, Grid::time_major(dims, 0)),
+                _ => (Some(&dy[..dims.outputs()]), Grid::time_major(dims, dims.output_size())),
             };
             let (x, dx) = match below.last() {
-                Some(below) => (below.outputs(dims), &mut below_dy[..]),
+                Some(below) => (below.passed_on(dims), &mut below_dy[..dims.outputs()]),
                 None => (&x[..], &mut grad_input[..]),
             };
-            let of_layer = i * dims.state()..(i + 1) * dims.state();
-            let has_c = self.config.cell.has_cell_state();
-            LayerJob {
-                stack: self,
-                layer,
-                dims,
-                x,
-                dx: (i > 0 || upstream.input_grad).then_some(dx),
-                dy,
-                dh: &mut grad_h_0[of_layer.clone()],
-                dc: has_c.then(|| &mut grad_c_0[of_layer]),
-                record: &mut from_here[0],
-                grads,
-                first: first_parameter(&self.config, i),
-                room,
+            let wants_dx = i > 0 || upstream.input_grad;
+            for (d, (packed, track)) in layer.directions.iter().zip(tracks).enumerate() {
+                let of_state = dims.state_at(i, d);
+                for (from, to) in [(upstream.h_n, &mut *dh), (upstream.c_n, &mut *dc)] {
+                    match from {
+                        Some(from) if !from.is_empty() => {
+                            rows.gather(&from[of_state.clone()], to, dims.hidden);
+                        }
+                        _ => to.fill(0.0),
+                    }
+                }
+                DirectionJob {
+                    stack: self,
+                    packed,
+                    dims,
+                    rows,
+                    direction: d,
+                    x,
+                    input: layer.input,
+                    dx: wants_dx.then_some(&mut *dx),
+                    dy: dy.map(|dy| dy_grid.part(dims, d).read(dy, dims, d)),
+                    dh,
+                    dc: has_c.then_some(&mut dc[..]),
+                    y,
+                    track,
+                    grads,
+                    first: first_parameter(config, i, d),
+                    lists,
+                }
+                .run(BackwardPlan::new(self.sizes(layer, dims), threads))?;
+                rows.scatter(dh, &mut grad_h_0[of_state.clone()], dims.hidden);
+                if has_c {
+                    rows.scatter(dc, &mut grad_c_0[of_state], dims.hidden);
+                }
             }
-            .run(BackwardPlan::new(self.sizes(layer, dims), threads))?;
+            if i > 0 && config.dropout > 0.0 {
+                dropout::apply(dx, config.dropout, dropout.key(), i - 1, dims, rows);
+            }
             between.swap(0, 1);
         }
         Ok(())
     }
-}
-
-/// The backward pass of one layer.
-struct LayerJob<'a> {
-    stack: &'a Stack,
-    layer: &'a Layer,
-    dims: &'a Dims,
-    /// The layer's input, time-major.
-    x: &'a [f32],
-    /// Out: its gradient, if wanted.
-    dx: Option<&'a mut [f32]>,
-    dy: Option<Seq<'a>>,
-    /// In: dL/dh_n; out: dL/dh_0.
-    dh: &'a mut [f32],
-    dc: Option<&'a mut [f32]>,
-    record: &'a mut LayerTape,
-    /// The gradients of all parameters, and where those of this layer begin.
-    grads: &'a mut Tensors,
-    first: usize,
-    room: &'a mut GradientRoom,
-}
-
-impl LayerJob<'_> {
-    fn run(mut self, plan: BackwardPlan) -> Result<(), Error> {
-        let mut end = self.dims.steps;
-        while end > 0 {
-            let begin = end.saturating_sub(plan.chunk);
-            self.recurrence(begin, end, plan.shards)?;
-            self.input_gradient(begin, end, plan.shards)?;
-            self.weight_gradients(begin, end, plan.shards)?;
-            end = begin;
-        }
-        Ok(())
-    }
-
-    /// The recurrence over steps `begin .. end`.
-    fn recurrence(&mut self, begin: usize, end: usize, shards: usize) -> Result<(), Error> {
-        let Dims { steps, batch, hidden, saved, .. } = *self.dims;
-        let LayerTape { h, c, gates } = &mut *self.record;
-        let (h_0, h) = h.split_at(self.dims.state());
-        let (c_0, c) = c.split_at(if self.dc.is_some() { self.dims.state() } else { 0 });
-        let args = Backward {
-            begin,
-            end,
-            batch,
-            dy: self.dy,
-            gates: SeqMut::time_major(gates, batch, saved * hidden),
-            y: Seq::time_major(h, batch, hidden),
-            h_0: Some(h_0),
-            c: self.dc.is_some().then(|| Seq::time_major(c, batch, hidden)),
-            c_0: self.dc.is_some().then_some(c_0),
-            dh: self.dh,
-            dc: self.dc.as_deref_mut(),
-            dh_steps: None,
-            dc_steps: None,
-            active: None,
-            resets: None,
-            reset_h: None,
-            reset_c: None,
-        };
-        Ok(self.stack.kernels.backward(&self.layer.packed, steps, shards, args)?)
-    }
-
-    /// dx of steps `begin .. end`.
-    fn input_gradient(&mut self, begin: usize, end: usize, shards: usize) -> Result<(), Error> {
-        let Dims { batch, hidden, saved, .. } = *self.dims;
-        let (Some(dx), Some(w_ih)) = (&mut self.dx, self.layer.packed.w_ih_transposed()) else {
-            return Ok(());
-        };
-        let width = saved * hidden;
-        let gates = &self.record.gates[begin * batch * width..end * batch * width];
-        let input = self.layer.input;
-        let dx = &mut dx[begin * batch * input..end * batch * input];
-        let (gates, dx) = (Matrix::row_major(gates, width), MatrixMut::row_major(dx, input));
-        Ok(self.stack.kernels.matmul_packed((end - begin) * batch, gates, w_ih, 0.0, dx, shards)?)
-    }
-
-    /// What steps `begin .. end` add to the gradients of weights and biases.
-    fn weight_gradients(&mut self, begin: usize, end: usize, shards: usize) -> Result<(), Error> {
-        let Dims { batch, hidden, saved, .. } = *self.dims;
-        let (cell, kernels) = (self.stack.config.cell, &self.stack.kernels);
-        let GradientRoom { gate_rows, input_rows, h_rows, outer } = &mut *self.room;
-        let input = self.layer.input;
-        for (rows, width) in
-            [(&mut *gate_rows, saved * hidden), (&mut *input_rows, input), (&mut *h_rows, hidden)]
-        {
-            rows.clear();
-            for t in (begin..end).rev() {
-                rows.extend((0..batch).map(|b| (t * batch + b) * width));
-            }
-        }
-        let gates = &self.record.gates[..];
-        let d_ih = OuterProducts {
-            m: cell.gates() * hidden,
-            n: input,
-            a: gates,
-            a_rows: gate_rows,
-            b: self.x,
-            b_rows: input_rows,
-            c: self.grads.at_mut(self.first),
-        };
-        kernels.add_outer_products(d_ih, outer, shards)?;
-        if self.stack.config.bias {
-            kernels.sum_rows(gates, gate_rows, self.grads.at_mut(self.first + 2))?;
-        }
-        for run in recurrent_runs(cell) {
-            let of_run = run.gate * hidden..(run.gate + run.gates) * hidden;
-            let gates = &gates[run.slot * hidden..];
-            let d_hh = OuterProducts {
-                m: of_run.len(),
-                n: hidden,
-                a: gates,
-                a_rows: gate_rows,
-                // Slot t of the record holds h_{t-1}.
-                b: &self.record.h,
-                b_rows: h_rows,
-                c: &mut self.grads.at_mut(self.first + 1)[of_run.start * hidden..of_run.end * hidden],
-            };
-            kernels.add_outer_products(d_hh, outer, shards)?;
-            if self.stack.config.bias {
-                kernels.sum_rows(gates, gate_rows, &mut self.grads.at_mut(self.first + 3)[of_run])?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Gates whose da' stand side by side on the tape.
-#[derive(Clone, Copy)]
-struct Run {
-    gate: usize,
-    slot: usize,
-    gates: usize,
-}
-
-/// The runs of a cell: one, or for the GRU, whose da'_n stands apart, two.
-fn recurrent_runs(cell: Cell) -> impl Iterator<Item = Run> {
-    let slots = cell.recurrent_slots();
-    let starts = |gate: &usize| *gate == 0 || slots[*gate] != slots[*gate - 1] + 1;
-    (0..slots.len()).filter(starts).map(move |gate| {
-        let gates = (gate + 1..slots.len()).take_while(|next| !starts(next)).count() + 1;
-        Run { gate, slot: slots[gate], gates }
-    })
 }

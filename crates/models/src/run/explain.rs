@@ -12,7 +12,7 @@ impl Stack {
         let dims = Dims::new(&self.config, steps, batch)?;
         let mut lines = Vec::new();
         for (i, layer) in self.layers.iter().enumerate() {
-            let packed = &layer.packed;
+            let packed = &layer.directions[0];
             let plan = self.plan(layer, &dims, threads);
             let row = packed.forward_row(&plan);
             let (tile_rows, tile_panels) = row.tile;
@@ -41,7 +41,7 @@ impl Stack {
     ) -> Result<&'static str, Error> {
         let dims = Dims::new(&self.config, steps, batch)?;
         let first = &self.layers[0];
-        Ok(first.packed.forward_row(&self.plan(first, &dims, threads)).id)
+        Ok(first.directions[0].forward_row(&self.plan(first, &dims, threads)).id)
     }
 }
 

@@ -1,12 +1,13 @@
 //! One layer: its parameters by name, and packed for the kernels.
 
+use crate::spec::shape::product;
 use crate::spec::{Config, Error, Pack, Tensors};
 use gatewise_kernels::{Kernels, PackedCell, Weights};
 
-/// A layer, packed.
+/// A layer, packed: one set of weights for each direction.
 #[derive(Clone, Debug)]
 pub(crate) struct Layer {
-    pub(crate) packed: PackedCell,
+    pub(crate) directions: Vec<PackedCell>,
     /// Features of its input.
     pub(crate) input: usize,
 }
@@ -15,29 +16,30 @@ pub(crate) struct Layer {
 pub(crate) fn parameters(config: &Config) -> Result<Tensors, Error> {
     let mut all = Tensors::default();
     let hidden = config.hidden_size;
-    let rows = crate::spec::shape::product("a parameter", &[config.cell.gates(), hidden])?;
+    product("a parameter", &[hidden, config.directions()])?;
+    let rows = product("a parameter", &[config.cell.gates(), hidden])?;
     for layer in 0..config.num_layers {
-        all.push(format!("weight_ih_l{layer}"), &[rows, config.layer_input(layer)])?;
-        all.push(format!("weight_hh_l{layer}"), &[rows, hidden])?;
-        if config.bias {
-            all.push(format!("bias_ih_l{layer}"), &[rows])?;
-            all.push(format!("bias_hh_l{layer}"), &[rows])?;
+        for suffix in ["", "_reverse"].into_iter().take(config.directions()) {
+            all.push(format!("weight_ih_l{layer}{suffix}"), &[rows, config.layer_input(layer)])?;
+            all.push(format!("weight_hh_l{layer}{suffix}"), &[rows, hidden])?;
+            if config.bias {
+                all.push(format!("bias_ih_l{layer}{suffix}"), &[rows])?;
+                all.push(format!("bias_hh_l{layer}{suffix}"), &[rows])?;
+            }
         }
     }
     Ok(all)
 }
 
-/// Where the parameters of a layer stand in the list.
-pub(crate) fn first_parameter(config: &Config, layer: usize) -> usize {
-    layer * if config.bias { 4 } else { 2 }
+/// Where the parameters of a layer in a direction stand in the list.
+pub(crate) fn first_parameter(config: &Config, layer: usize, direction: usize) -> usize {
+    (layer * config.directions() + direction) * config.parameters_a_direction()
 }
 
-fn weights<'a>(config: &Config, params: &'a Tensors, layer: usize) -> Weights<'a> {
-    let mut of_layer = params.iter().skip(first_parameter(config, layer)).map(|tensor| tensor.data());
-    let mut next = || of_layer.next().expect("a network's parameters are complete");
-    let (w_ih, w_hh) = (next(), next());
-    let (b_ih, b_hh) = if config.bias { (Some(next()), Some(next())) } else { (None, None) };
-    Weights { w_ih, w_hh, b_ih, b_hh }
+fn weights<'a>(config: &Config, params: &'a Tensors, layer: usize, direction: usize) -> Weights<'a> {
+    let first = first_parameter(config, layer, direction);
+    let bias = |place| config.bias.then(|| params.at(first + place));
+    Weights { w_ih: params.at(first), w_hh: params.at(first + 1), b_ih: bias(2), b_hh: bias(3) }
 }
 
 /// Packs all layers; for training as well, if asked to.
@@ -47,22 +49,29 @@ pub(crate) fn layers(
     params: &Tensors,
     training: bool,
 ) -> Result<Vec<Layer>, Error> {
-    let pack = |layer| {
-        let (input, weights) = (config.layer_input(layer), weights(config, params, layer));
-        let mut packed = kernels.pack_cell(config.cell, input, config.hidden_size, weights)?;
+    let pack = |layer, direction| {
+        let weights = weights(config, params, layer, direction);
+        let mut packed =
+            kernels.pack_cell(config.cell, config.layer_input(layer), config.hidden_size, weights)?;
         if training {
             packed.prepare_training(weights)?;
         }
-        Ok(Layer { packed, input })
+        Ok(packed)
     };
-    (0..config.num_layers).map(pack).collect()
+    let layer = |layer| {
+        let directions: Result<Vec<_>, Error> = (0..config.directions()).map(|d| pack(layer, d)).collect();
+        Ok(Layer { directions: directions?, input: config.layer_input(layer) })
+    };
+    (0..config.num_layers).map(layer).collect()
 }
 
 impl Pack for super::Stack {
     fn repack(&mut self, params: &Tensors) {
-        for (i, layer) in self.layers.iter_mut().enumerate() {
-            let packed = layer.packed.repack(weights(&self.config, params, i));
-            packed.expect("a network's parameters keep their sizes");
+        for (l, layer) in self.layers.iter_mut().enumerate() {
+            for (d, packed) in layer.directions.iter_mut().enumerate() {
+                let packed = packed.repack(weights(&self.config, params, l, d));
+                packed.expect("a network's parameters keep their sizes");
+            }
         }
     }
 }

@@ -1,8 +1,13 @@
 //! How a network runs: its layers one above the other over time, forward and back.
 
+mod arrange;
 mod bptt;
+mod direction;
+mod dropout;
 mod explain;
+mod gradients;
 mod layer;
+mod record;
 mod sequence;
 mod tape;
 
@@ -27,15 +32,6 @@ pub(crate) struct Stack {
 /// that a job of many small shares should not do it for each.
 fn in_pool<R: Send>(threads: usize, job: impl FnOnce() -> R + Send) -> R {
     if threads > 1 { rayon::scope(|_| job()) } else { job() }
-}
-
-/// Where (t, b) of a sequence stands: from one step to the next, and from one row to the next.
-fn strides(config: &Config, steps: usize, batch: usize, width: usize) -> (isize, usize) {
-    if config.batch_first {
-        (width.cast_signed(), steps * width)
-    } else {
-        ((batch * width).cast_signed(), width)
-    }
 }
 
 /// T and B of a sequence in the network's layout; checks its features and that there is a step at all.

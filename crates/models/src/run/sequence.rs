@@ -1,18 +1,25 @@
-//! Forward: whole sequences and single steps for inference, and sequences recorded for training.
+//! Inference: whole sequences and single steps.
 
-use super::tape::{LayerTape, Tape};
-use super::{Layer, Stack, in_pool, steps_and_batch, strides};
+use super::arrange::Arrangement;
+use super::direction::{Grid, last_time};
+use super::{Layer, Stack, in_pool, steps_and_batch};
 use crate::spec::shape::{Dims, expect_len, product, resize};
-use crate::spec::{Error, State, View};
+use crate::spec::{Error, Input, State};
 use gatewise_kernels::plan::{ForwardPlan, Sizes};
-use gatewise_kernels::{AlignedBuf, Caches, Forward, Seq, SeqMut, Step};
+use gatewise_kernels::{AlignedBuf, Caches, Forward, SeqMut, Step};
 
 /// Room for what stands between layers during a forward pass: it grows as needed and is kept from call to call.
 #[derive(Clone, Debug, Default)]
 pub struct Workspace {
-    /// The outputs of a layer that is not the last, for the next one: used in turn.
+    /// The input with its rows in their places, if these are not where they came.
+    x: Vec<f32>,
+    /// The outputs of a layer, for the next one: used in turn.
     between: [Vec<f32>; 2],
+    /// The state of the layer and direction at hand, rows in their places.
+    h: Vec<f32>,
+    c: Vec<f32>,
     scratch: AlignedBuf,
+    rows: Arrangement,
 }
 
 impl Stack {
@@ -22,13 +29,18 @@ impl Stack {
     }
 
     pub(super) fn plan(&self, layer: &Layer, dims: &Dims, threads: usize) -> ForwardPlan {
-        let (sizes, lanes) = (self.sizes(layer, dims), layer.packed.lanes());
+        let (sizes, lanes) = (self.sizes(layer, dims), layer.directions[0].lanes());
         let plan = ForwardPlan::new(sizes, lanes, Caches::detect(), threads);
         self.projection_chunk.map_or(plan, |chunk| plan.with_chunk(sizes, lanes, chunk))
     }
 
     /// Room for the scratch of every layer; answers the largest number of shards that a layer's rows are cut into.
-    fn reserve(&self, dims: &Dims, threads: usize, scratch: &mut AlignedBuf) -> Result<usize, Error> {
+    pub(super) fn reserve(
+        &self,
+        dims: &Dims,
+        threads: usize,
+        scratch: &mut AlignedBuf,
+    ) -> Result<usize, Error> {
         let mut shards = 1;
         for layer in &self.layers {
             let plan = self.plan(layer, dims, threads);
@@ -38,25 +50,40 @@ impl Stack {
         Ok(shards)
     }
 
+    /// The sizes of a forward pass, if all its arguments fit.
+    pub(super) fn check_forward(&self, input: &Input<'_>, state: Option<&State>) -> Result<Dims, Error> {
+        let shape = input.sequence.shape();
+        let (steps, batch) = steps_and_batch(&self.config, "input", shape, self.config.input_size)?;
+        let dims = Dims::new(&self.config, steps, batch)?;
+        if let Some(state) = state {
+            state.check(&self.config, batch)?;
+        }
+        Arrangement::check(input, &dims)?;
+        Ok(dims)
+    }
+
     /// A whole sequence for inference. `state` goes in as h_0, c_0 and comes out as h_n, c_n.
     pub(crate) fn forward_into(
         &self,
-        x: View<'_>,
+        input: Input<'_>,
         state: &mut State,
         y: &mut [f32],
         room: &mut Workspace,
     ) -> Result<(), Error> {
-        let config = &self.config;
-        let (steps, batch) = steps_and_batch(config, "input", x.shape(), config.input_size)?;
-        let dims = Dims::new(config, steps, batch)?;
-        state.check(config, batch)?;
+        let dims = self.check_forward(&input, Some(state))?;
         expect_len("output", y.len(), dims.outputs())?;
         let threads = rayon::current_num_threads();
         let shards = self.reserve(&dims, threads, &mut room.scratch)?;
+        let is_direct = dims.layers == 1 && input.lengths.is_none();
         for buffer in &mut room.between {
-            resize("output", buffer, if dims.layers > 1 { dims.outputs() } else { 0 })?;
+            resize("output", buffer, if is_direct { 0 } else { dims.outputs() })?;
         }
-        in_pool(shards, || self.run_layers(&dims, threads, x, state, y, room))?;
+        let permuted = if input.lengths.is_some() { dims.input(self.config.input_size) } else { 0 };
+        resize("input", &mut room.x, permuted)?;
+        resize("h_0", &mut room.h, dims.state())?;
+        resize("c_0", &mut room.c, dims.state())?;
+        room.rows.set(&input, &dims);
+        in_pool(shards, || self.run_layers(&dims, threads, &input, state, y, room))?;
         state.advance();
         Ok(())
     }
@@ -65,51 +92,72 @@ impl Stack {
         &self,
         dims: &Dims,
         threads: usize,
-        x: View<'_>,
+        input: &Input<'_>,
         state: &mut State,
         y: &mut [f32],
         room: &mut Workspace,
     ) -> Result<(), Error> {
-        let Workspace { between: [below, above], scratch } = room;
-        let (h_0, h_n, c) = state.parts();
+        let Workspace { x, between: [below, above], h, c, scratch, rows } = room;
+        let batch_first = self.config.batch_first;
+        let is_permuted = rows.is_permuted();
+        if is_permuted {
+            let width = self.config.input_size;
+            rows.gather_sequence(input.sequence.data(), x, dims, width, batch_first);
+        } else if rows.is_ragged() {
+            y.fill(0.0);
+        }
+        let has_c = self.config.cell.has_cell_state();
+        let (h_0, h_n, cells) = state.parts();
         for (i, layer) in self.layers.iter().enumerate() {
-            let is_last = i + 1 == dims.layers;
-            let of_layer = i * dims.state()..(i + 1) * dims.state();
-            let x = match i {
-                0 => {
-                    let (step, row) = strides(&self.config, dims.steps, dims.batch, layer.input);
-                    Seq { data: x.data(), offset: 0, step, row }
+            // The last layer writes where the caller wants the outputs, unless the rows have to move first.
+            let is_direct = i + 1 == dims.layers && !is_permuted;
+            let (from, from_grid) = match i {
+                0 if is_permuted => (&x[..], Grid::time_major(dims, layer.input)),
+                0 => (input.sequence.data(), Grid::layout(dims, layer.input, batch_first)),
+                _ => (&below[..], Grid::time_major(dims, layer.input)),
+            };
+            let to_grid = match is_direct {
+                true => Grid::layout(dims, dims.output_size(), batch_first),
+                false => Grid::time_major(dims, dims.output_size()),
+            };
+            for (d, packed) in layer.directions.iter().enumerate() {
+                let (of_state, to_grid) = (dims.state_at(i, d), to_grid.part(dims, d));
+                rows.gather(&h_0[of_state.clone()], h, dims.hidden);
+                if has_c {
+                    rows.gather(&cells[of_state.clone()], c, dims.hidden);
                 }
-                _ => Seq::time_major(below, dims.batch, dims.hidden),
-            };
-            let (step, row) = match is_last {
-                true => strides(&self.config, dims.steps, dims.batch, dims.hidden),
-                false => (dims.state().cast_signed(), dims.hidden),
-            };
-            let out = if is_last { &mut *y } else { &mut above[..] };
-            let has_c = self.config.cell.has_cell_state();
-            let args = Forward {
-                steps: dims.steps,
-                batch: dims.batch,
-                x,
-                h_0: Some(&h_0[of_layer.clone()]),
-                c_0: None,
-                y: SeqMut { data: out, offset: 0, step, row },
-                c: has_c.then(|| SeqMut::in_place(&mut c[of_layer.clone()], dims.hidden)),
-                gates: None,
-                active: None,
-                resets: None,
-                reset_h: None,
-                reset_c: None,
-                scratch,
-            };
-            self.kernels.forward(&layer.packed, &self.plan(layer, dims, threads), args)?;
-            let out = if is_last { &*y } else { &above[..] };
-            let last = (dims.steps - 1) * step.unsigned_abs();
-            for (b, h_n) in h_n[of_layer].chunks_exact_mut(dims.hidden).enumerate() {
-                h_n.copy_from_slice(&out[last + b * row..][..dims.hidden]);
+                let to = if is_direct { &mut *y } else { &mut above[..] };
+                let args = Forward {
+                    steps: dims.steps,
+                    batch: dims.batch,
+                    x: from_grid.read(from, dims, d),
+                    h_0: Some(h),
+                    c_0: None,
+                    y: to_grid.write(to, dims, d),
+                    c: has_c.then(|| SeqMut::in_place(c, dims.hidden)),
+                    gates: None,
+                    active: rows.active(d),
+                    resets: rows.resets(d),
+                    reset_h: None,
+                    reset_c: None,
+                    scratch,
+                };
+                self.kernels.forward(packed, &self.plan(layer, dims, threads), args)?;
+                let to = if is_direct { &*y } else { &above[..] };
+                for (place, h) in h.chunks_exact_mut(dims.hidden).enumerate() {
+                    if let Some(t) = last_time(rows.length(place, dims), d) {
+                        h.copy_from_slice(&to[to_grid.at(t, place)..][..dims.hidden]);
+                    }
+                }
+                rows.scatter(h, &mut h_n[of_state.clone()], dims.hidden);
+                if has_c {
+                    rows.scatter(c, &mut cells[of_state], dims.hidden);
+                }
             }
             std::mem::swap(below, above);
+        }
+        if is_permuted {
+            rows.scatter_sequence(below, y, dims, dims.output_size(), batch_first);
         }
         Ok(())
     }
@@ -117,6 +165,11 @@ impl Stack {
     /// One time step of a batch, [B, input_size] to [B, hidden_size]. Allocates nothing.
     pub(crate) fn step(&self, x: &[f32], state: &mut State, out: &mut [f32]) -> Result<(), Error> {
         let config = &self.config;
+        if config.bidirectional {
+            let (arg, expected) =
+                ("bidirectional", "off for single steps: the reverse direction starts at the end");
+            return Err(Error::Config { arg, expected, got: "true".to_string() });
+        }
         let dims = Dims::new(config, 1, state.batch())?;
         state.check(config, dims.batch)?;
         expect_len("input", x.len(), product("input", &[dims.batch, config.input_size])?)?;
@@ -135,83 +188,10 @@ impl Stack {
                 h_1: &mut above[..dims.state()],
                 c: if has_c { &mut c[begin..][..dims.state()] } else { &mut [] },
             };
-            self.kernels.step(&layer.packed, step, threads)?;
+            self.kernels.step(&layer.directions[0], step, threads)?;
         }
         out.copy_from_slice(&h_1[dims.states() - dims.state()..]);
         state.advance();
-        Ok(())
-    }
-
-    /// A whole sequence, recorded on the tape for backward.
-    pub(crate) fn forward_train(
-        &self,
-        x: View<'_>,
-        state: Option<&State>,
-        tape: &mut Tape,
-    ) -> Result<(), Error> {
-        let config = &self.config;
-        let (steps, batch) = steps_and_batch(config, "input", x.shape(), config.input_size)?;
-        let dims = Dims::new(config, steps, batch)?;
-        if let Some(state) = state {
-            state.check(config, batch)?;
-        }
-        if !self.layers.iter().all(|layer| layer.packed.is_ready_for_training()) {
-            let (arg, expected) = ("training", "left on when the network is built, to train it");
-            return Err(Error::Config { arg, expected, got: "false".to_string() });
-        }
-        let threads = rayon::current_num_threads();
-        let shards = self.reserve(&dims, threads, &mut tape.scratch)?;
-        tape.begin(config, dims)?;
-        tape.set_input(x);
-        in_pool(shards, || self.record_layers(&dims, threads, state, tape))?;
-        tape.finish_forward(config);
-        Ok(())
-    }
-
-    fn record_layers(
-        &self,
-        dims: &Dims,
-        threads: usize,
-        state: Option<&State>,
-        tape: &mut Tape,
-    ) -> Result<(), Error> {
-        let Tape { x, layers, scratch, .. } = tape;
-        for (i, layer) in self.layers.iter().enumerate() {
-            let (below, from_here) = layers.split_at_mut(i);
-            let LayerTape { h, c, gates } = &mut from_here[0];
-            let of_layer = i * dims.state()..(i + 1) * dims.state();
-            let (h_0, h) = h.split_at_mut(dims.state());
-            match state {
-                Some(state) => h_0.copy_from_slice(&state.h()[of_layer.clone()]),
-                None => h_0.fill(0.0),
-            }
-            let has_c = self.config.cell.has_cell_state();
-            let (c_0, c) = c.split_at_mut(if has_c { dims.state() } else { 0 });
-            match state {
-                Some(state) if has_c => c_0.copy_from_slice(&state.c()[of_layer]),
-                _ => c_0.fill(0.0),
-            }
-            let x = match below.last() {
-                Some(below) => below.outputs(dims),
-                None => x,
-            };
-            let args = Forward {
-                steps: dims.steps,
-                batch: dims.batch,
-                x: Seq::time_major(x, dims.batch, layer.input),
-                h_0: Some(h_0),
-                c_0: has_c.then_some(&*c_0),
-                y: SeqMut::time_major(h, dims.batch, dims.hidden),
-                c: has_c.then(|| SeqMut::time_major(c, dims.batch, dims.hidden)),
-                gates: Some(SeqMut::time_major(gates, dims.batch, dims.saved * dims.hidden)),
-                active: None,
-                resets: None,
-                reset_h: None,
-                reset_c: None,
-                scratch,
-            };
-            self.kernels.forward(&layer.packed, &self.plan(layer, dims, threads), args)?;
-        }
         Ok(())
     }
 }

@@ -1,24 +1,41 @@
 //! What a training forward leaves for backward, and what backward leaves in its place.
 
-use crate::spec::shape::{Dims, expect_len, resize};
-use crate::spec::{Config, Error, State, View};
+use super::arrange::Arrangement;
+use super::direction::{Grid, last_time};
+use crate::spec::shape::{Dims, resize};
+use crate::spec::{Config, DropoutKey, Error, Input, State, View};
 use gatewise_kernels::{AlignedBuf, OuterScratch};
 
-/// One layer's record, time-major.
+/// One layer's record, time-major, rows in their places.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LayerTape {
-    /// h_0 .. h_T, [T + 1, B, H].
-    pub(super) h: Vec<f32>,
-    /// c_0 .. c_T likewise; empty where there is no c.
+    /// [T, B, D * H]: h of all steps. Behind them, so that weight gradients find every h_{t-1} in one array, [D, B, H]: h_0, and
+    /// [H] zeros: h before a step that starts anew.
+    pub(super) y: Vec<f32>,
+    /// One for each direction.
+    pub(super) tracks: Vec<Track>,
+    /// The outputs after dropout; empty without.
+    pub(super) dropped: Vec<f32>,
+}
+
+/// What a layer records for one direction alone.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Track {
+    /// [T, B, H]: c of all steps, and behind them [B, H]: c_0; empty where there is no c.
     pub(super) c: Vec<f32>,
     /// [T, B, saved * H]: what forward saved; after backward the gradients of the pre-activations.
     pub(super) gates: Vec<f32>,
 }
 
 impl LayerTape {
-    /// h_1 .. h_T
+    /// The outputs.
     pub(super) fn outputs(&self, dims: &Dims) -> &[f32] {
-        &self.h[dims.state()..]
+        &self.y[..dims.outputs()]
+    }
+
+    /// What the next layer reads.
+    pub(super) fn passed_on(&self, dims: &Dims) -> &[f32] {
+        if self.dropped.is_empty() { self.outputs(dims) } else { &self.dropped }
     }
 }
 
@@ -31,39 +48,70 @@ pub struct Tape {
     dims: Option<Dims>,
     batch_first: bool,
     /// Whether `layers` holds a forward pass that backward has not consumed.
-    pub(super) is_recorded: bool,
-    /// The input, time-major.
+    is_recorded: bool,
+    pub(super) rows: Arrangement,
+    pub(super) dropout: OwnedKey,
+    /// The input, time-major, rows in their places.
     pub(super) x: Vec<f32>,
     pub(super) layers: Vec<LayerTape>,
-    /// The outputs as [B, T, H], for a network that is batch_first.
-    batch_first_output: Vec<f32>,
-    /// dL/dx, time-major; then in the network's layout.
+    /// The outputs as the caller sees them, where `layers` holds them otherwise.
+    output: Vec<f32>,
     pub(super) grad_input: Vec<f32>,
     pub(super) grad_h_0: Vec<f32>,
     pub(super) grad_c_0: Vec<f32>,
     pub(super) has_grad_input: bool,
     pub(super) scratch: AlignedBuf,
-    /// Gradients of the outputs of the layer at hand, and of the one below it.
-    pub(super) between: [Vec<f32>; 2],
-    pub(super) room: GradientRoom,
+    pub(super) room: BackwardRoom,
 }
 
-/// What the weight gradients of a time chunk need.
+/// The key that dropout was applied with.
 #[derive(Clone, Debug, Default)]
-pub(super) struct GradientRoom {
-    /// Where the rows of the chunk start in gates, input and h.
-    pub(super) gate_rows: Vec<usize>,
-    pub(super) input_rows: Vec<usize>,
-    pub(super) h_rows: Vec<usize>,
+pub(super) struct OwnedKey {
+    seed: u64,
+    first_step: u32,
+    /// Empty where the caller numbered no rows.
+    rows: Vec<u32>,
+}
+
+impl OwnedKey {
+    fn set(&mut self, key: DropoutKey<'_>) {
+        (self.seed, self.first_step) = (key.seed, key.first_step);
+        self.rows.clear();
+        self.rows.extend_from_slice(key.rows.unwrap_or(&[]));
+    }
+
+    pub(super) fn key(&self) -> DropoutKey<'_> {
+        let rows = Some(&self.rows[..]).filter(|rows| !rows.is_empty());
+        DropoutKey { seed: self.seed, first_step: self.first_step, rows }
+    }
+}
+
+/// What backward works with; it grows as needed.
+#[derive(Clone, Debug, Default)]
+pub(super) struct BackwardRoom {
+    /// Gradients of the outputs of the layer at hand, and of the one below it, time-major, rows in their places.
+    pub(super) between: [Vec<f32>; 2],
+    /// dL/dh and dL/dc on their way from step to step, rows in their places.
+    pub(super) dh: Vec<f32>,
+    pub(super) dc: Vec<f32>,
+    pub(super) lists: RowLists,
+}
+
+/// Where the rows that a time chunk adds to the weight gradients start in gates, input and h.
+#[derive(Clone, Debug, Default)]
+pub(super) struct RowLists {
+    pub(super) gates: Vec<usize>,
+    pub(super) input: Vec<usize>,
+    pub(super) h: Vec<usize>,
     pub(super) outer: OuterScratch,
 }
 
 /// The gradient that comes into a network from what stands on it. What is left out counts as zero.
 #[derive(Clone, Copy, Debug)]
 pub struct Upstream<'a> {
-    /// dL/d output, in the layout of the output.
+    /// dL/d output, in the layout of the output. What stands beyond a row's length is not read.
     pub output: Option<View<'a>>,
-    /// dL/dh_n, [num_layers, batch, hidden_size].
+    /// dL/dh_n, [num_layers * directions, batch, hidden_size].
     pub h_n: Option<&'a [f32]>,
     /// dL/dc_n, likewise.
     pub c_n: Option<&'a [f32]>,
@@ -85,8 +133,8 @@ impl<'a> Upstream<'a> {
 }
 
 impl Tape {
-    /// Makes room for a pass; what was recorded before is gone.
-    pub(super) fn begin(&mut self, config: &Config, dims: Dims) -> Result<(), Error> {
+    /// Makes room for a pass and keeps its input; what was recorded before is gone.
+    pub(super) fn begin(&mut self, config: &Config, dims: Dims, input: &Input<'_>) -> Result<(), Error> {
         self.is_recorded = false;
         self.has_grad_input = false;
         (self.dims, self.batch_first) = (None, config.batch_first);
@@ -94,34 +142,37 @@ impl Tape {
         resize(what, &mut self.x, dims.input(config.input_size))?;
         self.layers.resize_with(dims.layers, LayerTape::default);
         let has_c = config.cell.has_cell_state();
-        for layer in &mut self.layers {
-            resize(what, &mut layer.h, dims.state() + dims.outputs())?;
-            resize(what, &mut layer.c, if has_c { dims.state() + dims.outputs() } else { 0 })?;
-            resize(what, &mut layer.gates, dims.gates())?;
+        for (i, layer) in self.layers.iter_mut().enumerate() {
+            let states = dims.directions * dims.state() + dims.hidden;
+            resize(what, &mut layer.y, dims.outputs() + states)?;
+            layer.y[dims.outputs() + states - dims.hidden..].fill(0.0);
+            let is_dropped = config.dropout > 0.0 && i + 1 < dims.layers;
+            resize(what, &mut layer.dropped, if is_dropped { dims.outputs() } else { 0 })?;
+            layer.tracks.resize_with(dims.directions, Track::default);
+            for track in &mut layer.tracks {
+                resize(what, &mut track.c, if has_c { dims.cells() + dims.state() } else { 0 })?;
+                resize(what, &mut track.gates, dims.gates())?;
+            }
         }
-        let outputs = if config.batch_first { dims.outputs() } else { 0 };
-        resize(what, &mut self.batch_first_output, outputs)?;
         resize(what, &mut self.grad_h_0, dims.states())?;
         resize(what, &mut self.grad_c_0, if has_c { dims.states() } else { 0 })?;
+        self.rows.set(input, &dims);
+        let is_moved = config.batch_first || self.rows.is_permuted();
+        resize(what, &mut self.output, if is_moved { dims.outputs() } else { 0 })?;
+        self.dropout.set(input.dropout);
+        let (x, width) = (input.sequence.data(), config.input_size);
+        self.rows.gather_sequence(x, &mut self.x, &dims, width, config.batch_first);
+        // Beyond a row's length nothing is read, but a product of what is not there may not be NaN either.
+        self.rows.clear_padding(&mut self.x, &dims, width);
         self.dims = Some(dims);
         Ok(())
     }
 
-    /// Keeps the input: backward multiplies it with the gradients of the gates.
-    pub(super) fn set_input(&mut self, x: View<'_>) {
-        if self.batch_first {
-            let [_, steps, width] = x.shape();
-            swap_time_and_batch(x.data(), &mut self.x, steps, width);
-        } else {
-            self.x.copy_from_slice(x.data());
-        }
-    }
-
     pub(super) fn finish_forward(&mut self, config: &Config) {
         self.is_recorded = true;
-        if let (true, Some(dims), Some(top)) = (config.batch_first, self.dims, self.layers.last()) {
-            let time_major = top.outputs(&dims);
-            swap_time_and_batch(time_major, &mut self.batch_first_output, dims.batch, dims.hidden);
+        if let (false, Some(dims), Some(top)) = (self.output.is_empty(), self.dims, self.layers.last()) {
+            let (from, to) = (top.outputs(&dims), &mut self.output);
+            self.rows.scatter_sequence(from, to, &dims, dims.output_size(), config.batch_first);
         }
     }
 
@@ -130,15 +181,9 @@ impl Tape {
         self.dims.filter(|_| self.is_recorded).ok_or(Error::TapeConsumed)
     }
 
-    /// Brings dL/dx into the network's layout.
-    pub(super) fn finish_backward(&mut self, input: usize) {
+    /// The record is used up.
+    pub(super) fn consume(&mut self) {
         self.is_recorded = false;
-        if let (true, true, Some(dims)) = (self.batch_first, self.has_grad_input, self.dims) {
-            let room = &mut self.between[0];
-            room.clear();
-            room.extend_from_slice(&self.grad_input);
-            swap_time_and_batch(room, &mut self.grad_input, dims.batch, input);
-        }
     }
 
     fn shape(&self, width: usize) -> [usize; 3] {
@@ -149,11 +194,11 @@ impl Tape {
     /// The outputs of the last layer. Empty before the first pass.
     pub fn output(&self) -> View<'_> {
         let data = match (self.dims, self.layers.last()) {
-            (Some(_), Some(_)) if self.batch_first => &self.batch_first_output[..],
+            (Some(_), _) if !self.output.is_empty() => &self.output[..],
             (Some(dims), Some(top)) => top.outputs(&dims),
             _ => &[],
         };
-        let width = self.dims.map_or(0, |dims| dims.hidden);
+        let width = self.dims.map_or(0, |dims| dims.output_size());
         View::new(data, self.shape(width)).expect("the tape's buffers have its sizes")
     }
 
@@ -164,19 +209,34 @@ impl Tape {
     /// [`Error::TapeConsumed`] if nothing was recorded yet.
     pub fn final_state(&self, state: &mut State) -> Result<(), Error> {
         let dims = self.dims.ok_or(Error::TapeConsumed)?;
-        let has_c = self.layers.iter().any(|layer| !layer.c.is_empty());
+        let has_c = self.layers.iter().flat_map(|layer| &layer.tracks).any(|track| !track.c.is_empty());
         state.reshape(&dims, has_c)?;
         for (i, layer) in self.layers.iter().enumerate() {
-            let (of_layer, last) = (i * dims.state(), dims.outputs());
-            state.h_mut()[of_layer..][..dims.state()].copy_from_slice(&layer.h[last..]);
-            if has_c {
-                state.c_mut()[of_layer..][..dims.state()].copy_from_slice(&layer.c[last..]);
+            for (d, track) in layer.tracks.iter().enumerate() {
+                let (of_state, width) = (dims.state_at(i, d), dims.hidden);
+                for place in 0..dims.batch {
+                    let last = last_time(self.rows.length(place, &dims), d);
+                    let to = of_state.start + self.rows.row(place) * width;
+                    let h = match last {
+                        Some(t) => Grid::outputs(&dims, d).at(t, place),
+                        None => dims.outputs() + dims.state_at(0, d).start + place * width,
+                    };
+                    state.h_mut()[to..][..width].copy_from_slice(&layer.y[h..][..width]);
+                    if has_c {
+                        let c = match last {
+                            Some(t) => Grid::time_major(&dims, width).at(t, place),
+                            None => dims.cells() + place * width,
+                        };
+                        state.c_mut()[to..][..width].copy_from_slice(&track.c[c..][..width]);
+                    }
+                }
             }
         }
         Ok(())
     }
 
-    /// dL/dx, in the layout of the input, as the last `backward` left it; `None` if it was not asked for.
+    /// dL/dx, in the layout of the input, as the last `backward` left it; `None` if it was not asked for. Zeros beyond a row's
+    /// length.
     pub fn grad_input(&self) -> Option<View<'_>> {
         let rows = self.dims.map_or(0, |dims| dims.steps * dims.batch);
         let width = self.grad_input.len().checked_div(rows).unwrap_or(0);
@@ -184,7 +244,7 @@ impl Tape {
         self.has_grad_input.then(view)?.ok()
     }
 
-    /// dL/dh_0, [num_layers, batch, hidden_size], as the last `backward` left it.
+    /// dL/dh_0, [num_layers * directions, batch, hidden_size], as the last `backward` left it.
     pub fn grad_h_0(&self) -> &[f32] {
         &self.grad_h_0
     }
@@ -192,35 +252,5 @@ impl Tape {
     /// dL/dc_0 likewise; empty for a cell without c.
     pub fn grad_c_0(&self) -> &[f32] {
         &self.grad_c_0
-    }
-}
-
-/// Checks the gradients that come in, and lays them where backward starts.
-pub(super) fn incoming(
-    arg: &'static str,
-    from: Option<&[f32]>,
-    to: &mut [f32],
-    write: bool,
-) -> Result<(), Error> {
-    if let Some(from) = from {
-        expect_len(arg, from.len(), to.len())?;
-    }
-    match from {
-        Some(from) if write => to.copy_from_slice(from),
-        None if write => to.fill(0.0),
-        _ => {}
-    }
-    Ok(())
-}
-
-/// [outer, inner, width] to [inner, outer, width].
-fn swap_time_and_batch(from: &[f32], to: &mut [f32], inner: usize, width: usize) {
-    if from.is_empty() {
-        return;
-    }
-    let outer = from.len() / (inner * width);
-    for (i, row) in from.chunks_exact(width).enumerate() {
-        let (o, i) = (i / inner, i % inner);
-        to[(i * outer + o) * width..][..width].copy_from_slice(row);
     }
 }

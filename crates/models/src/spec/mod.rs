@@ -4,6 +4,7 @@
 mod config;
 mod error;
 pub(crate) mod init;
+mod input;
 mod params;
 mod random;
 pub(crate) mod shape;
@@ -12,8 +13,10 @@ mod view;
 
 pub use config::{Config, Nonlinearity};
 pub use error::Error;
+pub use input::{DropoutKey, Input};
 pub(crate) use params::Pack;
 pub use params::{ParamsMut, Tensor, Tensors};
 pub use random::Philox;
+pub(crate) use random::philox_at;
 pub use state::State;
 pub use view::{Sequence, View};

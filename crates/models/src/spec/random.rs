@@ -39,6 +39,11 @@ impl Philox {
     }
 }
 
+/// The four numbers of a seed at a counter.
+pub(crate) fn philox_at(seed: u64, counter: [u32; 4]) -> [u32; 4] {
+    philox(counter, halves(seed))
+}
+
 /// The low and the high 32 bits.
 fn halves(x: u64) -> [u32; 2] {
     [x as u32, (x >> 32) as u32]

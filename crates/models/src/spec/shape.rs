@@ -26,34 +26,53 @@ pub(crate) struct Dims {
     pub(crate) saved: usize,
     /// Layers.
     pub(crate) layers: usize,
+    /// D, directions.
+    pub(crate) directions: usize,
 }
 
 impl Dims {
     pub(crate) fn new(config: &Config, steps: usize, batch: usize) -> Result<Dims, Error> {
         let (hidden, saved) = (config.hidden_size, config.cell.saved());
-        product("the tape", &[steps.saturating_add(1), batch.max(1), hidden, saved, config.num_layers])?;
+        let (layers, directions) = (config.num_layers, config.directions());
+        product("the tape", &[steps.saturating_add(2), batch.max(1), hidden, saved, layers, directions])?;
         product("input", &[steps, batch.max(1), config.input_size])?;
-        Ok(Dims { steps, batch, hidden, saved, layers: config.num_layers })
+        Ok(Dims { steps, batch, hidden, saved, layers, directions })
     }
 
-    /// Floats of a layer's state: B * H.
+    /// Floats of a layer's state in one direction: B * H.
     pub(crate) fn state(&self) -> usize {
         self.batch * self.hidden
     }
 
     /// Floats of the states of all layers.
     pub(crate) fn states(&self) -> usize {
-        self.layers * self.state()
+        self.layers * self.directions * self.state()
     }
 
-    /// Floats of a layer's outputs: T * B * H.
+    /// Features of a layer's output: D * H.
+    pub(crate) fn output_size(&self) -> usize {
+        self.directions * self.hidden
+    }
+
+    /// Floats of a layer's outputs: T * B * D * H.
     pub(crate) fn outputs(&self) -> usize {
+        self.steps * self.batch * self.output_size()
+    }
+
+    /// Floats of one direction's c of all steps: T * B * H.
+    pub(crate) fn cells(&self) -> usize {
         self.steps * self.state()
     }
 
-    /// Floats that a layer saves for backward.
+    /// Floats that a layer saves for backward in one direction.
     pub(crate) fn gates(&self) -> usize {
-        self.outputs() * self.saved
+        self.cells() * self.saved
+    }
+
+    /// Where the state of a layer in a direction stands among those of all.
+    pub(crate) fn state_at(&self, layer: usize, direction: usize) -> std::ops::Range<usize> {
+        let begin = (layer * self.directions + direction) * self.state();
+        begin..begin + self.state()
     }
 
     /// Floats of an input of that many features.

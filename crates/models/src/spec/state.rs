@@ -5,9 +5,10 @@ use super::{Config, Error};
 
 /// The state of a network for a batch: h, and c for an LSTM. Nothing else is carried from call to call.
 ///
-/// Both are [num_layers, batch, hidden_size]. Clone it to branch or to go back, save its slices to resume.
+/// Both are [num_layers * directions, batch, hidden_size], the forward direction of a layer before its reverse one. Clone it to branch or to go back, save its slices to resume.
 #[derive(Clone, Debug)]
 pub struct State {
+    /// Layers times directions.
     layers: usize,
     batch: usize,
     hidden: usize,
@@ -31,7 +32,7 @@ impl State {
         let states = Dims::new(config, 1, batch)?.states();
         let c = if config.cell.has_cell_state() { states } else { 0 };
         Ok(State {
-            layers: config.num_layers,
+            layers: config.num_layers * config.directions(),
             batch,
             hidden: config.hidden_size,
             h: zeros("h_0", states)?,
@@ -45,12 +46,12 @@ impl State {
         self.batch
     }
 
-    /// [num_layers, batch, hidden_size]
+    /// [num_layers * directions, batch, hidden_size]
     pub fn shape(&self) -> [usize; 3] {
         [self.layers, self.batch, self.hidden]
     }
 
-    /// h, [num_layers, batch, hidden_size].
+    /// h, [num_layers * directions, batch, hidden_size].
     pub fn h(&self) -> &[f32] {
         &self.h
     }
@@ -60,7 +61,7 @@ impl State {
         &mut self.h
     }
 
-    /// c, [num_layers, batch, hidden_size]; empty for a cell without c.
+    /// c, [num_layers * directions, batch, hidden_size]; empty for a cell without c.
     pub fn c(&self) -> &[f32] {
         &self.c
     }
@@ -101,7 +102,7 @@ impl State {
     pub(crate) fn check(&self, config: &Config, batch: usize) -> Result<(), Error> {
         expect("h_0", "batch size", self.batch, batch)?;
         expect("h_0", "hidden_size", self.hidden, config.hidden_size)?;
-        expect("h_0", "num_layers", self.layers, config.num_layers)?;
+        expect("h_0", "num_layers * directions", self.layers, config.num_layers * config.directions())?;
         let c = if config.cell.has_cell_state() { self.h.len() } else { 0 };
         expect_len("c_0", self.c.len(), c)
     }
@@ -111,7 +112,7 @@ impl State {
         resize("h_n", &mut self.h, dims.states())?;
         resize("h_n", &mut self.spare, dims.states())?;
         resize("c_n", &mut self.c, if has_c { dims.states() } else { 0 })?;
-        (self.layers, self.batch, self.hidden) = (dims.layers, dims.batch, dims.hidden);
+        (self.layers, self.batch, self.hidden) = (dims.layers * dims.directions, dims.batch, dims.hidden);
         Ok(())
     }
 

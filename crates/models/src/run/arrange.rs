@@ -1,0 +1,198 @@
+//! The rows of a batch in the order that the kernels want: the longest first, so that those that take part in a step are always
+//! the first ones. What goes in is gathered into that order, what comes out is scattered back.
+
+use crate::spec::shape::{Dims, expect};
+use crate::spec::{Error, Input};
+
+/// Which rows are where, how long they are, and which of them start anew when.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Arrangement {
+    /// The row of the batch that stands at each place; empty where they stand as they came.
+    order: Vec<usize>,
+    /// Valid steps of the row at each place; empty where all rows are full.
+    lengths: Vec<usize>,
+    /// Rows that take part in each step, for each direction; empty likewise.
+    active: [Vec<usize>; 2],
+    /// [time, place], for each direction; empty where no row starts anew.
+    resets: [Vec<bool>; 2],
+}
+
+impl Arrangement {
+    /// Checks lengths and resets; nothing is changed if they do not fit.
+    pub(crate) fn check(input: &Input<'_>, dims: &Dims) -> Result<(), Error> {
+        if let Some(lengths) = input.lengths {
+            expect("lengths", "batch size", lengths.len(), dims.batch)?;
+            if let Some(&got) = lengths.iter().find(|&&length| length > dims.steps) {
+                let (arg, dim) = ("lengths", "sequence length");
+                return Err(Error::Shape { arg, dim, expected: dims.steps, got });
+            }
+        }
+        if let Some(resets) = input.resets {
+            expect("resets", "length", resets.len(), dims.steps * dims.batch)?;
+        }
+        if let Some(rows) = input.dropout.rows {
+            expect("dropout.rows", "batch size", rows.len(), dims.batch)?;
+        }
+        Ok(())
+    }
+
+    /// Arranges the rows of a checked input, in the room of an earlier arrangement.
+    pub(crate) fn set(&mut self, input: &Input<'_>, dims: &Dims) {
+        self.order.clear();
+        self.lengths.clear();
+        self.active.iter_mut().for_each(Vec::clear);
+        self.resets.iter_mut().for_each(Vec::clear);
+        if let Some(lengths) = input.lengths {
+            self.order.extend(0..dims.batch);
+            self.order.sort_unstable_by_key(|&row| (std::cmp::Reverse(lengths[row]), row));
+            self.lengths.extend(self.order.iter().map(|&row| lengths[row]));
+            let rows_at = |t: usize| self.lengths.partition_point(|&length| length > t);
+            self.active[0].extend((0..dims.steps).map(rows_at));
+            let [forward, reverse] = &mut self.active;
+            reverse.extend(forward.iter().rev());
+            if self.order.is_sorted() {
+                self.order.clear();
+            }
+        }
+        if let Some(resets) = input.resets {
+            let [forward, reverse] = &mut self.resets;
+            for t in 0..dims.steps {
+                let at = |place| t * dims.batch + self.order.get(place).copied().unwrap_or(place);
+                forward.extend((0..dims.batch).map(|place| resets[at(place)]));
+            }
+            for step in forward.chunks_exact(dims.batch.max(1)).rev() {
+                reverse.extend_from_slice(step);
+            }
+        }
+    }
+
+    /// Whether rows stand elsewhere than they came.
+    pub(crate) fn is_permuted(&self) -> bool {
+        !self.order.is_empty()
+    }
+
+    /// Whether some rows may be shorter than others.
+    pub(crate) fn is_ragged(&self) -> bool {
+        !self.lengths.is_empty()
+    }
+
+    /// The row of the batch at a place.
+    pub(crate) fn row(&self, place: usize) -> usize {
+        self.order.get(place).copied().unwrap_or(place)
+    }
+
+    /// Valid steps of the row at a place.
+    pub(crate) fn length(&self, place: usize, dims: &Dims) -> usize {
+        self.lengths.get(place).copied().unwrap_or(dims.steps)
+    }
+
+    /// Rows that take part in each of a direction's steps; `None` is all in all.
+    pub(crate) fn active(&self, direction: usize) -> Option<&[usize]> {
+        self.is_ragged().then_some(&self.active[direction][..])
+    }
+
+    /// Rows that take part in one of a direction's steps.
+    pub(crate) fn active_at(&self, direction: usize, step: usize, dims: &Dims) -> usize {
+        self.active(direction).map_or(dims.batch, |active| active[step])
+    }
+
+    /// [step, place]: rows that start anew, for a direction.
+    pub(crate) fn resets(&self, direction: usize) -> Option<&[bool]> {
+        Some(&self.resets[direction][..]).filter(|resets| !resets.is_empty())
+    }
+
+    /// `width` floats of each row of `from` to the row's place.
+    pub(crate) fn gather(&self, from: &[f32], to: &mut [f32], width: usize) {
+        for (place, to) in to.chunks_exact_mut(width.max(1)).enumerate() {
+            to.copy_from_slice(&from[self.row(place) * width..][..width]);
+        }
+    }
+
+    /// `width` floats of each place of `from` to its row.
+    pub(crate) fn scatter(&self, from: &[f32], to: &mut [f32], width: usize) {
+        for (place, from) in from.chunks_exact(width.max(1)).enumerate() {
+            to[self.row(place) * width..][..width].copy_from_slice(from);
+        }
+    }
+
+    /// A sequence in a network's layout to time-major, each row to its place; steps beyond a row's length are left out.
+    pub(crate) fn gather_sequence(
+        &self,
+        from: &[f32],
+        to: &mut [f32],
+        dims: &Dims,
+        width: usize,
+        batch_first: bool,
+    ) {
+        for place in 0..dims.batch {
+            for t in 0..self.length(place, dims) {
+                let from_at = sequence_at(dims, t, self.row(place), batch_first) * width;
+                let to_at = (t * dims.batch + place) * width;
+                to[to_at..][..width].copy_from_slice(&from[from_at..][..width]);
+            }
+        }
+    }
+
+    /// The way back; the steps beyond a row's length become zeros.
+    pub(crate) fn scatter_sequence(
+        &self,
+        from: &[f32],
+        to: &mut [f32],
+        dims: &Dims,
+        width: usize,
+        batch_first: bool,
+    ) {
+        for place in 0..dims.batch {
+            for t in 0..dims.steps {
+                let from_at = (t * dims.batch + place) * width;
+                let to_at = sequence_at(dims, t, self.row(place), batch_first) * width;
+                let to = &mut to[to_at..][..width];
+                if t < self.length(place, dims) {
+                    to.copy_from_slice(&from[from_at..][..width]);
+                } else {
+                    to.fill(0.0);
+                }
+            }
+        }
+    }
+
+    /// Sets the steps beyond each row's length to zero, time-major, rows in their places.
+    pub(crate) fn clear_padding(&self, data: &mut [f32], dims: &Dims, width: usize) {
+        if !self.is_ragged() {
+            return;
+        }
+        for t in 0..dims.steps {
+            let active = self.active_at(0, t, dims);
+            data[(t * dims.batch + active) * width..(t + 1) * dims.batch * width].fill(0.0);
+        }
+    }
+}
+
+/// How many vectors of features stand before (t, row) in a network's layout.
+fn sequence_at(dims: &Dims, t: usize, row: usize, batch_first: bool) -> usize {
+    if batch_first { row * dims.steps + t } else { t * dims.batch + row }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::{Config, View};
+    use gatewise_kernels::Cell;
+
+    #[test]
+    fn the_longest_rows_come_first_and_go_back() {
+        let dims = Dims::new(&Config::new(Cell::Gru, 1, 1), 3, 4).unwrap();
+        let x: Vec<f32> = (0..12).map(|i| i as f32).collect();
+        let lengths = [1, 3, 0, 3];
+        let input = Input::from(View::new(&x, [3, 4, 1]).unwrap()).lengths(&lengths);
+        let mut arrangement = Arrangement::default();
+        arrangement.set(&input, &dims);
+        assert_eq!(arrangement.order, [1, 3, 0, 2]);
+        assert_eq!(arrangement.active, [vec![3, 2, 2], vec![2, 2, 3]]);
+        let (mut there, mut back) = (vec![-1.0; 12], vec![-1.0; 12]);
+        arrangement.gather_sequence(&x, &mut there, &dims, 1, false);
+        assert_eq!(there, [1.0, 3.0, 0.0, -1.0, 5.0, 7.0, -1.0, -1.0, 9.0, 11.0, -1.0, -1.0]);
+        arrangement.scatter_sequence(&there, &mut back, &dims, 1, false);
+        assert_eq!(back, [0.0, 1.0, 0.0, 3.0, 0.0, 5.0, 0.0, 7.0, 0.0, 9.0, 0.0, 11.0]);
+    }
+}

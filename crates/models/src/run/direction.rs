@@ -1,0 +1,75 @@
+//! The walks of one direction through arrays that both share: forward from the first step, reverse from the last. A kernel counts
+//! its own steps from 0; where step s of a direction stands in time, only this file says.
+
+use crate::spec::shape::Dims;
+use gatewise_kernels::{Seq, SeqMut};
+
+/// An array of vectors over time and rows: a step's rows `row` apart, steps `step` apart.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Grid {
+    pub(crate) step: usize,
+    pub(crate) row: usize,
+    /// Where in a vector the direction's part begins.
+    pub(crate) offset: usize,
+}
+
+impl Grid {
+    /// Time-major vectors of `width` floats.
+    pub(crate) fn time_major(dims: &Dims, width: usize) -> Grid {
+        Grid { step: dims.batch * width, row: width, offset: 0 }
+    }
+
+    /// The outputs of both directions side by side, time-major: a direction's part.
+    pub(crate) fn outputs(dims: &Dims, direction: usize) -> Grid {
+        Grid { offset: direction * dims.hidden, ..Grid::time_major(dims, dims.output_size()) }
+    }
+
+    /// A sequence in a network's layout.
+    pub(crate) fn layout(dims: &Dims, width: usize, batch_first: bool) -> Grid {
+        if batch_first {
+            Grid { step: width, row: dims.steps * width, offset: 0 }
+        } else {
+            Grid::time_major(dims, width)
+        }
+    }
+
+    /// The same vectors from a direction's part on.
+    pub(crate) fn part(self, dims: &Dims, direction: usize) -> Grid {
+        Grid { offset: direction * dims.hidden, ..self }
+    }
+
+    /// Where the vector of time t and a row begins.
+    pub(crate) fn at(&self, t: usize, row: usize) -> usize {
+        t * self.step + row * self.row + self.offset
+    }
+
+    fn walk(&self, dims: &Dims, direction: usize) -> (usize, isize) {
+        let step = self.step.cast_signed();
+        match direction {
+            0 => (self.offset, step),
+            _ => (self.offset + (dims.steps - 1) * self.step, -step),
+        }
+    }
+
+    /// A direction's walk, to read.
+    pub(crate) fn read<'a>(&self, data: &'a [f32], dims: &Dims, direction: usize) -> Seq<'a> {
+        let (offset, step) = self.walk(dims, direction);
+        Seq { data, offset, step, row: self.row }
+    }
+
+    /// A direction's walk, to write.
+    pub(crate) fn write<'a>(&self, data: &'a mut [f32], dims: &Dims, direction: usize) -> SeqMut<'a> {
+        let (offset, step) = self.walk(dims, direction);
+        SeqMut { data, offset, step, row: self.row }
+    }
+}
+
+/// The time of a direction's step s.
+pub(crate) fn time(dims: &Dims, direction: usize, s: usize) -> usize {
+    if direction == 0 { s } else { dims.steps - 1 - s }
+}
+
+/// The time of the last step in which a row of that length takes part, for a direction; `None` if it has none.
+pub(crate) fn last_time(length: usize, direction: usize) -> Option<usize> {
+    if direction == 0 { length.checked_sub(1) } else { (length > 0).then_some(0) }
+}
