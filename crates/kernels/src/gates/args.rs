@@ -68,7 +68,7 @@ pub struct Forward<'a> {
     pub c: Option<SeqMut<'a>>,
     /// Out: what backward needs, [T, B, saved * hidden_size], slot by slot.
     pub gates: Option<SeqMut<'a>>,
-    /// How many rows, from row 0 on, take part in each step, [T]; `None` is all in all steps. A row that did not take part
+    /// How many rows, from row 0 on, take part in each step, `[T]`; `None` is all in all steps. A row that did not take part
     /// in the step before starts from h_0 and c_0. Nothing is written for the others.
     pub active: Option<&'a [usize]>,
     /// Where set, [T, B]: the row's state is replaced before the step.

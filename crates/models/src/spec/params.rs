@@ -1,7 +1,7 @@
 //! Named arrays of f32: the parameters of a model, and their gradients.
 
 use super::Error;
-use super::shape::{product, zeros};
+use super::shape::{expect_len, product, zeros};
 use std::ops::{Deref, DerefMut};
 
 /// One named array, row-major.
@@ -45,6 +45,19 @@ impl Tensors {
     pub(crate) fn push(&mut self, name: String, shape: &[usize]) -> Result<(), Error> {
         let data = zeros("a parameter", product("a parameter", shape)?)?;
         self.list.push(Tensor { name, shape: shape.to_vec(), data });
+        Ok(())
+    }
+
+    /// Adds an array of one's own: for parameters that no layer here has, and that an optimizer or clipping is to treat alike.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if there are not as many floats as the shape says; [`Error::TensorMismatch`] if the name is taken.
+    pub fn add(&mut self, name: &str, shape: &[usize], data: Vec<f32>) -> Result<(), Error> {
+        expect_len("a tensor's data", data.len(), product("a parameter", shape)?)?;
+        if self.get(name).is_some() {
+            return Err(Error::TensorMismatch { name: name.to_string() });
+        }
+        self.list.push(Tensor { name: name.to_string(), shape: shape.to_vec(), data });
         Ok(())
     }
 
