@@ -2,8 +2,9 @@
 
 use gatewise_kernels::Isa;
 
-/// Chains side by side: twice what hides the latency of a multiply-add (4 cycles, 2 a cycle).
-const CHAINS: usize = 16;
+/// Chains side by side: more than hide the latency of a multiply-add (4 cycles, 2 a cycle), and few enough to stay, with the
+/// operands, in the sixteen registers of the smaller sets.
+const CHAINS: usize = 12;
 
 /// Floating-point operations of [`multiply_adds`].
 pub(super) fn flops(isa: Isa, rounds: usize) -> f64 {
