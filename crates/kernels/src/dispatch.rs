@@ -1,28 +1,21 @@
-//! [`Kernels`]: the kernels of one instruction set, and the only caller of generated functions.
+//! What [`Kernels`] runs: the only caller of generated functions.
 //!
 //! Every call below is sound for two reasons. The CPU has the kernel's instructions: a `Kernels` is made only for an
 //! instruction set that was detected, and takes rows of that set alone. And the task covers valid memory: it is made from
-//! slices by `gates::args`, `gemm` or `weights`, which check every stride against them first.
+//! slices by `gates::checked`, `gemm` or `weights`, which check every stride against them first.
 
 use crate::error::Error;
-use crate::gates::args::{Backward, Forward, ForwardTask, Step};
-use crate::gates::generated::registry;
+use crate::gates::args::{Backward, Forward, Step};
+use crate::gates::checked::ForwardTask;
 use crate::gemm::block::{GemmTask, RowMap, Start};
 use crate::gemm::pack::Depth;
 use crate::gemm::{Matrix, MatrixMut, OuterProducts, OuterScratch, PackedB, check_rows};
-use crate::isa::{Isa, ceiling_from_environment};
+use crate::kernels::Kernels;
 use crate::plan::{ForwardPlan, Projection, Sizes, part};
-use crate::rows::{Cell, CellRows, CommonRows, Entry, Pass, Row};
+use crate::rows::{Entry, Row};
 use crate::tasks::{backward_task, forward_task, projection_task, step_task};
-use crate::weights::{PackedCell, Weights};
+use crate::weights::PackedCell;
 use rayon::prelude::*;
-
-/// The kernels of one instruction set: an opaque handle, cheap to copy.
-#[derive(Clone, Copy, Debug)]
-pub struct Kernels {
-    isa: Isa,
-    any_size: bool,
-}
 
 /// Lets the tasks of one call go to other threads.
 struct Shared<T>(T);
@@ -48,93 +41,6 @@ fn each_part(parts: usize, job: impl Fn(usize) + Send + Sync) {
 }
 
 impl Kernels {
-    /// The best kernels of this machine up to the ceiling in the environment variable `GATEWISE_MAX_ISA`.
-    ///
-    /// # Errors
-    /// [`Error::UnknownIsa`] if the variable names no instruction set.
-    pub fn auto() -> Result<Kernels, Error> {
-        Ok(Kernels { isa: Isa::best_up_to(ceiling_from_environment()?), any_size: false })
-    }
-
-    /// The kernels of exactly this instruction set, whatever the environment says.
-    ///
-    /// # Errors
-    /// [`Error::IsaUnavailable`] if the CPU lacks it.
-    pub fn with_isa(isa: Isa) -> Result<Kernels, Error> {
-        if isa.is_available() {
-            Ok(Kernels { isa, any_size: false })
-        } else {
-            Err(Error::IsaUnavailable { isa })
-        }
-    }
-
-    /// The kernels of each instruction set of this machine up to the ceiling in the environment, ascending.
-    ///
-    /// # Errors
-    /// [`Error::UnknownIsa`] if the variable names no instruction set.
-    pub fn available() -> Result<Vec<Kernels>, Error> {
-        let ceiling = ceiling_from_environment()?;
-        Ok(Isa::ALL
-            .into_iter()
-            .filter(|&isa| isa <= ceiling)
-            .filter_map(|isa| Kernels::with_isa(isa).ok())
-            .collect())
-    }
-
-    /// The same, but never a kernel that was made for one hidden size.
-    pub fn any_size(self) -> Kernels {
-        Kernels { any_size: true, ..self }
-    }
-
-    /// The instruction set.
-    pub fn isa(&self) -> Isa {
-        self.isa
-    }
-
-    /// Lanes of a vector: weights are packed for them.
-    pub fn lanes(&self) -> usize {
-        self.common().sum_rows.lanes
-    }
-
-    fn common(&self) -> &'static CommonRows {
-        registry::common(self.isa)
-    }
-
-    /// The kernel for exactly this size if there is one, else the one for any size.
-    fn row(&self, cell: Cell, pass: Pass, hidden: usize) -> &'static Row {
-        let fits = |row: &&Row| row.cell == Some(cell) && row.pass == pass;
-        let rows = registry::rows(self.isa);
-        let special = rows.iter().filter(fits).find(|row| !self.any_size && row.hidden == Some(hidden));
-        let row = special.or_else(|| rows.iter().filter(fits).find(|row| row.hidden.is_none()));
-        row.unwrap_or_else(|| panic!("the registry of {} has no {} {pass:?} kernel", self.isa, cell.name()))
-    }
-
-    /// Packs the weights of a cell and chooses its kernels.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] if a weight is not as long as the cell needs, [`Error::SizeOverflow`] if the room cannot be had.
-    pub fn pack_cell(
-        &self,
-        cell: Cell,
-        input: usize,
-        hidden: usize,
-        weights: Weights<'_>,
-    ) -> Result<PackedCell, Error> {
-        let any = Kernels { any_size: true, ..*self };
-        let rows = CellRows {
-            step_single: self.row(cell, Pass::Step, hidden),
-            step: any.row(cell, Pass::Step, hidden),
-            projection: self.matmul_row(cell.gates()),
-            forward: self.row(cell, Pass::Forward, hidden),
-            backward: self.row(cell, Pass::Backward, hidden),
-        };
-        PackedCell::new(self.isa, rows, (cell, input, hidden), weights)
-    }
-
-    fn matmul_row(&self, groups: usize) -> &'static Row {
-        self.common().matmul[groups.saturating_sub(2).min(2)]
-    }
-
     /// e^x of each element.
     ///
     /// # Errors
@@ -377,7 +283,7 @@ impl Kernels {
     }
 
     fn check_isa(&self, weights: &PackedCell) -> Result<(), Error> {
-        if weights.isa == self.isa { Ok(()) } else { Err(Error::IsaUnavailable { isa: weights.isa }) }
+        if weights.isa == self.isa() { Ok(()) } else { Err(Error::IsaUnavailable { isa: weights.isa }) }
     }
 
     /// Runs a part of a backward pass, its rows shared out to `shards` threads of the current rayon pool. `steps` is T of the

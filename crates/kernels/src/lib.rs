@@ -12,9 +12,9 @@
 //! | `simd` | the trait `Vector` and its three bodies; capability tokens |
 //! | `math` | exp, sigmoid, tanh over `Vector` |
 //! | `gates::{rnn, lstm, gru}`, `gemm::micro` | the arithmetic of each cell on registers; the one inner loop |
-//! | `gates::{args, drive}`, `gemm::{block, pack}` | arguments, the loops over time and tiles, blocking, packing |
+//! | `gates::{args, checked, drive}`, `gemm::{block, pack}` | arguments, the loops over time and tiles, blocking, packing |
 //! | `rows`, `gates::generated` | the registry: thin instantiations by `cargo xtask codegen` |
-//! | `plan`, `weights`, `tasks`, `dispatch` | decisions, packed weights, argument checks, [`Kernels`] |
+//! | `plan`, `weights`, `tasks`, `kernels`, `dispatch` | decisions, packed weights, argument checks, [`Kernels`] and what it runs |
 //!
 //! `math` and the cells know no pointer; `generated` holds no arithmetic. `unsafe` is allowed in `simd::{avx2_fma, avx512}`,
 //! `aligned`, `gates::drive`, `gemm::micro`, `gates::generated` and `dispatch`.
@@ -31,6 +31,7 @@ mod error;
 mod gates;
 mod gemm;
 mod isa;
+mod kernels;
 mod math;
 pub mod plan;
 mod rows;
@@ -40,11 +41,11 @@ mod weights;
 
 pub use aligned::AlignedBuf;
 pub use cache::Caches;
-pub use dispatch::Kernels;
 pub use error::Error;
 pub use gates::args::{Backward, Forward, Seq, SeqMut, Step};
 pub use gemm::{Matrix, MatrixMut, OuterProducts, OuterScratch, PackedB};
 pub use isa::{CEILING_VARIABLE, Isa};
+pub use kernels::Kernels;
 pub use rows::{Cell, Pass, Row};
 pub use weights::{PackedCell, Weights};
 

@@ -1,6 +1,6 @@
 //! What a kernel row is: the words of the registry, which dispatch, tests and benches read alike.
 
-use crate::gates::args::{BackwardTask, ForwardTask};
+use crate::gates::checked::{BackwardTask, ForwardTask};
 use crate::gemm::block::GemmTask;
 use crate::isa::Isa;
 

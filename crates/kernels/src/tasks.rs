@@ -1,7 +1,8 @@
 //! From a caller's arguments to a kernel's task: every check, all of them before anything is written.
 
 use crate::error::Error;
-use crate::gates::args::{Backward, BackwardTask, Forward, ForwardTask, Schedule, Step, Strided, state_rows};
+use crate::gates::args::{Backward, Forward, Step};
+use crate::gates::checked::{BackwardTask, ForwardTask, Schedule, Strided, state_rows};
 use crate::gemm::block::{GemmTask, RowMap, Start};
 use crate::plan::{ForwardPlan, Projection};
 use crate::weights::PackedCell;

@@ -151,7 +151,7 @@ fn functions(isa: &Isa, kernels: &[Kernel]) -> String {
     vector_imports.sort_unstable();
     let mut text = format!(
         "//! {HEADER}\n//!\n//! The kernels of `{name}`: instantiations of the arithmetic in `gates`, `gemm` and `math`.\n\n\
-         use crate::gates::args::{{BackwardTask, ForwardTask}};\n\
+         use crate::gates::checked::{{BackwardTask, ForwardTask}};\n\
          use crate::gates::drive;\n\
          use crate::gates::gru::Gru;\n\
          use crate::gates::lstm::Lstm;\n\

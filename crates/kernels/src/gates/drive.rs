@@ -6,7 +6,7 @@
 //! Backward is the mirror. At the boundary between steps u-1 and u a tile computes what of dL/dh_{u-1} comes from step u,
 //! adds the upstream gradient, and turns it into the gate gradients of step u-1 at once.
 
-use super::args::{BackwardTask, ForwardTask, Schedule, Strided};
+use super::checked::{BackwardTask, ForwardTask, Schedule, Strided};
 use super::{Backward, CellBody, Forward};
 use crate::gemm::micro::{Tile, TileBody, accumulate, walk};
 use crate::simd::Vector;

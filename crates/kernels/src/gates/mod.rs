@@ -4,6 +4,7 @@
 //! The cell files know no pointer, no stride and no instruction set.
 
 pub(crate) mod args;
+pub(crate) mod checked;
 pub(crate) mod drive;
 pub(crate) mod generated;
 pub(crate) mod gru;

@@ -2,7 +2,7 @@
 //!
 //! The kernels of `avx512`: instantiations of the arithmetic in `gates`, `gemm` and `math`.
 
-use crate::gates::args::{BackwardTask, ForwardTask};
+use crate::gates::checked::{BackwardTask, ForwardTask};
 use crate::gates::drive;
 use crate::gates::gru::Gru;
 use crate::gates::lstm::Lstm;

@@ -2,7 +2,7 @@
 //!
 //! The kernels of `portable`: instantiations of the arithmetic in `gates`, `gemm` and `math`.
 
-use crate::gates::args::{BackwardTask, ForwardTask};
+use crate::gates::checked::{BackwardTask, ForwardTask};
 use crate::gates::drive;
 use crate::gates::gru::Gru;
 use crate::gates::lstm::Lstm;

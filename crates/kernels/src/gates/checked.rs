@@ -1,0 +1,281 @@
+//! The arguments of the gate kernels as pointers, once checked: what the kernels are given in place of `args`. Pointers are
+//! made and moved here, and followed nowhere.
+
+use super::args::{Seq, SeqMut};
+use crate::error::Error;
+
+/// [`Seq`] or [`SeqMut`] without its slice: a checked walk over (t, row). A null pointer stands for an absent argument.
+#[derive(Clone, Copy)]
+pub(crate) struct Strided {
+    ptr: *mut f32,
+    step: isize,
+    row: usize,
+}
+
+impl Strided {
+    pub(crate) const ABSENT: Strided = Strided { ptr: std::ptr::null_mut(), step: 0, row: 0 };
+
+    /// Rows that all steps share.
+    pub(crate) fn rows(data: &[f32], row: usize) -> Strided {
+        Strided { ptr: data.as_ptr().cast_mut(), step: 0, row }
+    }
+
+    /// Likewise, writable.
+    pub(crate) fn rows_mut(data: &mut [f32], row: usize) -> Strided {
+        Strided { ptr: data.as_mut_ptr(), step: 0, row }
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_absent(&self) -> bool {
+        self.ptr.is_null()
+    }
+
+    /// Where the row of step `t` starts. Only the places that [`Strided::checked`] saw may be accessed.
+    #[inline(always)]
+    pub(crate) fn at(&self, t: usize, row: usize) -> *mut f32 {
+        self.ptr.wrapping_offset(t.cast_signed() * self.step).wrapping_add(row * self.row)
+    }
+
+    /// From one step to the next.
+    pub(crate) fn step(&self) -> isize {
+        self.step
+    }
+
+    /// From one row to the next.
+    pub(crate) fn row_stride(&self) -> usize {
+        self.row
+    }
+
+    /// The walk that starts at `row`.
+    fn starting_at(self, row: usize) -> Strided {
+        Strided { ptr: if self.is_absent() { self.ptr } else { self.at(0, row) }, ..self }
+    }
+
+    /// A pointer walk over `data`, if each of `steps` x `batch` rows of `width` floats lies within it.
+    fn checked(
+        arg: &'static str,
+        (ptr, len): (*mut f32, usize),
+        (offset, step, row): (usize, isize, usize),
+        (steps, batch, width): (usize, usize, usize),
+    ) -> Result<Strided, Error> {
+        let overflow = || Error::SizeOverflow { what: arg };
+        if steps == 0 || batch == 0 || width == 0 {
+            return Ok(Strided { ptr, step: 0, row: 0 });
+        }
+        let reach = step.unsigned_abs().checked_mul(steps - 1).ok_or_else(overflow)?;
+        let forward = if step < 0 { 0 } else { reach };
+        let last = row
+            .checked_mul(batch - 1)
+            .and_then(|x| x.checked_add(width))
+            .and_then(|x| x.checked_add(offset))
+            .and_then(|x| x.checked_add(forward))
+            .ok_or_else(overflow)?;
+        if last > len {
+            return Err(Error::Shape { arg, dim: "length", expected: last, got: len });
+        }
+        if step < 0 && reach > offset {
+            return Err(Error::Shape { arg, dim: "offset", expected: reach, got: offset });
+        }
+        Ok(Strided { ptr: ptr.wrapping_add(offset), step, row })
+    }
+
+    /// A checked read-only walk.
+    pub(crate) fn read(
+        arg: &'static str,
+        seq: &Seq<'_>,
+        steps: usize,
+        batch: usize,
+        width: usize,
+    ) -> Result<Strided, Error> {
+        let memory = (seq.data.as_ptr().cast_mut(), seq.data.len());
+        Strided::checked(arg, memory, (seq.offset, seq.step, seq.row), (steps, batch, width))
+    }
+
+    /// A checked writable walk. Its rows may not overlap, for different rows are written by different threads; a step of 0
+    /// is one place per row that all steps share.
+    pub(crate) fn write(
+        arg: &'static str,
+        seq: &mut SeqMut<'_>,
+        steps: usize,
+        batch: usize,
+        width: usize,
+    ) -> Result<Strided, Error> {
+        let memory = (seq.data.as_mut_ptr(), seq.data.len());
+        let walk = Strided::checked(arg, memory, (seq.offset, seq.step, seq.row), (steps, batch, width))?;
+        let step = seq.step.unsigned_abs();
+        let one_step = step == 0 || steps <= 1;
+        let rows_apart = batch <= 1 || seq.row >= width;
+        // Time-major: a step spans all rows. Batch-major: a row spans all steps. The products were checked above.
+        let time_major = rows_apart && (one_step || step >= seq.row * batch.saturating_sub(1) + width);
+        let batch_major =
+            !one_step && step >= width && (batch <= 1 || seq.row >= step * steps.saturating_sub(1) + width);
+        if steps > 0 && batch > 0 && !time_major && !batch_major {
+            return Err(Error::Shape { arg, dim: "row stride", expected: width, got: seq.row });
+        }
+        Ok(walk)
+    }
+}
+
+/// Checks an optional [B, width] argument; `zeros` stands for `None`.
+pub(crate) fn state_rows(
+    arg: &'static str,
+    data: Option<&[f32]>,
+    batch: usize,
+    width: usize,
+    zeros: &[f32],
+) -> Result<Strided, Error> {
+    match data {
+        None => Ok(Strided::rows(zeros, 0)),
+        Some(data) => {
+            let expected = batch.checked_mul(width).ok_or(Error::SizeOverflow { what: arg })?;
+            if data.len() != expected {
+                return Err(Error::Shape { arg, dim: "length", expected, got: data.len() });
+            }
+            Ok(Strided::rows(data, width))
+        }
+    }
+}
+
+/// Which rows take part in which steps and start anew where: shared by both passes.
+#[derive(Clone, Copy)]
+pub(crate) struct Schedule {
+    /// `active[t]`, or null: all rows always.
+    pub(crate) active: *const usize,
+    /// `resets[t * batch + row]`, or null: never.
+    pub(crate) resets: *const bool,
+    pub(crate) batch: usize,
+    /// The task's rows are `first_row .. first_row + rows` of the batch.
+    pub(crate) first_row: usize,
+    pub(crate) rows: usize,
+}
+
+impl Schedule {
+    /// All rows take part in all steps, and none starts anew.
+    pub(crate) fn all(batch: usize) -> Schedule {
+        let (active, resets) = (std::ptr::null(), std::ptr::null());
+        Schedule { active, resets, batch, first_row: 0, rows: batch }
+    }
+
+    /// Checks the two arguments against the sizes; the schedule of all rows.
+    pub(crate) fn checked(
+        active: Option<&[usize]>,
+        resets: Option<&[bool]>,
+        steps: usize,
+        batch: usize,
+    ) -> Result<Schedule, Error> {
+        if let Some(active) = active {
+            if active.len() != steps {
+                return Err(Error::Shape {
+                    arg: "active",
+                    dim: "length",
+                    expected: steps,
+                    got: active.len(),
+                });
+            }
+            if let Some(&most) = active.iter().find(|&&n| n > batch) {
+                return Err(Error::Shape { arg: "active", dim: "rows", expected: batch, got: most });
+            }
+        }
+        if let Some(resets) = resets {
+            let expected = steps.checked_mul(batch).ok_or(Error::SizeOverflow { what: "resets" })?;
+            if resets.len() != expected {
+                return Err(Error::Shape { arg: "resets", dim: "length", expected, got: resets.len() });
+            }
+        }
+        Ok(Schedule {
+            active: active.map_or(std::ptr::null(), <[usize]>::as_ptr),
+            resets: resets.map_or(std::ptr::null(), <[bool]>::as_ptr),
+            ..Schedule::all(batch)
+        })
+    }
+}
+
+/// [`Forward`](super::args::Forward), checked, for one range of rows; the kernels' argument.
+#[derive(Clone, Copy)]
+pub(crate) struct ForwardTask {
+    pub(crate) begin: usize,
+    pub(crate) end: usize,
+    pub(crate) input: usize,
+    pub(crate) hidden: usize,
+    pub(crate) schedule: Schedule,
+    /// The input, for a kernel that multiplies it itself.
+    pub(crate) x: Strided,
+    /// The projected input of steps begin .. end, [step][row][panel][gate][lane], for a kernel that does not.
+    pub(crate) xa: *const f32,
+    pub(crate) w_ih: *const f32,
+    pub(crate) b_ih: *const f32,
+    pub(crate) w_hh: *const f32,
+    pub(crate) b_hh: *const f32,
+    pub(crate) h_0: Strided,
+    pub(crate) c_0: Strided,
+    pub(crate) reset_h: Strided,
+    pub(crate) reset_c: Strided,
+    pub(crate) y: Strided,
+    pub(crate) c: Strided,
+    pub(crate) gates: Strided,
+}
+
+impl ForwardTask {
+    /// The part of `rows` rows from `first` on.
+    pub(crate) fn shard(&self, first: usize, rows: usize) -> ForwardTask {
+        let whole = *self;
+        ForwardTask {
+            schedule: Schedule { first_row: first, rows, ..whole.schedule },
+            x: whole.x.starting_at(first),
+            h_0: whole.h_0.starting_at(first),
+            c_0: whole.c_0.starting_at(first),
+            reset_h: whole.reset_h.starting_at(first),
+            reset_c: whole.reset_c.starting_at(first),
+            y: whole.y.starting_at(first),
+            c: whole.c.starting_at(first),
+            gates: whole.gates.starting_at(first),
+            ..whole
+        }
+    }
+}
+
+/// [`Backward`](super::args::Backward), checked, for one range of rows; the kernels' argument.
+#[derive(Clone, Copy)]
+pub(crate) struct BackwardTask {
+    pub(crate) begin: usize,
+    pub(crate) end: usize,
+    pub(crate) hidden: usize,
+    pub(crate) schedule: Schedule,
+    /// W_hh, packed for the product with the gradients of all gates.
+    pub(crate) w_hh: *const f32,
+    pub(crate) dy: Strided,
+    pub(crate) gates: Strided,
+    pub(crate) h_0: Strided,
+    pub(crate) c_0: Strided,
+    pub(crate) reset_h: Strided,
+    pub(crate) reset_c: Strided,
+    pub(crate) y: Strided,
+    pub(crate) c: Strided,
+    pub(crate) dh: Strided,
+    pub(crate) dc: Strided,
+    pub(crate) dh_steps: Strided,
+    pub(crate) dc_steps: Strided,
+}
+
+impl BackwardTask {
+    /// The part of `rows` rows from `first` on.
+    pub(crate) fn shard(&self, first: usize, rows: usize) -> BackwardTask {
+        let whole = *self;
+        BackwardTask {
+            schedule: Schedule { first_row: first, rows, ..whole.schedule },
+            dy: whole.dy.starting_at(first),
+            gates: whole.gates.starting_at(first),
+            h_0: whole.h_0.starting_at(first),
+            c_0: whole.c_0.starting_at(first),
+            reset_h: whole.reset_h.starting_at(first),
+            reset_c: whole.reset_c.starting_at(first),
+            y: whole.y.starting_at(first),
+            c: whole.c.starting_at(first),
+            dh: whole.dh.starting_at(first),
+            dc: whole.dc.starting_at(first),
+            dh_steps: whole.dh_steps.starting_at(first),
+            dc_steps: whole.dc_steps.starting_at(first),
+            ..whole
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! [`Kernels`]: the kernels of one instruction set, and which of them a cell gets.
+
+use crate::error::Error;
+use crate::gates::generated::registry;
+use crate::isa::{Isa, ceiling_from_environment};
+use crate::rows::{Cell, CellRows, CommonRows, Pass, Row};
+use crate::weights::{PackedCell, Weights};
+
+/// The kernels of one instruction set: an opaque handle, cheap to copy. There is one only where the CPU has the instructions,
+/// which is what `dispatch` relies on.
+#[derive(Clone, Copy, Debug)]
+pub struct Kernels {
+    isa: Isa,
+    any_size: bool,
+}
+
+impl Kernels {
+    /// The best kernels of this machine up to the ceiling in the environment variable `GATEWISE_MAX_ISA`.
+    ///
+    /// # Errors
+    /// [`Error::UnknownIsa`] if the variable names no instruction set.
+    pub fn auto() -> Result<Kernels, Error> {
+        Ok(Kernels { isa: Isa::best_up_to(ceiling_from_environment()?), any_size: false })
+    }
+
+    /// The kernels of exactly this instruction set, whatever the environment says.
+    ///
+    /// # Errors
+    /// [`Error::IsaUnavailable`] if the CPU lacks it.
+    pub fn with_isa(isa: Isa) -> Result<Kernels, Error> {
+        if isa.is_available() {
+            Ok(Kernels { isa, any_size: false })
+        } else {
+            Err(Error::IsaUnavailable { isa })
+        }
+    }
+
+    /// The kernels of each instruction set of this machine up to the ceiling in the environment, ascending.
+    ///
+    /// # Errors
+    /// [`Error::UnknownIsa`] if the variable names no instruction set.
+    pub fn available() -> Result<Vec<Kernels>, Error> {
+        let ceiling = ceiling_from_environment()?;
+        Ok(Isa::ALL
+            .into_iter()
+            .filter(|&isa| isa <= ceiling)
+            .filter_map(|isa| Kernels::with_isa(isa).ok())
+            .collect())
+    }
+
+    /// The same, but never a kernel that was made for one hidden size.
+    pub fn any_size(self) -> Kernels {
+        Kernels { any_size: true, ..self }
+    }
+
+    /// The instruction set.
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// Lanes of a vector: weights are packed for them.
+    pub fn lanes(&self) -> usize {
+        self.common().sum_rows.lanes
+    }
+
+    /// Its kernels that no cell owns.
+    pub(crate) fn common(&self) -> &'static CommonRows {
+        registry::common(self.isa)
+    }
+
+    /// The kernel for exactly this size if there is one, else the one for any size.
+    fn row(&self, cell: Cell, pass: Pass, hidden: usize) -> &'static Row {
+        let fits = |row: &&Row| row.cell == Some(cell) && row.pass == pass;
+        let rows = registry::rows(self.isa);
+        let special = rows.iter().filter(fits).find(|row| !self.any_size && row.hidden == Some(hidden));
+        let row = special.or_else(|| rows.iter().filter(fits).find(|row| row.hidden.is_none()));
+        row.unwrap_or_else(|| panic!("the registry of {} has no {} {pass:?} kernel", self.isa, cell.name()))
+    }
+
+    /// Packs the weights of a cell and chooses its kernels.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if a weight is not as long as the cell needs, [`Error::SizeOverflow`] if the room cannot be had.
+    pub fn pack_cell(
+        &self,
+        cell: Cell,
+        input: usize,
+        hidden: usize,
+        weights: Weights<'_>,
+    ) -> Result<PackedCell, Error> {
+        let any = Kernels { any_size: true, ..*self };
+        let rows = CellRows {
+            step_single: self.row(cell, Pass::Step, hidden),
+            step: any.row(cell, Pass::Step, hidden),
+            projection: self.matmul_row(cell.gates()),
+            forward: self.row(cell, Pass::Forward, hidden),
+            backward: self.row(cell, Pass::Backward, hidden),
+        };
+        PackedCell::new(self.isa, rows, (cell, input, hidden), weights)
+    }
+
+    /// The matmul against panels of that many vectors.
+    pub(crate) fn matmul_row(&self, groups: usize) -> &'static Row {
+        self.common().matmul[groups.saturating_sub(2).min(2)]
+    }
+}
