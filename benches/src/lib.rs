@@ -6,6 +6,7 @@ pub mod case;
 pub mod compare;
 pub mod floor;
 pub mod machine;
+pub mod output;
 pub mod problem;
 pub mod report;
 pub mod runner;

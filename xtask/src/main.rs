@@ -1,6 +1,9 @@
 //! The workspace's own commands: `cargo xtask help`.
 
+mod asm;
+mod check;
 mod codegen;
+mod spawn;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -18,7 +21,7 @@ cargo xtask COMMAND
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match run(&arguments) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(message) => {
             eprintln!("xtask: {message}");
             ExitCode::FAILURE
@@ -26,19 +29,22 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &[String]) -> Result<(), String> {
-    let Some((command, rest)) = arguments.split_first() else {
-        print!("{HELP}");
-        return Ok(());
+fn run(arguments: &[String]) -> Result<ExitCode, String> {
+    let (command, rest) = match arguments.split_first() {
+        Some((command, rest)) => (&command[..], rest),
+        None => ("help", arguments),
     };
-    match command.as_str() {
-        "codegen" => codegen::run(&workspace_root(), &codegen_options(rest)?),
-        "help" | "--help" | "-h" => {
-            print!("{HELP}");
-            Ok(())
-        }
-        other => Err(format!("unknown command {other:?}; see `cargo xtask help`")),
+    let root = workspace_root();
+    match command {
+        program if spawn::is_program(program) => return spawn::run(&root, program, rest),
+        "codegen" => codegen::run(&root, &codegen_options(rest)?)?,
+        "check" if rest.is_empty() => check::run(&root)?,
+        "check" => return Err(format!("check: unknown option {:?}", rest[0])),
+        "asm" => asm::run(&root, rest)?,
+        "help" | "--help" | "-h" => print!("{HELP}"),
+        other => return Err(format!("unknown command {other:?}; see `cargo xtask help`")),
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn codegen_options(arguments: &[String]) -> Result<codegen::Options, String> {

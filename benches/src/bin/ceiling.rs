@@ -1,6 +1,7 @@
 //! `cargo xtask ceiling`: what this machine can do.
 
 use benches::machine;
+use benches::say;
 use gatewise_kernels::Kernels;
 use std::process::ExitCode;
 
@@ -26,47 +27,43 @@ fn main() -> ExitCode {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads: Vec<usize> = [1, 2].into_iter().filter(|&n| n <= cores).collect();
     let gigahertz = machine::gigahertz();
-    println!("clock while busy: {gigahertz:.2} GHz\n");
+    say!("clock while busy: {gigahertz:.2} GHz\n");
 
-    println!("| FMA peak, GFLOP/s | {} |", headings(&threads));
-    println!("|---|{}", "---|".repeat(threads.len()));
+    say!("| FMA peak, GFLOP/s | {} |", headings(&threads));
+    say!("|---|{}", "---|".repeat(threads.len()));
     for kernels in &available {
         let peaks = threads.iter().map(|&n| format!("{:.0}", machine::fma_peak(kernels.isa(), n)));
-        println!("| {} | {} |", kernels.isa(), peaks.collect::<Vec<_>>().join(" | "));
+        say!("| {} | {} |", kernels.isa(), peaks.collect::<Vec<_>>().join(" | "));
     }
 
     let best = available.last().expect("portable is always there");
-    println!("\n| read, GB/s, {} | {} |", best.isa(), headings(&threads));
-    println!("|---|{}", "---|".repeat(threads.len()));
+    say!("\n| read, GB/s, {} | {} |", best.isa(), headings(&threads));
+    say!("|---|{}", "---|".repeat(threads.len()));
     for (name, bytes) in FOOTPRINTS {
         let rates = threads.iter().map(|&n| format!("{:.0}", machine::read_bandwidth(best.isa(), bytes, n)));
-        println!("| {name} | {} |", rates.collect::<Vec<_>>().join(" | "));
+        say!("| {name} | {} |", rates.collect::<Vec<_>>().join(" | "));
     }
 
-    println!("\n| cycles a vector | throughput | latency |");
-    println!("|---|---|---|");
+    say!("\n| cycles a vector | throughput | latency |");
+    say!("|---|---|---|");
     for kernels in &available {
         for (name, map) in machine::ACTIVATIONS {
             let cost = machine::activation(*kernels, map);
             let (throughput, latency) = (cost.throughput * gigahertz, cost.latency * gigahertz);
-            println!(
-                "| {name}, {}, {} lanes | {throughput:.1} | {latency:.0} |",
-                kernels.isa(),
-                kernels.lanes()
-            );
+            say!("| {name}, {}, {} lanes | {throughput:.1} | {latency:.0} |", kernels.isa(), kernels.lanes());
         }
         let (fma, broadcast) = machine::latencies(kernels.isa());
-        println!("| multiply-add, {} | | {:.1} |", kernels.isa(), fma * gigahertz);
-        println!("| store to broadcast load, {} | | {:.1} |", kernels.isa(), broadcast * gigahertz);
+        say!("| multiply-add, {} | | {:.1} |", kernels.isa(), fma * gigahertz);
+        say!("| store to broadcast load, {} | | {:.1} |", kernels.isa(), broadcast * gigahertz);
     }
 
     if cores >= 2 {
         let hand_off = machine::hand_off();
-        println!("\n| between two threads | ns |");
-        println!("|---|---|");
-        println!("| rayon::join within the pool | {:.0} |", hand_off.join);
-        println!("| entering a pool from outside | {:.0} |", hand_off.pool_entry);
-        println!("| a cache line, one way | {:.0} |", hand_off.cache_line);
+        say!("\n| between two threads | ns |");
+        say!("|---|---|");
+        say!("| rayon::join within the pool | {:.0} |", hand_off.join);
+        say!("| entering a pool from outside | {:.0} |", hand_off.pool_entry);
+        say!("| a cache line, one way | {:.0} |", hand_off.cache_line);
     }
     ExitCode::SUCCESS
 }

@@ -5,6 +5,7 @@ use benches::compare::round::{self, Effort};
 use benches::compare::shapes::{self, Shape};
 use benches::compare::{Origin, Row, chart, table};
 use benches::machine;
+use benches::say;
 use clap::Parser;
 use gatewise::Kernels;
 use std::path::{Path, PathBuf};
@@ -64,7 +65,7 @@ fn run(options: &Options) -> Result<bool, String> {
     std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let kernels = Kernels::auto().map_err(|error| error.to_string())?;
     let fma_peak = machine::fma_peak(kernels.isa(), options.threads);
-    println!("FMA peak {fma_peak:.0} GFLOP/s on {} thread(s), {}\n", options.threads, kernels.isa());
+    say!("FMA peak {fma_peak:.0} GFLOP/s on {} thread(s), {}\n", options.threads, kernels.isa());
     let effort = if options.full {
         Effort { reps: 9, least: Duration::from_millis(100), slow: Duration::from_secs(2) }
     } else {
@@ -75,19 +76,19 @@ fn run(options: &Options) -> Result<bool, String> {
     for shape in &shapes {
         match round::run(shape, &specs, effort, fma_peak, &folder) {
             Ok(rows) => {
-                println!("{}", table::text(&rows));
+                say!("{}", table::text(&rows));
                 let is_missing = |row: &Row| matches!(row.origin, Origin::Absent | Origin::Failed);
                 is_whole &= !rows.iter().any(is_missing);
                 all.push(rows);
             }
             Err(error) => {
-                println!("{error}\n");
+                say!("{error}\n");
                 is_whole = false;
             }
         }
     }
     write(&folder, &all)?;
-    println!("results.json, table.md and pictures are in {}", folder.display());
+    say!("results.json, table.md and pictures are in {}", folder.display());
     Ok(is_whole)
 }
 

@@ -7,6 +7,7 @@ use benches::machine;
 use benches::problem::save_tensors;
 use benches::report::Report;
 use benches::runner::Runner;
+use benches::say;
 use benches::serve;
 use benches::timing;
 use clap::{Parser, ValueEnum};
@@ -113,20 +114,20 @@ fn run(options: &Options) -> Result<(), String> {
     });
 
     if options.explain {
-        println!("floor, from ceilings measured in this run:");
+        say!("floor, from ceilings measured in this run:");
         for term in &terms {
-            println!("  {:<32} {:>12.3} us  {}", term.name, term.us, term.from);
+            say!("  {:<32} {:>12.3} us  {}", term.name, term.us, term.from);
         }
-        println!("plan:");
+        say!("plan:");
         let plan = runner.explain().map_err(|error| error.to_string())?;
-        plan.iter().for_each(|line| println!("  {line}"));
+        plan.iter().for_each(|line| say!("  {line}"));
     }
     let floor_us = terms.iter().map(|term| term.us).sum();
     let mut report = Report::new("gatewise", case, &times).against(ceilings.fma_peak, floor_us);
     report.isa = kernels.isa().to_string();
     report.kernel = runner.kernel().map_err(|error| error.to_string())?.to_string();
     report.allocations = Some(allocations);
-    println!("{}", report.line());
+    say!("{}", report.line());
     Ok(())
 }
 

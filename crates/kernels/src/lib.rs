@@ -4,15 +4,15 @@
 //! Most users want the crate `gatewise`, which builds models on these kernels; this crate is for those who build their own.
 //!
 //! # The floors
-//! A floor names only floors below it.
+//! A floor names only floors above it in this table.
 //!
 //! | floor | what it is |
 //! |---|---|
 //! | `isa`, `cache`, `error`, `aligned` | instruction sets and the ceiling, cache sizes, errors, buffers |
 //! | `simd` | the trait `Vector` and its three bodies; capability tokens |
 //! | `math` | exp, sigmoid, tanh over `Vector` |
-//! | `gates::{rnn, lstm, gru}`, `gemm::micro` | the arithmetic of each cell on registers; the one inner loop |
-//! | `gates::{args, checked, drive}`, `gemm::{block, pack}` | arguments, the loops over time and tiles, blocking, packing |
+//! | `gates::{rnn, lstm, gru}`, `gemm::{block, micro}` | the arithmetic of each cell on registers; the matmul as data, the one inner loop |
+//! | `gates::{args, checked, drive}`, `gemm::pack` | arguments, the loops over time and tiles, packing |
 //! | `rows`, `gates::generated` | the registry: thin instantiations by `cargo xtask codegen` |
 //! | `plan`, `weights`, `tasks`, `kernels`, `dispatch` | decisions, packed weights, argument checks, [`Kernels`] and what it runs |
 //!

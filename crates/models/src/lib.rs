@@ -38,8 +38,14 @@
 //! ```
 //!
 //! # The floors
-//! `spec` (options, sizes, parameters and their initial values, errors), `run` (layers over time, forward and back), `nets` (what
-//! users build), `train` (end layers, losses, clipping, optimizers), `formats` (weight files). A floor names only floors before it.
+//! A floor names only floors above it in this table.
+//!
+//! | floor | what it is |
+//! |---|---|
+//! | `spec` | options, sizes, parameters and their initial values, errors |
+//! | `run` | layers over time, forward and back |
+//! | `nets` | what users build |
+//! | `train`, `formats` | end layers, losses, clipping, optimizers; weight files |
 
 #![forbid(unsafe_code)]
 
