@@ -95,7 +95,7 @@ impl Kernels {
     /// As [`pack_b`](Kernels::pack_b); `packed` is then as it was.
     pub fn repack_b(&self, packed: &mut PackedB, k: usize, n: usize, b: Matrix<'_>) -> Result<(), Error> {
         b.check("b", k, n)?;
-        packed.repack(self.lanes(), Depth::Stride(b.row), k, n, b.data, b.col)
+        packed.repack(self.strip(), Depth::Stride(b.row), k, n, b.data, b.col)
     }
 
     /// C = beta C + A B for A of `m` x `k` and B of `k` x `n`, on as many threads of the current rayon pool as `threads` says.
@@ -139,26 +139,26 @@ impl Kernels {
         self.check_lanes(b)?;
         let task = GemmTask {
             rows: m,
-            panels: b.shape.panels(),
+            vectors: b.shape.vectors(),
             depth: k,
             a: a.data.as_ptr(),
             first_row: 0,
             a_rows: RowMap { inner: m.max(1), outer: 0, row: a.row },
             a_step: a.col,
             b: b.panels.as_ptr(),
-            panel: b.shape.panel_len(),
+            strip: b.shape.strip_len(),
             start: if beta == 0.0 { Start::Zero } else { Start::Load(beta) },
             c: c.data.as_mut_ptr(),
             c_row: c.row,
             c_col: c.col,
             columns: n,
         };
-        self.run_matmul(self.matmul_row(1), task, threads);
+        self.run_matmul(self.common().matmul, task, threads);
         Ok(())
     }
 
     fn check_lanes(&self, b: &PackedB) -> Result<(), Error> {
-        if b.shape.lanes != self.lanes() && b.shape.units > 0 {
+        if (b.shape.lanes, b.shape.nr) != self.strip() && b.shape.units > 0 {
             return Err(Error::Shape { arg: "b", dim: "lanes", expected: self.lanes(), got: b.shape.lanes });
         }
         Ok(())
@@ -196,7 +196,7 @@ impl Kernels {
         sum.check()?;
         let k = sum.a_rows.len();
         let OuterScratch { a, b } = packed;
-        b.repack(self.lanes(), Depth::Listed(sum.b_rows), k, sum.n, sum.b, 1)?;
+        b.repack(self.strip(), Depth::Listed(sum.b_rows), k, sum.n, sum.b, 1)?;
         // A stays as it stands, k by k; only its listed rows are brought together, so that k advances evenly.
         a.reserve(k.checked_mul(sum.m).ok_or(Error::SizeOverflow { what: "a" })?)?;
         for (to, &from) in a.chunks_exact_mut(sum.m.max(1)).zip(sum.a_rows) {
@@ -223,9 +223,7 @@ impl Kernels {
         let shards = plan.shards.clamp(1, batch.max(1));
         let row = weights.forward_row(plan);
         let Entry::Forward(kernel) = row.entry else { wrong_entry(row) };
-        let Entry::Matmul(project) = weights.rows.projection.entry else {
-            wrong_entry(weights.rows.projection)
-        };
+        let Entry::Matmul(project) = self.common().matmul.entry else { wrong_entry(self.common().matmul) };
         let shared = Shared((task, scratch));
         each_part(shards, |i| {
             let (task, scratch) = *shared.get();

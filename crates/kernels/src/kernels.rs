@@ -63,6 +63,12 @@ impl Kernels {
         self.common().sum_rows.lanes
     }
 
+    /// Lanes of a vector and vectors of a strip, which operands are packed for.
+    pub(crate) fn strip(&self) -> (usize, usize) {
+        let matmul = self.common().matmul;
+        (matmul.lanes, matmul.nr)
+    }
+
     /// Its kernels that no cell owns.
     pub(crate) fn common(&self) -> &'static CommonRows {
         registry::common(self.isa)
@@ -92,15 +98,9 @@ impl Kernels {
         let rows = CellRows {
             step_single: self.row(cell, Pass::Step, hidden),
             step: any.row(cell, Pass::Step, hidden),
-            projection: self.matmul_row(cell.gates()),
             forward: self.row(cell, Pass::Forward, hidden),
             backward: self.row(cell, Pass::Backward, hidden),
         };
         PackedCell::new(self.isa, rows, (cell, input, hidden), weights)
-    }
-
-    /// The matmul against panels of that many vectors.
-    pub(crate) fn matmul_row(&self, groups: usize) -> &'static Row {
-        self.common().matmul[groups.saturating_sub(2).min(2)]
     }
 }

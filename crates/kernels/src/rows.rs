@@ -74,11 +74,8 @@ pub enum Pass {
     Forward,
     /// Backward over a chunk of time.
     Backward,
-    /// Matmul against panels of that many vectors.
-    Matmul {
-        /// Vectors of a panel: 1 for a plain matmul, G for the input projection of a cell.
-        groups: usize,
-    },
+    /// Matmul against packed strips.
+    Matmul,
     /// Exponential of each element.
     Exp,
     /// Logistic sigmoid of each element.
@@ -104,8 +101,10 @@ pub struct Row {
     pub isa: Isa,
     /// Lanes of its vectors: weights are packed for them.
     pub lanes: usize,
-    /// Rows and panels of its register tile.
+    /// Rows and vectors of its register tile.
     pub tile: (usize, usize),
+    /// Vectors of a strip: weights are packed for them.
+    pub nr: usize,
     /// How often its k loop is unrolled.
     pub unroll: usize,
     /// Its function.
@@ -125,8 +124,7 @@ pub(crate) enum Entry {
 /// The kernels of every instruction set that no cell owns.
 #[derive(Debug)]
 pub(crate) struct CommonRows {
-    /// Matmul against panels of 1, 3 and 4 vectors.
-    pub(crate) matmul: [&'static Row; 3],
+    pub(crate) matmul: &'static Row,
     pub(crate) exp: &'static Row,
     pub(crate) sigmoid: &'static Row,
     pub(crate) tanh: &'static Row,
@@ -140,8 +138,6 @@ pub(crate) struct CellRows {
     pub(crate) step_single: &'static Row,
     /// Any number of rows, input fused.
     pub(crate) step: &'static Row,
-    /// The input projection.
-    pub(crate) projection: &'static Row,
     pub(crate) forward: &'static Row,
     pub(crate) backward: &'static Row,
 }

@@ -123,23 +123,23 @@ pub(crate) fn projection_task(
     xa: *mut f32,
 ) -> GemmTask {
     let rows = task.schedule.rows;
-    let panels = weights.hidden.div_ceil(weights.lanes);
-    let panel_width = weights.cell.gates() * weights.lanes;
+    let vectors = weights.hidden.div_ceil(weights.lanes) * weights.cell.gates();
+    let width = vectors * weights.lanes;
     GemmTask {
         rows: (end - begin) * rows,
-        panels,
+        vectors,
         depth: weights.input,
         a: task.x.at(begin, 0),
         first_row: 0,
         a_rows: RowMap { inner: rows, outer: task.x.step(), row: task.x.row_stride() },
         a_step: 1,
         b: task.w_ih,
-        panel: weights.input * panel_width,
+        strip: weights.input * weights.nr * weights.lanes,
         start: Start::Bias(task.b_ih),
         c: xa,
-        c_row: panels * panel_width,
+        c_row: width,
         c_col: 1,
-        columns: panels * panel_width,
+        columns: width,
     }
 }
 

@@ -28,9 +28,11 @@ pub struct PackedCell {
     pub(crate) input: usize,
     pub(crate) hidden: usize,
     pub(crate) lanes: usize,
+    /// Vectors of a strip of the packed weights.
+    pub(crate) nr: usize,
     pub(crate) isa: Isa,
     pub(crate) rows: CellRows,
-    /// [panel][k][gate][lane]
+    /// [strip][k][vector][lane], the vectors panel by panel, gate by gate
     pub(crate) w_ih: AlignedBuf,
     pub(crate) w_hh: AlignedBuf,
     /// [panel][gate][lane]
@@ -55,8 +57,8 @@ impl PackedCell {
         (cell, input, hidden): (Cell, usize, usize),
         weights: Weights<'_>,
     ) -> Result<PackedCell, Error> {
-        let lanes = rows.forward.lanes;
-        let shape = PanelShape { lanes, groups: cell.gates(), depth: 1, units: hidden };
+        let (lanes, nr) = (rows.forward.lanes, rows.forward.nr);
+        let shape = PanelShape { lanes, nr, groups: cell.gates(), depth: 1, units: hidden };
         let overflow = || Error::SizeOverflow { what: "weights" };
         let per_k = shape.len().ok_or_else(overflow)?;
         let mut packed = PackedCell {
@@ -64,6 +66,7 @@ impl PackedCell {
             input,
             hidden,
             lanes,
+            nr,
             isa,
             rows,
             w_ih: AlignedBuf::zeroed(per_k.checked_mul(input).ok_or_else(overflow)?)?,
@@ -133,15 +136,12 @@ impl PackedCell {
         for (to, from, depth) in
             [(&mut self.w_ih, weights.w_ih, self.input), (&mut self.w_hh, weights.w_hh, hidden)]
         {
-            let shape = PanelShape { lanes: self.lanes, groups: gates, depth, units: hidden };
-            pack(
-                to,
-                shape,
-                Source { data: from, group: hidden * depth, unit: depth, depth: Depth::Stride(1) },
-            );
+            let shape = PanelShape { lanes: self.lanes, nr: self.nr, groups: gates, depth, units: hidden };
+            let source = Source { data: from, group: hidden * depth, unit: depth, depth: Depth::Stride(1) };
+            pack(to, shape, source);
         }
         for (to, from) in [(&mut self.b_ih, weights.b_ih), (&mut self.b_hh, weights.b_hh)] {
-            let shape = PanelShape { lanes: self.lanes, groups: gates, depth: 1, units: hidden };
+            let shape = PanelShape { lanes: self.lanes, nr: self.nr, groups: gates, depth: 1, units: hidden };
             match from {
                 Some(data) => {
                     pack(to, shape, Source { data, group: hidden, unit: 1, depth: Depth::Stride(0) })
@@ -166,8 +166,9 @@ impl PackedCell {
             .take()
             .unwrap_or_else(|| Transposed { w_hh: PackedB::empty(), w_ih: PackedB::empty() });
         let k = self.cell.gates() * self.hidden;
-        transposed.w_hh.repack(self.lanes, Depth::Stride(self.hidden), k, self.hidden, weights.w_hh, 1)?;
-        transposed.w_ih.repack(self.lanes, Depth::Stride(self.input), k, self.input, weights.w_ih, 1)?;
+        let tile = (self.lanes, self.nr);
+        transposed.w_hh.repack(tile, Depth::Stride(self.hidden), k, self.hidden, weights.w_hh, 1)?;
+        transposed.w_ih.repack(tile, Depth::Stride(self.input), k, self.input, weights.w_ih, 1)?;
         self.for_training = Some(transposed);
         Ok(())
     }

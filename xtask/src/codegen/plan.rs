@@ -2,27 +2,31 @@
 
 use super::spec::Isa;
 
-/// A register tile: rows by panels, and how often the k loop around it is unrolled.
+/// A register tile: rows by vectors, and how often the k loop around it is unrolled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tile {
     pub(crate) rows: usize,
-    pub(crate) panels: usize,
+    pub(crate) vectors: usize,
     pub(crate) unroll: usize,
 }
 
 /// A load of weights costs that many loads of a row's element: it may come from the second-level cache.
 const WEIGHT_LOAD: usize = 2;
-/// The tile for panels of `groups` vectors: as many accumulators as fit beside the operands, then the fewest loads.
-pub(crate) fn tile(isa: &Isa, groups: usize) -> Tile {
-    let mut best = Tile { rows: 1, panels: 1, unroll: 1 };
-    for rows in 1..=8 {
-        for panels in [1, 2, 4, 8] {
-            let width = panels * groups;
-            let operands = rows.min(width) + 1 + usize::from(!isa.fused);
-            let fits = rows * width + operands <= isa.registers;
-            let loads = |t: Tile| t.rows + WEIGHT_LOAD * t.panels * groups;
-            let next = Tile { rows, panels, unroll: 1 };
-            let (now, then) = (rows * width, best.rows * best.panels * groups);
+/// Rows that a tile has at most: more heights would be more code, and the loads they save are few.
+const MOST_ROWS: usize = 6;
+
+/// The tile of an instruction set, for all its matmuls (BLIS's mr and nr): as many accumulators as fit beside the operands, one
+/// register left for the compiler to move values with; then the fewest loads. Its vectors are a power of two, so that a strip
+/// starts on a cache line.
+pub(crate) fn tile(isa: &Isa) -> Tile {
+    let mut best = Tile { rows: 1, vectors: 1, unroll: 1 };
+    for rows in 1..=MOST_ROWS {
+        for vectors in [1, 2, 4, 8] {
+            let operands = rows.min(vectors) + 1 + usize::from(!isa.fused);
+            let fits = rows * vectors + operands < isa.registers;
+            let loads = |t: Tile| t.rows + WEIGHT_LOAD * t.vectors;
+            let next = Tile { rows, vectors, ..best };
+            let (now, then) = (rows * vectors, best.rows * best.vectors);
             if fits && (now > then || (now == then && loads(next) < loads(best))) {
                 best = next;
             }
@@ -31,15 +35,15 @@ pub(crate) fn tile(isa: &Isa, groups: usize) -> Tile {
     best
 }
 
-/// The tile of a kernel for single rows of one hidden size: as few tiles as their accumulators leave room for a weight and a
-/// row's element in the registers, all of them about equally wide. A single row waits for the latency of its chains (4 cycles a
-/// multiply-add, 2 a cycle), so a tile of fewer than 8 vectors wastes some of it.
-pub(crate) fn step_tile(isa: &Isa, groups: usize, hidden: usize) -> Tile {
+/// Panels of the tiles of a kernel for single rows of one hidden size, for cells of `gates` gates: as many as their accumulators
+/// leave room for a weight and a row's element in the registers, whole strips if there is more than one tile. A single row waits
+/// for the latency of its chains (4 cycles a multiply-add, 2 a cycle), so a tile of fewer than 8 vectors wastes some of it.
+pub(crate) fn single_panels(isa: &Isa, gates: usize, hidden: usize) -> usize {
     let panels = hidden.div_ceil(isa.lanes);
     let accumulators = if isa.registers >= 32 { 16 } else { 12 };
-    let most = (accumulators / groups).clamp(1, 8);
-    let tiles = panels.div_ceil(most);
-    Tile { rows: 1, panels: panels.div_ceil(tiles), unroll: 4 }
+    let most = (accumulators / gates).min(12);
+    let strip = (1..=4).find(|panels| panels * gates % tile(isa).vectors == 0).unwrap_or(4);
+    if panels <= most { panels } else { most - most % strip }
 }
 
 #[cfg(test)]
@@ -50,12 +54,10 @@ mod tests {
     #[test]
     fn the_model_picks_the_known_best_tiles() {
         let [portable, avx2_fma, avx512] = &ISAS;
-        let shape = |isa, groups| (tile(isa, groups).rows, tile(isa, groups).panels);
-        assert_eq!([shape(avx512, 4), shape(avx512, 3), shape(avx512, 1)], [(6, 1), (8, 1), (6, 4)]);
-        assert_eq!([shape(avx2_fma, 4), shape(avx2_fma, 3), shape(avx2_fma, 1)], [(3, 1), (4, 1), (6, 2)]);
-        let step = |isa, groups, hidden| step_tile(isa, groups, hidden).panels;
-        assert_eq!([step(avx512, 4, 8), step(avx512, 4, 24), step(avx512, 4, 80)], [1, 2, 3]);
-        assert_eq!([step(avx2_fma, 4, 64), step(avx2_fma, 3, 64), step(avx2_fma, 1, 64)], [3, 4, 8]);
-        assert_eq!([shape(portable, 4), shape(portable, 3), shape(portable, 1)], [(2, 1), (2, 2), (6, 2)]);
+        let shape = |isa| (tile(isa).rows, tile(isa).vectors);
+        assert_eq!([shape(portable), shape(avx2_fma), shape(avx512)], [(5, 2), (6, 2), (6, 4)]);
+        let single = |isa, gates, hidden| single_panels(isa, gates, hidden);
+        assert_eq!([single(avx512, 4, 8), single(avx512, 3, 128), single(avx512, 4, 80)], [1, 4, 4]);
+        assert_eq!([single(avx2_fma, 4, 64), single(avx2_fma, 3, 64), single(avx2_fma, 1, 64)], [3, 4, 8]);
     }
 }

@@ -94,8 +94,5 @@ pub(crate) const ISAS: [Isa; 3] = [
     },
 ];
 
-/// Panels of one, three and four vectors: the plain matmul, and the input projections of GRU and LSTM.
-pub(crate) const MATMUL_GROUPS: [usize; 3] = [1, 3, 4];
-
 /// The elementwise kernels: pass in the id, variant of `Pass`, and body in `math::map`.
 pub(crate) const MAPS: [(&str, &str); 3] = [("exp", "Exp"), ("sigmoid", "Sigmoid"), ("tanh", "Tanh")];

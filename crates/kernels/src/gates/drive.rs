@@ -8,7 +8,8 @@
 
 use super::checked::{BackwardTask, ForwardTask, Schedule, Strided};
 use super::{Backward, CellBody, Forward};
-use crate::gemm::micro::{Tile, TileBody, accumulate, walk};
+use crate::gemm::micro::{Operands, Tile, accumulate};
+use crate::gemm::tiles::{TileBody, walk, walk_single};
 use crate::simd::Vector;
 use std::marker::PhantomData;
 
@@ -83,7 +84,7 @@ impl Schedule {
 }
 
 /// One time step forward, for [`walk`].
-struct ForwardStep<'a, V, C, const U: usize, const H: usize> {
+struct ForwardStep<'a, V, C, const NR: usize, const U: usize, const H: usize> {
     task: &'a ForwardTask,
     t: usize,
     cell: PhantomData<(V, C)>,
@@ -93,15 +94,15 @@ struct ForwardStep<'a, V, C, const U: usize, const H: usize> {
 /// chains; with 1, `xa` holds the projected input.
 ///
 /// # Safety
-/// The task was checked (`dispatch`), and its weights are packed for `V`'s lanes and this cell.
+/// The task was checked (`dispatch`), and its weights are packed for `V`'s lanes, strips of `NR` vectors and this cell.
 #[inline(always)]
 pub(crate) unsafe fn forward<
     V: Vector,
     C: CellBody<G, S>,
     const G: usize,
     const S: usize,
-    const R: usize,
-    const P: usize,
+    const MR: usize,
+    const NR: usize,
     const U: usize,
     const H: usize,
     const SETS: usize,
@@ -111,10 +112,39 @@ pub(crate) unsafe fn forward<
 ) {
     let panels = hidden_size::<H>(task.hidden).div_ceil(V::LANES);
     for t in task.begin..task.end {
-        let step = ForwardStep::<V, C, U, H> { task, t, cell: PhantomData };
+        let step = ForwardStep::<V, C, NR, U, H> { task, t, cell: PhantomData };
         let body = Gates::<_, S>(step);
         // SAFETY: the task's arguments cover all its rows and panels at step t.
-        unsafe { walk::<V, _, G, SETS, R, P>(token, &body, task.schedule.active(t), panels) };
+        unsafe { walk::<V, _, G, SETS, MR, NR>(token, &body, task.schedule.active(t), panels) };
+    }
+}
+
+/// [`forward`] for single rows of hidden size `H`, `PANELS` panels, the input fused: tiles of at most `P` panels whose sums never
+/// leave the registers.
+///
+/// # Safety
+/// As [`forward`].
+#[inline(always)]
+pub(crate) unsafe fn forward_single<
+    V: Vector,
+    C: CellBody<G, S>,
+    const G: usize,
+    const S: usize,
+    const P: usize,
+    const NR: usize,
+    const U: usize,
+    const H: usize,
+    const PANELS: usize,
+>(
+    token: V::Token,
+    task: &ForwardTask,
+) {
+    const { assert!(H.div_ceil(V::LANES) == PANELS) };
+    for t in task.begin..task.end {
+        let step = ForwardStep::<V, C, NR, U, H> { task, t, cell: PhantomData };
+        let body = Gates::<_, S>(step);
+        // SAFETY: the task's arguments cover all its rows and panels at step t.
+        unsafe { walk_single::<V, _, G, 2, PANELS, P, NR>(token, &body, task.schedule.active(t)) };
     }
 }
 
@@ -126,28 +156,29 @@ impl<
     C: CellBody<G, S>,
     const G: usize,
     const S: usize,
+    const NR: usize,
     const U: usize,
     const H: usize,
     const SETS: usize,
-> TileBody<V, G, SETS> for Gates<ForwardStep<'_, V, C, U, H>, S>
+> TileBody<V, G, SETS> for Gates<ForwardStep<'_, V, C, NR, U, H>, S>
 {
     #[inline(always)]
-    unsafe fn start(&self, token: V::Token, set: usize, _: usize, panel: usize) -> [V; G] {
+    unsafe fn start(&self, token: V::Token, set: usize, _: usize, vector: usize) -> V {
         let task = self.0.task;
         let bias = if set == 0 { task.b_hh } else { task.b_ih };
-        // SAFETY: packed biases are padded to whole panels.
-        unsafe { vectors::<V, G>(token, bias.add(panel * G * V::LANES)) }
+        // SAFETY: packed biases are padded to whole vectors.
+        V::load(token, unsafe { &*bias.add(vector * V::LANES).cast() })
     }
 
     #[inline(always)]
-    unsafe fn products<const M: usize, const W: usize>(
+    unsafe fn products<const M: usize, const W: usize, const K: usize>(
         &self,
         token: V::Token,
         set: usize,
         row: usize,
-        panel: usize,
-        acc: Tile<V, M, W, G>,
-    ) -> Tile<V, M, W, G> {
+        vector: usize,
+        acc: Tile<V, M, W, K>,
+    ) -> Tile<V, M, W, K> {
         let ForwardStep { task, t, .. } = self.0;
         let h = hidden_size::<H>(task.hidden);
         let (w, depth) = if set == 0 { (task.w_hh, h) } else { (task.w_ih, task.input) };
@@ -159,10 +190,13 @@ impl<
                 task.x.at(t, row + r).cast_const()
             };
         }
-        let width = depth * G * V::LANES;
-        // SAFETY: rows and panels lie within the task, whose arguments were checked for all of them; packed weights are
-        // padded to whole panels.
-        unsafe { accumulate::<V, M, W, G, U>(token, acc, a, 1, w.add(panel * width), width, depth) }
+        let strip = depth * NR * V::LANES;
+        // SAFETY: rows and vectors lie within the task, whose arguments were checked for all of them; packed weights are
+        // padded to whole strips.
+        unsafe {
+            let operands = Operands { a, a_step: 1, b: w.add(vector / NR * strip), strip, depth };
+            accumulate::<V, M, W, K, NR, U>(token, acc, operands)
+        }
     }
 
     #[inline(always)]
@@ -220,7 +254,7 @@ unsafe fn vectors<V: Vector, const G: usize>(token: V::Token, from: *const f32) 
 }
 
 /// The boundary between steps u-1 and u, for [`walk`].
-struct Boundary<'a, V, C, const U: usize, const H: usize> {
+struct Boundary<'a, V, C, const NR: usize, const U: usize, const H: usize> {
     task: &'a BackwardTask,
     u: usize,
     /// Rows below it took part in step u (if u belongs to this task): their gradient comes from there.
@@ -240,8 +274,8 @@ pub(crate) unsafe fn backward<
     C: CellBody<G, S>,
     const G: usize,
     const S: usize,
-    const R: usize,
-    const P: usize,
+    const MR: usize,
+    const NR: usize,
     const U: usize,
     const H: usize,
 >(
@@ -252,50 +286,58 @@ pub(crate) unsafe fn backward<
     for u in (task.begin..=task.end).rev() {
         let from = if u == task.end { 0 } else { task.schedule.active(u) };
         let to = if u == task.begin { 0 } else { task.schedule.active(u - 1) };
-        let boundary = Boundary::<V, C, U, H> { task, u, from, to, cell: PhantomData };
+        let boundary = Boundary::<V, C, NR, U, H> { task, u, from, to, cell: PhantomData };
         let body = Backwards::<_, G, S>(boundary);
         // SAFETY: the task's arguments cover all its rows and panels at steps u and u-1.
-        unsafe { walk::<V, _, 1, 1, R, P>(token, &body, if from > to { from } else { to }, panels) };
+        unsafe { walk::<V, _, 1, 1, MR, NR>(token, &body, if from > to { from } else { to }, panels) };
     }
 }
 
 /// A body whose cell has `G` gates and saves `S` values: names the parameters that the trait alone would leave open.
 struct Backwards<T, const G: usize, const S: usize>(T);
 
-impl<V: Vector, C: CellBody<G, S>, const G: usize, const S: usize, const U: usize, const H: usize>
-    TileBody<V, 1, 1> for Backwards<Boundary<'_, V, C, U, H>, G, S>
+impl<
+    V: Vector,
+    C: CellBody<G, S>,
+    const G: usize,
+    const S: usize,
+    const NR: usize,
+    const U: usize,
+    const H: usize,
+> TileBody<V, 1, 1> for Backwards<Boundary<'_, V, C, NR, U, H>, G, S>
 {
     #[inline(always)]
-    unsafe fn start(&self, token: V::Token, _: usize, _: usize, _: usize) -> [V; 1] {
-        [V::splat(token, 0.0)]
+    unsafe fn start(&self, token: V::Token, _: usize, _: usize, _: usize) -> V {
+        V::splat(token, 0.0)
     }
 
     #[inline(always)]
-    unsafe fn products<const M: usize, const W: usize>(
+    unsafe fn products<const M: usize, const W: usize, const K: usize>(
         &self,
         token: V::Token,
         _: usize,
         row: usize,
-        panel: usize,
-        mut acc: Tile<V, M, W, 1>,
-    ) -> Tile<V, M, W, 1> {
+        vector: usize,
+        mut acc: Tile<V, M, W, K>,
+    ) -> Tile<V, M, W, K> {
         let Boundary { task, u, from, .. } = self.0;
         let h = hidden_size::<H>(task.hidden);
         if row >= from {
             return acc;
         }
-        let panel_len = G * h * V::LANES;
+        let strip = G * h * NR * V::LANES;
         let mut gate = 0;
         for &(slot, gates) in C::HA_RUNS {
             let mut a = [std::ptr::null(); M];
             for r in 0..M {
                 a[r] = task.gates.at(u, row + r).wrapping_add(slot * h).cast_const();
             }
-            // SAFETY: rows and panels lie within the task, whose arguments were checked for all of them; packed weights are
-            // padded to whole panels. A row from `from` on has its place in `gates` too; what is computed from it is not used.
+            // SAFETY: rows and vectors lie within the task, whose arguments were checked for all of them; packed weights are
+            // padded to whole strips. A row from `from` on has its place in `gates` too; what is computed from it is not used.
             acc = unsafe {
-                let w = task.w_hh.add(panel * panel_len + gate * h * V::LANES);
-                accumulate::<V, M, W, 1, U>(token, acc, a, 1, w, panel_len, gates * h)
+                let b = task.w_hh.add(vector / NR * strip + gate * h * NR * V::LANES);
+                let operands = Operands { a, a_step: 1, b, strip, depth: gates * h };
+                accumulate::<V, M, W, K, NR, U>(token, acc, operands)
             };
             gate += gates;
         }

@@ -1,6 +1,6 @@
 //! The matmul as data: what a kernel is told, and how a large product is cut into blocks that stay in the caches.
 
-/// Depth of a block (BLIS's kc): six rows of A and four vectors of B of that depth, 22 KiB, share the L1 cache.
+/// Depth of a block (BLIS's kc): six rows of A and a strip of B of that depth, 22 KiB, share the L1 cache.
 pub(crate) const KC: usize = 256;
 /// Rows of a block (BLIS's mc): MC * KC floats of A, 384 KiB, stay in the L2 cache while all panels of B pass by.
 pub(crate) const MC: usize = 384;
@@ -10,7 +10,7 @@ pub(crate) const MC: usize = 384;
 pub(crate) enum Start {
     /// +0; C is not read.
     Zero,
-    /// A packed bias, [panel][group][lane]; C is not read.
+    /// A packed bias, vector by vector; C is not read.
     Bias(*const f32),
     /// C * beta, rounded; C itself for beta 1.
     Load(f32),
@@ -24,11 +24,11 @@ pub(crate) struct RowMap {
     pub(crate) row: usize,
 }
 
-/// `C = start + A B` for `rows` rows and all `panels`.
+/// `C = start + A B` for `rows` rows and all `vectors` of columns.
 #[derive(Clone, Copy)]
 pub(crate) struct GemmTask {
     pub(crate) rows: usize,
-    pub(crate) panels: usize,
+    pub(crate) vectors: usize,
     pub(crate) depth: usize,
     /// Row i of the task is row `first_row + i` of A.
     pub(crate) a: *const f32,
@@ -37,14 +37,14 @@ pub(crate) struct GemmTask {
     /// From one k to the next in A.
     pub(crate) a_step: usize,
     pub(crate) b: *const f32,
-    /// From one panel of B to the next.
-    pub(crate) panel: usize,
+    /// From one strip of B to the next.
+    pub(crate) strip: usize,
     pub(crate) start: Start,
     pub(crate) c: *mut f32,
     /// From one row of C to the next, and from one column to the next.
     pub(crate) c_row: usize,
     pub(crate) c_col: usize,
-    /// Columns of C; those of the last panel beyond them are not touched.
+    /// Columns of C; those of the last vector beyond them are not touched.
     pub(crate) columns: usize,
 }
 
@@ -81,7 +81,7 @@ impl Iterator for Blocks {
             depth: KC.min(whole.depth - self.k),
             a: whole.a.wrapping_add(self.k * whole.a_step),
             first_row: whole.first_row + self.row,
-            b: whole.b.wrapping_add(self.k * (whole.panel / whole.depth.max(1))),
+            b: whole.b.wrapping_add(self.k * (whole.strip / whole.depth.max(1))),
             start: if self.k == 0 { whole.start } else { Start::Load(1.0) },
             c: whole.c.wrapping_add(self.row * whole.c_row),
             ..*whole

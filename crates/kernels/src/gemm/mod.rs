@@ -9,6 +9,7 @@
 pub(crate) mod block;
 pub(crate) mod micro;
 pub(crate) mod pack;
+pub(crate) mod tiles;
 
 use crate::aligned::AlignedBuf;
 use crate::error::Error;
@@ -113,7 +114,7 @@ impl PackedB {
 
     pub(crate) fn empty() -> PackedB {
         PackedB {
-            shape: PanelShape { lanes: 1, groups: 1, depth: 0, units: 0 },
+            shape: PanelShape { lanes: 1, nr: 1, groups: 1, depth: 0, units: 0 },
             panels: AlignedBuf::default(),
         }
     }
@@ -121,14 +122,14 @@ impl PackedB {
     /// Packs `k` x `n` of B, in the room of an earlier packing where that is large enough.
     pub(crate) fn repack(
         &mut self,
-        lanes: usize,
+        (lanes, nr): (usize, usize),
         depth: Depth<'_>,
         k: usize,
         n: usize,
         b: &[f32],
         col: usize,
     ) -> Result<(), Error> {
-        let shape = PanelShape { lanes, groups: 1, depth: k, units: n };
+        let shape = PanelShape { lanes, nr, groups: 1, depth: k, units: n };
         self.panels.reserve(shape.len().ok_or(Error::SizeOverflow { what: "b" })?)?;
         self.shape = shape;
         pack(&mut self.panels, shape, Source { data: b, group: 0, unit: col, depth });

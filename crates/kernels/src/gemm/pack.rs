@@ -1,7 +1,7 @@
-//! Packing: any strided matrix into panels, each k-major, padded with zeros to whole vectors.
+//! Packing: any strided matrix into strips of `nr` vectors, each k-major, padded with zeros to whole strips.
 //!
-//! A panel holds, for each k, `groups` vectors of `lanes` units: for a recurrent weight the same units of all its gates,
-//! for a plain matmul one vector of columns.
+//! The vectors stand panel by panel: for a weight of a cell one vector of units of gate 0, the same units of gate 1, and so on;
+//! for a plain matmul a panel is one vector of columns.
 
 /// Where the elements of the packed operand come from.
 #[derive(Clone, Copy)]
@@ -39,71 +39,72 @@ impl Depth<'_> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PanelShape {
     pub(crate) lanes: usize,
+    /// Vectors of a strip (BLIS's nr, in vectors).
+    pub(crate) nr: usize,
     pub(crate) groups: usize,
     pub(crate) depth: usize,
     pub(crate) units: usize,
 }
 
 impl PanelShape {
-    pub(crate) fn panels(&self) -> usize {
-        self.units.div_ceil(self.lanes)
+    /// Vectors of all panels.
+    pub(crate) fn vectors(&self) -> usize {
+        self.units.div_ceil(self.lanes) * self.groups
     }
 
-    /// Floats from one panel to the next.
-    pub(crate) fn panel_len(&self) -> usize {
-        self.depth * self.groups * self.lanes
+    /// Floats from one strip to the next.
+    pub(crate) fn strip_len(&self) -> usize {
+        self.depth * self.nr * self.lanes
     }
 
     /// Floats of the packed operand, if they can be counted.
     pub(crate) fn len(&self) -> Option<usize> {
-        let width = self.panels().checked_mul(self.groups)?.checked_mul(self.lanes)?;
+        let vectors = self.units.div_ceil(self.lanes).checked_mul(self.groups)?;
+        let width = vectors.checked_next_multiple_of(self.nr)?.checked_mul(self.lanes)?;
         width.checked_mul(self.depth)
     }
 }
 
-/// Packs `source` into `to`, [panel][k][group][lane].
+/// Packs `source` into `to`, [strip][k][vector][lane]. Only what the source fills is written beside the padding of its vectors:
+/// vectors that fill up the last strip are left as they are.
 ///
 /// # Panics
 /// If `to` is shorter than the shape says, or the source does not hold an element that the shape needs.
 pub(crate) fn pack(to: &mut [f32], shape: PanelShape, source: Source<'_>) {
-    let PanelShape { lanes, groups, depth, units } = shape;
-    let panel_len = shape.panel_len();
-    if panel_len == 0 {
+    let PanelShape { lanes, nr, groups, depth, units } = shape;
+    if depth == 0 {
         return;
     }
-    for panel in 0..shape.panels() {
-        let to = &mut to[panel * panel_len..][..panel_len];
-        let first = panel * lanes;
+    for first in (0..units).step_by(lanes) {
         let used = lanes.min(units - first);
         for group in 0..groups {
+            let number = first / lanes * groups + group;
+            // The vector of k stands at `k * nr * lanes` from here.
+            let to = &mut to[number / nr * shape.strip_len() + number % nr * lanes..];
             let from = group * source.group + first * source.unit;
-            if source.unit == 1 {
-                for k in 0..depth {
-                    let vector = &mut to[(k * groups + group) * lanes..][..lanes];
-                    let at = from + source.depth.at(k);
-                    vector[..used].copy_from_slice(&source.data[at..][..used]);
-                    vector[used..].fill(0.0);
-                }
-            } else if let Depth::Stride(1) = source.depth {
-                for lane in 0..lanes {
-                    let mut vectors = to[group * lanes..].chunks_mut(groups * lanes);
-                    if lane < used {
-                        let row = &source.data[from + lane * source.unit..][..depth];
-                        for (vector, &x) in vectors.zip(row) {
-                            vector[lane] = x;
-                        }
-                    } else {
-                        vectors.by_ref().for_each(|vector| vector[lane] = 0.0);
-                    }
-                }
-            } else {
-                for k in 0..depth {
-                    let vector = &mut to[(k * groups + group) * lanes..][..lanes];
-                    for lane in 0..lanes {
-                        let at = from + source.depth.at(k) + lane * source.unit;
-                        vector[lane] = if lane < used { source.data[at] } else { 0.0 };
-                    }
-                }
+            pack_vector(to.chunks_mut(nr * lanes).take(depth), lanes, used, from, &source);
+        }
+    }
+}
+
+/// Packs the vector of `used` units from `from` on, for each k.
+fn pack_vector<'a>(
+    places: impl Iterator<Item = &'a mut [f32]>,
+    lanes: usize,
+    used: usize,
+    from: usize,
+    source: &Source<'_>,
+) {
+    if source.unit == 1 {
+        for (k, place) in places.enumerate() {
+            place[..used].copy_from_slice(&source.data[from + source.depth.at(k)..][..used]);
+            place[used..lanes].fill(0.0);
+        }
+    } else {
+        for (k, place) in places.enumerate() {
+            let at = from + source.depth.at(k);
+            for (lane, x) in place[..lanes].iter_mut().enumerate() {
+                *x = if lane < used { source.data[at + lane * source.unit] } else { 0.0 };
             }
         }
     }

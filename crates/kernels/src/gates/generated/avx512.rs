@@ -12,34 +12,14 @@ use crate::gemm::micro;
 use crate::math::map;
 use crate::simd::avx512::{Avx512, F32x16};
 
-/// `f32-matmul-g1-avx512`: tile 6x4, k unrolled 1 times.
+/// `f32-matmul-avx512`: tile 6x4, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-pub(crate) unsafe fn matmul_g1(task: &GemmTask) {
+pub(crate) unsafe fn matmul(task: &GemmTask) {
     // SAFETY: the caller's promise.
-    unsafe { micro::gemm::<F32x16, 1, 6, 4, 1>(Avx512::assume(), task) }
-}
-
-/// `f32-matmul-g3-avx512`: tile 8x1, k unrolled 1 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-pub(crate) unsafe fn matmul_g3(task: &GemmTask) {
-    // SAFETY: the caller's promise.
-    unsafe { micro::gemm::<F32x16, 3, 8, 1, 1>(Avx512::assume(), task) }
-}
-
-/// `f32-matmul-g4-avx512`: tile 6x1, k unrolled 1 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-pub(crate) unsafe fn matmul_g4(task: &GemmTask) {
-    // SAFETY: the caller's promise.
-    unsafe { micro::gemm::<F32x16, 4, 6, 1, 1>(Avx512::assume(), task) }
+    unsafe { micro::gemm::<F32x16, 6, 4, 1>(Avx512::assume(), task) }
 }
 
 /// `f32-exp-avx512`.
@@ -92,194 +72,194 @@ pub(crate) unsafe fn rnn_tanh_step_hn(task: &ForwardTask) {
     unsafe { drive::forward::<F32x16, RnnTanh, 1, 1, 6, 4, 1, 0, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h8-avx512`: tile 1x1, k unrolled 4 times.
+/// `f32-rnn_tanh-step-h8-avx512`: tile 1x1, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h8(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnTanh, 1, 1, 1, 1, 4, 8, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 1, 4, 2, 8, 1>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h12-avx512`: tile 1x1, k unrolled 4 times.
+/// `f32-rnn_tanh-step-h12-avx512`: tile 1x1, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h12(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnTanh, 1, 1, 1, 1, 4, 12, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 1, 4, 2, 12, 1>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h16-avx512`: tile 1x1, k unrolled 4 times.
+/// `f32-rnn_tanh-step-h16-avx512`: tile 1x1, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h16(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnTanh, 1, 1, 1, 1, 4, 16, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 1, 4, 2, 16, 1>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h20-avx512`: tile 1x2, k unrolled 4 times.
+/// `f32-rnn_tanh-step-h20-avx512`: tile 1x2, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h20(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnTanh, 1, 1, 1, 2, 4, 20, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 2, 4, 2, 20, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h24-avx512`: tile 1x2, k unrolled 4 times.
+/// `f32-rnn_tanh-step-h24-avx512`: tile 1x2, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h24(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnTanh, 1, 1, 1, 2, 4, 24, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 2, 4, 2, 24, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h32-avx512`: tile 1x2, k unrolled 4 times.
+/// `f32-rnn_tanh-step-h32-avx512`: tile 1x2, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h32(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnTanh, 1, 1, 1, 2, 4, 32, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 2, 4, 2, 32, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h40-avx512`: tile 1x3, k unrolled 4 times.
+/// `f32-rnn_tanh-step-h40-avx512`: tile 1x3, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h40(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnTanh, 1, 1, 1, 3, 4, 40, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 3, 4, 2, 40, 3>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h48-avx512`: tile 1x3, k unrolled 4 times.
+/// `f32-rnn_tanh-step-h48-avx512`: tile 1x3, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h48(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnTanh, 1, 1, 1, 3, 4, 48, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 3, 4, 2, 48, 3>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h64-avx512`: tile 1x4, k unrolled 4 times.
+/// `f32-rnn_tanh-step-h64-avx512`: tile 1x4, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h64(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnTanh, 1, 1, 1, 4, 4, 64, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 4, 4, 2, 64, 4>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h80-avx512`: tile 1x5, k unrolled 4 times.
+/// `f32-rnn_tanh-step-h80-avx512`: tile 1x5, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h80(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnTanh, 1, 1, 1, 5, 4, 80, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 5, 4, 2, 80, 5>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h96-avx512`: tile 1x6, k unrolled 4 times.
+/// `f32-rnn_tanh-step-h96-avx512`: tile 1x6, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h96(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnTanh, 1, 1, 1, 6, 4, 96, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 6, 4, 2, 96, 6>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h128-avx512`: tile 1x8, k unrolled 4 times.
+/// `f32-rnn_tanh-step-h128-avx512`: tile 1x8, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h128(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnTanh, 1, 1, 1, 8, 4, 128, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 8, 4, 2, 128, 8>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h192-avx512`: tile 1x6, k unrolled 4 times.
+/// `f32-rnn_tanh-step-h192-avx512`: tile 1x12, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h192(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnTanh, 1, 1, 1, 6, 4, 192, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 12, 4, 2, 192, 12>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h256-avx512`: tile 1x8, k unrolled 4 times.
+/// `f32-rnn_tanh-step-h256-avx512`: tile 1x12, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h256(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnTanh, 1, 1, 1, 8, 4, 256, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 12, 4, 2, 256, 16>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h320-avx512`: tile 1x7, k unrolled 4 times.
+/// `f32-rnn_tanh-step-h320-avx512`: tile 1x12, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h320(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnTanh, 1, 1, 1, 7, 4, 320, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 12, 4, 2, 320, 20>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h384-avx512`: tile 1x8, k unrolled 4 times.
+/// `f32-rnn_tanh-step-h384-avx512`: tile 1x12, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h384(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnTanh, 1, 1, 1, 8, 4, 384, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 12, 4, 2, 384, 24>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h512-avx512`: tile 1x8, k unrolled 4 times.
+/// `f32-rnn_tanh-step-h512-avx512`: tile 1x12, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h512(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnTanh, 1, 1, 1, 8, 4, 512, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 12, 4, 2, 512, 32>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h640-avx512`: tile 1x8, k unrolled 4 times.
+/// `f32-rnn_tanh-step-h640-avx512`: tile 1x12, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h640(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnTanh, 1, 1, 1, 8, 4, 640, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 12, 4, 2, 640, 40>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h1024-avx512`: tile 1x8, k unrolled 4 times.
+/// `f32-rnn_tanh-step-h1024-avx512`: tile 1x12, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h1024(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnTanh, 1, 1, 1, 8, 4, 1024, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 12, 4, 2, 1024, 64>(Avx512::assume(), task) }
 }
 
 /// `f32-rnn_tanh-fwd-hn-avx512`: tile 6x4, k unrolled 1 times.
@@ -392,194 +372,194 @@ pub(crate) unsafe fn rnn_relu_step_hn(task: &ForwardTask) {
     unsafe { drive::forward::<F32x16, RnnRelu, 1, 1, 6, 4, 1, 0, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h8-avx512`: tile 1x1, k unrolled 4 times.
+/// `f32-rnn_relu-step-h8-avx512`: tile 1x1, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h8(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnRelu, 1, 1, 1, 1, 4, 8, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 1, 4, 2, 8, 1>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h12-avx512`: tile 1x1, k unrolled 4 times.
+/// `f32-rnn_relu-step-h12-avx512`: tile 1x1, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h12(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnRelu, 1, 1, 1, 1, 4, 12, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 1, 4, 2, 12, 1>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h16-avx512`: tile 1x1, k unrolled 4 times.
+/// `f32-rnn_relu-step-h16-avx512`: tile 1x1, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h16(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnRelu, 1, 1, 1, 1, 4, 16, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 1, 4, 2, 16, 1>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h20-avx512`: tile 1x2, k unrolled 4 times.
+/// `f32-rnn_relu-step-h20-avx512`: tile 1x2, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h20(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnRelu, 1, 1, 1, 2, 4, 20, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 2, 4, 2, 20, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h24-avx512`: tile 1x2, k unrolled 4 times.
+/// `f32-rnn_relu-step-h24-avx512`: tile 1x2, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h24(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnRelu, 1, 1, 1, 2, 4, 24, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 2, 4, 2, 24, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h32-avx512`: tile 1x2, k unrolled 4 times.
+/// `f32-rnn_relu-step-h32-avx512`: tile 1x2, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h32(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnRelu, 1, 1, 1, 2, 4, 32, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 2, 4, 2, 32, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h40-avx512`: tile 1x3, k unrolled 4 times.
+/// `f32-rnn_relu-step-h40-avx512`: tile 1x3, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h40(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnRelu, 1, 1, 1, 3, 4, 40, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 3, 4, 2, 40, 3>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h48-avx512`: tile 1x3, k unrolled 4 times.
+/// `f32-rnn_relu-step-h48-avx512`: tile 1x3, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h48(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnRelu, 1, 1, 1, 3, 4, 48, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 3, 4, 2, 48, 3>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h64-avx512`: tile 1x4, k unrolled 4 times.
+/// `f32-rnn_relu-step-h64-avx512`: tile 1x4, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h64(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnRelu, 1, 1, 1, 4, 4, 64, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 4, 4, 2, 64, 4>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h80-avx512`: tile 1x5, k unrolled 4 times.
+/// `f32-rnn_relu-step-h80-avx512`: tile 1x5, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h80(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnRelu, 1, 1, 1, 5, 4, 80, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 5, 4, 2, 80, 5>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h96-avx512`: tile 1x6, k unrolled 4 times.
+/// `f32-rnn_relu-step-h96-avx512`: tile 1x6, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h96(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnRelu, 1, 1, 1, 6, 4, 96, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 6, 4, 2, 96, 6>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h128-avx512`: tile 1x8, k unrolled 4 times.
+/// `f32-rnn_relu-step-h128-avx512`: tile 1x8, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h128(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnRelu, 1, 1, 1, 8, 4, 128, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 8, 4, 2, 128, 8>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h192-avx512`: tile 1x6, k unrolled 4 times.
+/// `f32-rnn_relu-step-h192-avx512`: tile 1x12, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h192(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnRelu, 1, 1, 1, 6, 4, 192, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 12, 4, 2, 192, 12>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h256-avx512`: tile 1x8, k unrolled 4 times.
+/// `f32-rnn_relu-step-h256-avx512`: tile 1x12, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h256(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnRelu, 1, 1, 1, 8, 4, 256, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 12, 4, 2, 256, 16>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h320-avx512`: tile 1x7, k unrolled 4 times.
+/// `f32-rnn_relu-step-h320-avx512`: tile 1x12, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h320(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnRelu, 1, 1, 1, 7, 4, 320, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 12, 4, 2, 320, 20>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h384-avx512`: tile 1x8, k unrolled 4 times.
+/// `f32-rnn_relu-step-h384-avx512`: tile 1x12, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h384(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnRelu, 1, 1, 1, 8, 4, 384, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 12, 4, 2, 384, 24>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h512-avx512`: tile 1x8, k unrolled 4 times.
+/// `f32-rnn_relu-step-h512-avx512`: tile 1x12, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h512(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnRelu, 1, 1, 1, 8, 4, 512, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 12, 4, 2, 512, 32>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h640-avx512`: tile 1x8, k unrolled 4 times.
+/// `f32-rnn_relu-step-h640-avx512`: tile 1x12, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h640(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnRelu, 1, 1, 1, 8, 4, 640, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 12, 4, 2, 640, 40>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h1024-avx512`: tile 1x8, k unrolled 4 times.
+/// `f32-rnn_relu-step-h1024-avx512`: tile 1x12, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h1024(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnRelu, 1, 1, 1, 8, 4, 1024, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 12, 4, 2, 1024, 64>(Avx512::assume(), task) }
 }
 
 /// `f32-rnn_relu-fwd-hn-avx512`: tile 6x4, k unrolled 1 times.
@@ -682,254 +662,254 @@ pub(crate) unsafe fn rnn_relu_bwd_h64(task: &BackwardTask) {
     unsafe { drive::backward::<F32x16, RnnRelu, 1, 1, 6, 4, 1, 64>(Avx512::assume(), task) }
 }
 
-/// `f32-lstm-step-hn-avx512`: tile 6x1, k unrolled 1 times.
+/// `f32-lstm-step-hn-avx512`: tile 6x4, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn lstm_step_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 6, 1, 1, 0, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 6, 4, 1, 0, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-lstm-step-h8-avx512`: tile 1x1, k unrolled 4 times.
+/// `f32-lstm-step-h8-avx512`: tile 1x4, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn lstm_step_h8(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 1, 1, 4, 8, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, Lstm, 4, 4, 1, 4, 2, 8, 1>(Avx512::assume(), task) }
 }
 
-/// `f32-lstm-step-h12-avx512`: tile 1x1, k unrolled 4 times.
+/// `f32-lstm-step-h12-avx512`: tile 1x4, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn lstm_step_h12(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 1, 1, 4, 12, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, Lstm, 4, 4, 1, 4, 2, 12, 1>(Avx512::assume(), task) }
 }
 
-/// `f32-lstm-step-h16-avx512`: tile 1x1, k unrolled 4 times.
+/// `f32-lstm-step-h16-avx512`: tile 1x4, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn lstm_step_h16(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 1, 1, 4, 16, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, Lstm, 4, 4, 1, 4, 2, 16, 1>(Avx512::assume(), task) }
 }
 
-/// `f32-lstm-step-h20-avx512`: tile 1x2, k unrolled 4 times.
+/// `f32-lstm-step-h20-avx512`: tile 1x8, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn lstm_step_h20(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 1, 2, 4, 20, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, Lstm, 4, 4, 2, 4, 2, 20, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-lstm-step-h24-avx512`: tile 1x2, k unrolled 4 times.
+/// `f32-lstm-step-h24-avx512`: tile 1x8, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn lstm_step_h24(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 1, 2, 4, 24, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, Lstm, 4, 4, 2, 4, 2, 24, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-lstm-step-h32-avx512`: tile 1x2, k unrolled 4 times.
+/// `f32-lstm-step-h32-avx512`: tile 1x8, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn lstm_step_h32(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 1, 2, 4, 32, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, Lstm, 4, 4, 2, 4, 2, 32, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-lstm-step-h40-avx512`: tile 1x3, k unrolled 4 times.
+/// `f32-lstm-step-h40-avx512`: tile 1x12, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn lstm_step_h40(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 1, 3, 4, 40, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, Lstm, 4, 4, 3, 4, 2, 40, 3>(Avx512::assume(), task) }
 }
 
-/// `f32-lstm-step-h48-avx512`: tile 1x3, k unrolled 4 times.
+/// `f32-lstm-step-h48-avx512`: tile 1x12, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn lstm_step_h48(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 1, 3, 4, 48, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, Lstm, 4, 4, 3, 4, 2, 48, 3>(Avx512::assume(), task) }
 }
 
-/// `f32-lstm-step-h64-avx512`: tile 1x4, k unrolled 4 times.
+/// `f32-lstm-step-h64-avx512`: tile 1x16, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn lstm_step_h64(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 1, 4, 4, 64, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, Lstm, 4, 4, 4, 4, 2, 64, 4>(Avx512::assume(), task) }
 }
 
-/// `f32-lstm-step-h80-avx512`: tile 1x3, k unrolled 4 times.
+/// `f32-lstm-step-h80-avx512`: tile 1x16, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn lstm_step_h80(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 1, 3, 4, 80, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, Lstm, 4, 4, 4, 4, 2, 80, 5>(Avx512::assume(), task) }
 }
 
-/// `f32-lstm-step-h96-avx512`: tile 1x3, k unrolled 4 times.
+/// `f32-lstm-step-h96-avx512`: tile 1x16, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn lstm_step_h96(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 1, 3, 4, 96, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, Lstm, 4, 4, 4, 4, 2, 96, 6>(Avx512::assume(), task) }
 }
 
-/// `f32-lstm-step-h128-avx512`: tile 1x4, k unrolled 4 times.
+/// `f32-lstm-step-h128-avx512`: tile 1x16, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn lstm_step_h128(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 1, 4, 4, 128, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, Lstm, 4, 4, 4, 4, 2, 128, 8>(Avx512::assume(), task) }
 }
 
-/// `f32-lstm-step-h192-avx512`: tile 1x4, k unrolled 4 times.
+/// `f32-lstm-step-h192-avx512`: tile 1x16, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn lstm_step_h192(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 1, 4, 4, 192, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, Lstm, 4, 4, 4, 4, 2, 192, 12>(Avx512::assume(), task) }
 }
 
-/// `f32-lstm-step-h256-avx512`: tile 1x4, k unrolled 4 times.
+/// `f32-lstm-step-h256-avx512`: tile 1x16, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn lstm_step_h256(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 1, 4, 4, 256, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, Lstm, 4, 4, 4, 4, 2, 256, 16>(Avx512::assume(), task) }
 }
 
-/// `f32-lstm-step-h320-avx512`: tile 1x4, k unrolled 4 times.
+/// `f32-lstm-step-h320-avx512`: tile 1x16, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn lstm_step_h320(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 1, 4, 4, 320, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, Lstm, 4, 4, 4, 4, 2, 320, 20>(Avx512::assume(), task) }
 }
 
-/// `f32-lstm-step-h384-avx512`: tile 1x4, k unrolled 4 times.
+/// `f32-lstm-step-h384-avx512`: tile 1x16, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn lstm_step_h384(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 1, 4, 4, 384, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, Lstm, 4, 4, 4, 4, 2, 384, 24>(Avx512::assume(), task) }
 }
 
-/// `f32-lstm-step-h512-avx512`: tile 1x4, k unrolled 4 times.
+/// `f32-lstm-step-h512-avx512`: tile 1x16, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn lstm_step_h512(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 1, 4, 4, 512, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, Lstm, 4, 4, 4, 4, 2, 512, 32>(Avx512::assume(), task) }
 }
 
-/// `f32-lstm-step-h640-avx512`: tile 1x4, k unrolled 4 times.
+/// `f32-lstm-step-h640-avx512`: tile 1x16, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn lstm_step_h640(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 1, 4, 4, 640, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, Lstm, 4, 4, 4, 4, 2, 640, 40>(Avx512::assume(), task) }
 }
 
-/// `f32-lstm-step-h1024-avx512`: tile 1x4, k unrolled 4 times.
+/// `f32-lstm-step-h1024-avx512`: tile 1x16, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn lstm_step_h1024(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 1, 4, 4, 1024, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, Lstm, 4, 4, 4, 4, 2, 1024, 64>(Avx512::assume(), task) }
 }
 
-/// `f32-lstm-fwd-hn-avx512`: tile 6x1, k unrolled 1 times.
+/// `f32-lstm-fwd-hn-avx512`: tile 6x4, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn lstm_fwd_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 6, 1, 1, 0, 1>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 6, 4, 1, 0, 1>(Avx512::assume(), task) }
 }
 
-/// `f32-lstm-fwd-h8-avx512`: tile 6x1, k unrolled 1 times.
+/// `f32-lstm-fwd-h8-avx512`: tile 6x4, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn lstm_fwd_h8(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 6, 1, 1, 8, 1>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 6, 4, 1, 8, 1>(Avx512::assume(), task) }
 }
 
-/// `f32-lstm-fwd-h16-avx512`: tile 6x1, k unrolled 1 times.
+/// `f32-lstm-fwd-h16-avx512`: tile 6x4, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn lstm_fwd_h16(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 6, 1, 1, 16, 1>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 6, 4, 1, 16, 1>(Avx512::assume(), task) }
 }
 
-/// `f32-lstm-fwd-h32-avx512`: tile 6x1, k unrolled 1 times.
+/// `f32-lstm-fwd-h32-avx512`: tile 6x4, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn lstm_fwd_h32(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 6, 1, 1, 32, 1>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 6, 4, 1, 32, 1>(Avx512::assume(), task) }
 }
 
-/// `f32-lstm-fwd-h64-avx512`: tile 6x1, k unrolled 1 times.
+/// `f32-lstm-fwd-h64-avx512`: tile 6x4, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn lstm_fwd_h64(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 6, 1, 1, 64, 1>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 6, 4, 1, 64, 1>(Avx512::assume(), task) }
 }
 
 /// `f32-lstm-bwd-hn-avx512`: tile 6x4, k unrolled 1 times.
@@ -982,254 +962,254 @@ pub(crate) unsafe fn lstm_bwd_h64(task: &BackwardTask) {
     unsafe { drive::backward::<F32x16, Lstm, 4, 4, 6, 4, 1, 64>(Avx512::assume(), task) }
 }
 
-/// `f32-gru-step-hn-avx512`: tile 8x1, k unrolled 1 times.
+/// `f32-gru-step-hn-avx512`: tile 6x4, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn gru_step_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Gru, 3, 4, 8, 1, 1, 0, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, Gru, 3, 4, 6, 4, 1, 0, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-gru-step-h8-avx512`: tile 1x1, k unrolled 4 times.
+/// `f32-gru-step-h8-avx512`: tile 1x3, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn gru_step_h8(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Gru, 3, 4, 1, 1, 4, 8, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, Gru, 3, 4, 1, 4, 2, 8, 1>(Avx512::assume(), task) }
 }
 
-/// `f32-gru-step-h12-avx512`: tile 1x1, k unrolled 4 times.
+/// `f32-gru-step-h12-avx512`: tile 1x3, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn gru_step_h12(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Gru, 3, 4, 1, 1, 4, 12, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, Gru, 3, 4, 1, 4, 2, 12, 1>(Avx512::assume(), task) }
 }
 
-/// `f32-gru-step-h16-avx512`: tile 1x1, k unrolled 4 times.
+/// `f32-gru-step-h16-avx512`: tile 1x3, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn gru_step_h16(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Gru, 3, 4, 1, 1, 4, 16, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, Gru, 3, 4, 1, 4, 2, 16, 1>(Avx512::assume(), task) }
 }
 
-/// `f32-gru-step-h20-avx512`: tile 1x2, k unrolled 4 times.
+/// `f32-gru-step-h20-avx512`: tile 1x6, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn gru_step_h20(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Gru, 3, 4, 1, 2, 4, 20, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, Gru, 3, 4, 2, 4, 2, 20, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-gru-step-h24-avx512`: tile 1x2, k unrolled 4 times.
+/// `f32-gru-step-h24-avx512`: tile 1x6, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn gru_step_h24(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Gru, 3, 4, 1, 2, 4, 24, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, Gru, 3, 4, 2, 4, 2, 24, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-gru-step-h32-avx512`: tile 1x2, k unrolled 4 times.
+/// `f32-gru-step-h32-avx512`: tile 1x6, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn gru_step_h32(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Gru, 3, 4, 1, 2, 4, 32, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, Gru, 3, 4, 2, 4, 2, 32, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-gru-step-h40-avx512`: tile 1x3, k unrolled 4 times.
+/// `f32-gru-step-h40-avx512`: tile 1x9, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn gru_step_h40(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Gru, 3, 4, 1, 3, 4, 40, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, Gru, 3, 4, 3, 4, 2, 40, 3>(Avx512::assume(), task) }
 }
 
-/// `f32-gru-step-h48-avx512`: tile 1x3, k unrolled 4 times.
+/// `f32-gru-step-h48-avx512`: tile 1x9, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn gru_step_h48(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Gru, 3, 4, 1, 3, 4, 48, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, Gru, 3, 4, 3, 4, 2, 48, 3>(Avx512::assume(), task) }
 }
 
-/// `f32-gru-step-h64-avx512`: tile 1x4, k unrolled 4 times.
+/// `f32-gru-step-h64-avx512`: tile 1x12, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn gru_step_h64(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Gru, 3, 4, 1, 4, 4, 64, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, Gru, 3, 4, 4, 4, 2, 64, 4>(Avx512::assume(), task) }
 }
 
-/// `f32-gru-step-h80-avx512`: tile 1x5, k unrolled 4 times.
+/// `f32-gru-step-h80-avx512`: tile 1x15, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn gru_step_h80(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Gru, 3, 4, 1, 5, 4, 80, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, Gru, 3, 4, 5, 4, 2, 80, 5>(Avx512::assume(), task) }
 }
 
-/// `f32-gru-step-h96-avx512`: tile 1x3, k unrolled 4 times.
+/// `f32-gru-step-h96-avx512`: tile 1x12, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn gru_step_h96(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Gru, 3, 4, 1, 3, 4, 96, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, Gru, 3, 4, 4, 4, 2, 96, 6>(Avx512::assume(), task) }
 }
 
-/// `f32-gru-step-h128-avx512`: tile 1x4, k unrolled 4 times.
+/// `f32-gru-step-h128-avx512`: tile 1x12, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn gru_step_h128(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Gru, 3, 4, 1, 4, 4, 128, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, Gru, 3, 4, 4, 4, 2, 128, 8>(Avx512::assume(), task) }
 }
 
-/// `f32-gru-step-h192-avx512`: tile 1x4, k unrolled 4 times.
+/// `f32-gru-step-h192-avx512`: tile 1x12, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn gru_step_h192(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Gru, 3, 4, 1, 4, 4, 192, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, Gru, 3, 4, 4, 4, 2, 192, 12>(Avx512::assume(), task) }
 }
 
-/// `f32-gru-step-h256-avx512`: tile 1x4, k unrolled 4 times.
+/// `f32-gru-step-h256-avx512`: tile 1x12, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn gru_step_h256(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Gru, 3, 4, 1, 4, 4, 256, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, Gru, 3, 4, 4, 4, 2, 256, 16>(Avx512::assume(), task) }
 }
 
-/// `f32-gru-step-h320-avx512`: tile 1x5, k unrolled 4 times.
+/// `f32-gru-step-h320-avx512`: tile 1x12, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn gru_step_h320(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Gru, 3, 4, 1, 5, 4, 320, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, Gru, 3, 4, 4, 4, 2, 320, 20>(Avx512::assume(), task) }
 }
 
-/// `f32-gru-step-h384-avx512`: tile 1x5, k unrolled 4 times.
+/// `f32-gru-step-h384-avx512`: tile 1x12, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn gru_step_h384(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Gru, 3, 4, 1, 5, 4, 384, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, Gru, 3, 4, 4, 4, 2, 384, 24>(Avx512::assume(), task) }
 }
 
-/// `f32-gru-step-h512-avx512`: tile 1x5, k unrolled 4 times.
+/// `f32-gru-step-h512-avx512`: tile 1x12, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn gru_step_h512(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Gru, 3, 4, 1, 5, 4, 512, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, Gru, 3, 4, 4, 4, 2, 512, 32>(Avx512::assume(), task) }
 }
 
-/// `f32-gru-step-h640-avx512`: tile 1x5, k unrolled 4 times.
+/// `f32-gru-step-h640-avx512`: tile 1x12, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn gru_step_h640(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Gru, 3, 4, 1, 5, 4, 640, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, Gru, 3, 4, 4, 4, 2, 640, 40>(Avx512::assume(), task) }
 }
 
-/// `f32-gru-step-h1024-avx512`: tile 1x5, k unrolled 4 times.
+/// `f32-gru-step-h1024-avx512`: tile 1x12, k unrolled 2 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn gru_step_h1024(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Gru, 3, 4, 1, 5, 4, 1024, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, Gru, 3, 4, 4, 4, 2, 1024, 64>(Avx512::assume(), task) }
 }
 
-/// `f32-gru-fwd-hn-avx512`: tile 8x1, k unrolled 1 times.
+/// `f32-gru-fwd-hn-avx512`: tile 6x4, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn gru_fwd_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Gru, 3, 4, 8, 1, 1, 0, 1>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, Gru, 3, 4, 6, 4, 1, 0, 1>(Avx512::assume(), task) }
 }
 
-/// `f32-gru-fwd-h8-avx512`: tile 8x1, k unrolled 1 times.
+/// `f32-gru-fwd-h8-avx512`: tile 6x4, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn gru_fwd_h8(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Gru, 3, 4, 8, 1, 1, 8, 1>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, Gru, 3, 4, 6, 4, 1, 8, 1>(Avx512::assume(), task) }
 }
 
-/// `f32-gru-fwd-h16-avx512`: tile 8x1, k unrolled 1 times.
+/// `f32-gru-fwd-h16-avx512`: tile 6x4, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn gru_fwd_h16(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Gru, 3, 4, 8, 1, 1, 16, 1>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, Gru, 3, 4, 6, 4, 1, 16, 1>(Avx512::assume(), task) }
 }
 
-/// `f32-gru-fwd-h32-avx512`: tile 8x1, k unrolled 1 times.
+/// `f32-gru-fwd-h32-avx512`: tile 6x4, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn gru_fwd_h32(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Gru, 3, 4, 8, 1, 1, 32, 1>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, Gru, 3, 4, 6, 4, 1, 32, 1>(Avx512::assume(), task) }
 }
 
-/// `f32-gru-fwd-h64-avx512`: tile 8x1, k unrolled 1 times.
+/// `f32-gru-fwd-h64-avx512`: tile 6x4, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn gru_fwd_h64(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Gru, 3, 4, 8, 1, 1, 64, 1>(Avx512::assume(), task) }
+    unsafe { drive::forward::<F32x16, Gru, 3, 4, 6, 4, 1, 64, 1>(Avx512::assume(), task) }
 }
 
 /// `f32-gru-bwd-hn-avx512`: tile 6x4, k unrolled 1 times.

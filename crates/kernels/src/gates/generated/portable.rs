@@ -12,31 +12,13 @@ use crate::gemm::micro;
 use crate::math::map;
 use crate::simd::portable::{F32x4, Portable};
 
-/// `f32-matmul-g1-portable`: tile 6x2, k unrolled 1 times.
+/// `f32-matmul-portable`: tile 5x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The arguments were checked.
-pub(crate) unsafe fn matmul_g1(task: &GemmTask) {
+pub(crate) unsafe fn matmul(task: &GemmTask) {
     // SAFETY: the caller's promise.
-    unsafe { micro::gemm::<F32x4, 1, 6, 2, 1>(Portable, task) }
-}
-
-/// `f32-matmul-g3-portable`: tile 2x2, k unrolled 1 times.
-///
-/// # Safety
-/// The arguments were checked.
-pub(crate) unsafe fn matmul_g3(task: &GemmTask) {
-    // SAFETY: the caller's promise.
-    unsafe { micro::gemm::<F32x4, 3, 2, 2, 1>(Portable, task) }
-}
-
-/// `f32-matmul-g4-portable`: tile 2x1, k unrolled 1 times.
-///
-/// # Safety
-/// The arguments were checked.
-pub(crate) unsafe fn matmul_g4(task: &GemmTask) {
-    // SAFETY: the caller's promise.
-    unsafe { micro::gemm::<F32x4, 4, 2, 1, 1>(Portable, task) }
+    unsafe { micro::gemm::<F32x4, 5, 2, 1>(Portable, task) }
 }
 
 /// `f32-exp-portable`.
@@ -71,110 +53,110 @@ pub(crate) unsafe fn sum_rows(from: &[f32], rows: &[usize], to: &mut [f32]) {
     map::sum_rows::<F32x4>(Portable, from, rows, to)
 }
 
-/// `f32-rnn_tanh-step-hn-portable`: tile 6x2, k unrolled 1 times.
+/// `f32-rnn_tanh-step-hn-portable`: tile 5x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The arguments were checked.
 pub(crate) unsafe fn rnn_tanh_step_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x4, RnnTanh, 1, 1, 6, 2, 1, 0, 2>(Portable, task) }
+    unsafe { drive::forward::<F32x4, RnnTanh, 1, 1, 5, 2, 1, 0, 2>(Portable, task) }
 }
 
-/// `f32-rnn_tanh-fwd-hn-portable`: tile 6x2, k unrolled 1 times.
+/// `f32-rnn_tanh-fwd-hn-portable`: tile 5x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The arguments were checked.
 pub(crate) unsafe fn rnn_tanh_fwd_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x4, RnnTanh, 1, 1, 6, 2, 1, 0, 1>(Portable, task) }
+    unsafe { drive::forward::<F32x4, RnnTanh, 1, 1, 5, 2, 1, 0, 1>(Portable, task) }
 }
 
-/// `f32-rnn_tanh-bwd-hn-portable`: tile 6x2, k unrolled 1 times.
+/// `f32-rnn_tanh-bwd-hn-portable`: tile 5x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The arguments were checked.
 pub(crate) unsafe fn rnn_tanh_bwd_hn(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x4, RnnTanh, 1, 1, 6, 2, 1, 0>(Portable, task) }
+    unsafe { drive::backward::<F32x4, RnnTanh, 1, 1, 5, 2, 1, 0>(Portable, task) }
 }
 
-/// `f32-rnn_relu-step-hn-portable`: tile 6x2, k unrolled 1 times.
+/// `f32-rnn_relu-step-hn-portable`: tile 5x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The arguments were checked.
 pub(crate) unsafe fn rnn_relu_step_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x4, RnnRelu, 1, 1, 6, 2, 1, 0, 2>(Portable, task) }
+    unsafe { drive::forward::<F32x4, RnnRelu, 1, 1, 5, 2, 1, 0, 2>(Portable, task) }
 }
 
-/// `f32-rnn_relu-fwd-hn-portable`: tile 6x2, k unrolled 1 times.
+/// `f32-rnn_relu-fwd-hn-portable`: tile 5x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The arguments were checked.
 pub(crate) unsafe fn rnn_relu_fwd_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x4, RnnRelu, 1, 1, 6, 2, 1, 0, 1>(Portable, task) }
+    unsafe { drive::forward::<F32x4, RnnRelu, 1, 1, 5, 2, 1, 0, 1>(Portable, task) }
 }
 
-/// `f32-rnn_relu-bwd-hn-portable`: tile 6x2, k unrolled 1 times.
+/// `f32-rnn_relu-bwd-hn-portable`: tile 5x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The arguments were checked.
 pub(crate) unsafe fn rnn_relu_bwd_hn(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x4, RnnRelu, 1, 1, 6, 2, 1, 0>(Portable, task) }
+    unsafe { drive::backward::<F32x4, RnnRelu, 1, 1, 5, 2, 1, 0>(Portable, task) }
 }
 
-/// `f32-lstm-step-hn-portable`: tile 2x1, k unrolled 1 times.
+/// `f32-lstm-step-hn-portable`: tile 5x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The arguments were checked.
 pub(crate) unsafe fn lstm_step_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x4, Lstm, 4, 4, 2, 1, 1, 0, 2>(Portable, task) }
+    unsafe { drive::forward::<F32x4, Lstm, 4, 4, 5, 2, 1, 0, 2>(Portable, task) }
 }
 
-/// `f32-lstm-fwd-hn-portable`: tile 2x1, k unrolled 1 times.
+/// `f32-lstm-fwd-hn-portable`: tile 5x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The arguments were checked.
 pub(crate) unsafe fn lstm_fwd_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x4, Lstm, 4, 4, 2, 1, 1, 0, 1>(Portable, task) }
+    unsafe { drive::forward::<F32x4, Lstm, 4, 4, 5, 2, 1, 0, 1>(Portable, task) }
 }
 
-/// `f32-lstm-bwd-hn-portable`: tile 6x2, k unrolled 1 times.
+/// `f32-lstm-bwd-hn-portable`: tile 5x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The arguments were checked.
 pub(crate) unsafe fn lstm_bwd_hn(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x4, Lstm, 4, 4, 6, 2, 1, 0>(Portable, task) }
+    unsafe { drive::backward::<F32x4, Lstm, 4, 4, 5, 2, 1, 0>(Portable, task) }
 }
 
-/// `f32-gru-step-hn-portable`: tile 2x2, k unrolled 1 times.
+/// `f32-gru-step-hn-portable`: tile 5x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The arguments were checked.
 pub(crate) unsafe fn gru_step_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x4, Gru, 3, 4, 2, 2, 1, 0, 2>(Portable, task) }
+    unsafe { drive::forward::<F32x4, Gru, 3, 4, 5, 2, 1, 0, 2>(Portable, task) }
 }
 
-/// `f32-gru-fwd-hn-portable`: tile 2x2, k unrolled 1 times.
+/// `f32-gru-fwd-hn-portable`: tile 5x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The arguments were checked.
 pub(crate) unsafe fn gru_fwd_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x4, Gru, 3, 4, 2, 2, 1, 0, 1>(Portable, task) }
+    unsafe { drive::forward::<F32x4, Gru, 3, 4, 5, 2, 1, 0, 1>(Portable, task) }
 }
 
-/// `f32-gru-bwd-hn-portable`: tile 6x2, k unrolled 1 times.
+/// `f32-gru-bwd-hn-portable`: tile 5x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The arguments were checked.
 pub(crate) unsafe fn gru_bwd_hn(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x4, Gru, 3, 4, 6, 2, 1, 0>(Portable, task) }
+    unsafe { drive::backward::<F32x4, Gru, 3, 4, 5, 2, 1, 0>(Portable, task) }
 }

@@ -1,0 +1,457 @@
+//! The loops that cut rows and vectors into register tiles, shared by every product of the house.
+//!
+//! A panel is one vector of units with all its `G` gates; the vectors of all panels, one panel after the other, are packed in
+//! strips of `NR`. A tile is a few rows by as many vectors as the registers hold; a block is as many panels as whole tiles
+//! make. Between the products of a block and what follows from them the sums stand on the stack, so that the rest is there
+//! once, and not once for each size of a tile.
+
+use super::micro::Tile;
+use crate::simd::{Job, Vector};
+use std::mem::MaybeUninit;
+
+/// What a pass over rows x panels does: `SETS` products for each vector of each row, and what follows from their sums.
+pub(crate) trait TileBody<V: Vector, const G: usize, const SETS: usize> {
+    /// What the chain of one vector of one row starts from.
+    ///
+    /// # Safety
+    /// Row and vector lie within what the body was made for.
+    unsafe fn start(&self, token: V::Token, set: usize, row: usize, vector: usize) -> V;
+
+    /// Continues the chains of rows `row .. row + M` and of `W * K` vectors from `vector` on, which starts a strip.
+    ///
+    /// # Safety
+    /// Both ranges lie within what the body was made for.
+    unsafe fn products<const M: usize, const W: usize, const K: usize>(
+        &self,
+        token: V::Token,
+        set: usize,
+        row: usize,
+        vector: usize,
+        acc: Tile<V, M, W, K>,
+    ) -> Tile<V, M, W, K>;
+
+    /// Takes the sums of one panel of one row.
+    ///
+    /// # Safety
+    /// Row and panel lie within what the body was made for.
+    unsafe fn finish(&self, token: V::Token, row: usize, panel: usize, sums: [[V; G]; SETS]);
+}
+
+/// Vectors of a tile of one row: its chains hide the latency of a multiply-add (4 cycles, 2 a cycle) with a few to spare, so
+/// that loads are in flight. Whole panels of every cell, and whole strips of every instruction set.
+const SINGLE: usize = 12;
+
+/// Vectors of a tile of `m` rows: enough chains to hide the latency of a multiply-add, and no more than fit in the registers
+/// that a tile of full height and one strip takes.
+const fn tile_vectors(m: usize, nr: usize) -> usize {
+    match m {
+        1 => SINGLE,
+        2 | 3 => 2 * nr,
+        _ => nr,
+    }
+}
+
+/// Panels of a block: the fewest that make whole tiles.
+const fn block_panels(m: usize, g: usize, nr: usize) -> usize {
+    let n = tile_vectors(m, nr);
+    let mut panels = 1;
+    while panels * g % n != 0 {
+        panels += 1;
+    }
+    panels
+}
+
+/// Sums of the largest block: six rows by four panels of three vectors.
+const MOST: usize = 72;
+
+/// Walks all of `rows` x `panels`: a block of panels, then all its rows, so that the panels stay in the cache. The heights
+/// of the tiles are balanced: 32 rows by tiles of at most 6 are 6 6 5 5 5 5, not 6 6 6 6 6 2.
+///
+/// # Safety
+/// The body may be called for every row and panel within `rows` x `panels`.
+#[inline(always)]
+pub(crate) unsafe fn walk<
+    V: Vector,
+    B: TileBody<V, G, SETS>,
+    const G: usize,
+    const SETS: usize,
+    const MR: usize,
+    const NR: usize,
+>(
+    token: V::Token,
+    body: &B,
+    rows: usize,
+    panels: usize,
+) {
+    if rows == 0 {
+        return;
+    }
+    let tiles = rows.div_ceil(MR);
+    let tallest = rows.div_ceil(tiles);
+    let tall = rows - (tallest - 1) * tiles;
+    let step = match tallest {
+        1 => const { block_panels(1, G, NR) },
+        2 => const { block_panels(2, G, NR) },
+        3 => const { block_panels(3, G, NR) },
+        _ => const { block_panels(6, G, NR) },
+    };
+    let mut panel = 0;
+    while panel < panels {
+        let width = if step < panels - panel { step } else { panels - panel };
+        let mut row = 0;
+        for i in 0..tiles {
+            let height = if i < tall { tallest } else { tallest - 1 };
+            let place = Place { row, panel, height, width };
+            // SAFETY: the widths add up to `panels`, and in each block of panels the heights to `rows`.
+            unsafe { block::<V, B, G, SETS, NR>(token, body, place) };
+            row += height;
+        }
+        panel += width;
+    }
+}
+
+/// Where a block's tiles of one height stand, and their size.
+#[derive(Clone, Copy)]
+struct Place {
+    row: usize,
+    panel: usize,
+    height: usize,
+    width: usize,
+}
+
+/// All products of a few rows with a block of panels, then what follows from them.
+///
+/// # Safety
+/// The body may be called for every row and panel of the place, whose height is at most 6 and whose width at most
+/// [`block_panels`] of its height, or of the height above it.
+#[inline(always)]
+unsafe fn block<V: Vector, B: TileBody<V, G, SETS>, const G: usize, const SETS: usize, const NR: usize>(
+    token: V::Token,
+    body: &B,
+    place: Place,
+) {
+    let mut sums = [[MaybeUninit::<V>::uninit(); MOST]; SETS];
+    for set in 0..SETS {
+        let sums: *mut V = sums[set].as_mut_ptr().cast();
+        // SAFETY: the caller's promise.
+        unsafe {
+            match place.height {
+                1 => tiles::<V, B, G, SETS, NR, 1>(token, body, set, place, sums),
+                2 => tiles::<V, B, G, SETS, NR, 2>(token, body, set, place, sums),
+                3 => tiles::<V, B, G, SETS, NR, 3>(token, body, set, place, sums),
+                4 => tiles::<V, B, G, SETS, NR, 4>(token, body, set, place, sums),
+                5 => tiles::<V, B, G, SETS, NR, 5>(token, body, set, place, sums),
+                _ => tiles::<V, B, G, SETS, NR, 6>(token, body, set, place, sums),
+            }
+        }
+    }
+    let finish: Finish<'_, V, B, G, SETS> = Finish { body, place, sums: &sums };
+    V::apart(token, &finish);
+}
+
+/// The products of `M` rows with a block of panels, tile by tile. Leaves them row by row in `sums`.
+///
+/// # Safety
+/// As [`block`]; `sums` has room for them.
+#[inline(always)]
+unsafe fn tiles<
+    V: Vector,
+    B: TileBody<V, G, SETS>,
+    const G: usize,
+    const SETS: usize,
+    const NR: usize,
+    const M: usize,
+>(
+    token: V::Token,
+    body: &B,
+    set: usize,
+    place: Place,
+    sums: *mut V,
+) {
+    const { assert!(M * block_panels(M, G, NR) * G <= MOST) };
+    let vectors = place.width * G;
+    let mut at = 0;
+    while at < vectors {
+        let n = const { Widths::new(M, G, NR) }.widest(vectors - at);
+        let to = Sums { at, row: vectors, first: sums };
+        // SAFETY: the caller's promise; all widths but the last are multiples of NR, so `at` starts a strip.
+        unsafe {
+            match n {
+                1 => tile::<V, B, G, SETS, NR, M, 1>(token, body, set, place, to),
+                2 => tile::<V, B, G, SETS, NR, M, 2>(token, body, set, place, to),
+                3 => tile::<V, B, G, SETS, NR, M, 3>(token, body, set, place, to),
+                4 => tile::<V, B, G, SETS, NR, M, 4>(token, body, set, place, to),
+                6 => tile::<V, B, G, SETS, NR, M, 6>(token, body, set, place, to),
+                8 => tile::<V, B, G, SETS, NR, M, 8>(token, body, set, place, to),
+                9 => tile::<V, B, G, SETS, NR, M, 9>(token, body, set, place, to),
+                _ => tile::<V, B, G, SETS, NR, M, 12>(token, body, set, place, to),
+            }
+        }
+        at += n;
+    }
+}
+
+/// Where the sums of a tile go.
+#[derive(Clone, Copy)]
+struct Sums<V> {
+    first: *mut V,
+    /// From one row to the next.
+    row: usize,
+    /// The tile's first vector within the block.
+    at: usize,
+}
+
+/// The widths that tiles of one height have, in vectors: as few as serve, for each is code.
+#[derive(Clone, Copy)]
+struct Widths {
+    /// Whole strips, or what may be left of the last one.
+    all: [usize; 8],
+    /// Whole strips only: where more is left after the tile.
+    strip: usize,
+}
+
+impl Widths {
+    const fn new(m: usize, g: usize, nr: usize) -> Widths {
+        let most = tile_vectors(m, nr);
+        let mut all = [0; 8];
+        let mut count = 0;
+        let candidates = [12, 9, 8, 6, 4, 3, 2, 1];
+        let mut i = 0;
+        while i < candidates.len() {
+            let n = candidates[i];
+            // A single row of a cell takes whole panels; else full tiles, single strips, and what is left of one.
+            let serves = if m == 1 && g > 1 {
+                n % g == 0
+            } else if m == 1 {
+                n % 4 == 0 || n <= nr
+            } else {
+                n == most || (n <= nr && (g % nr != 0 || n == nr))
+            };
+            if n <= most && serves {
+                all[count] = n;
+                count += 1;
+            }
+            i += 1;
+        }
+        Widths { all, strip: nr }
+    }
+
+    /// The widest tile of `left` vectors that lets the next one start a strip.
+    #[inline(always)]
+    const fn widest(self, left: usize) -> usize {
+        let mut i = 0;
+        while i < self.all.len() {
+            let n = self.all[i];
+            if n == left || (n < left && n > 0 && n % self.strip == 0) {
+                return n;
+            }
+            i += 1;
+        }
+        1
+    }
+
+    const fn contains(self, n: usize) -> bool {
+        let mut i = 0;
+        while i < self.all.len() {
+            if self.all[i] == n {
+                return true;
+            }
+            i += 1;
+        }
+        false
+    }
+}
+
+/// One tile. A width that does not occur is never asked for, and nothing is compiled for it.
+///
+/// # Safety
+/// As [`tiles`].
+#[inline(always)]
+unsafe fn tile<
+    V: Vector,
+    B: TileBody<V, G, SETS>,
+    const G: usize,
+    const SETS: usize,
+    const NR: usize,
+    const M: usize,
+    const N: usize,
+>(
+    token: V::Token,
+    body: &B,
+    set: usize,
+    place: Place,
+    to: Sums<V>,
+) {
+    if const { Widths::new(M, G, NR).contains(N) } {
+        let vector = place.panel * G + to.at;
+        let mut acc: Tile<V, M, N, 1> = [[[V::splat(token, 0.0)]; N]; M];
+        // SAFETY: the caller's promise.
+        unsafe {
+            for r in 0..M {
+                for n in 0..N {
+                    acc[r][n][0] = body.start(token, set, place.row + r, vector + n);
+                }
+            }
+            acc = body.products::<M, N, 1>(token, set, place.row, vector, acc);
+            for r in 0..M {
+                for n in 0..N {
+                    *to.first.add(r * to.row + to.at + n) = acc[r][n][0];
+                }
+            }
+        }
+    }
+}
+
+/// What follows from the sums of a block, which are all set and within what the body was made for.
+struct Finish<'a, V, B, const G: usize, const SETS: usize> {
+    body: &'a B,
+    place: Place,
+    sums: &'a [[MaybeUninit<V>; MOST]; SETS],
+}
+
+impl<V: Vector, B: TileBody<V, G, SETS>, const G: usize, const SETS: usize> Job<V>
+    for Finish<'_, V, B, G, SETS>
+{
+    #[inline(always)]
+    fn run(&self, token: V::Token) {
+        let Place { row, panel, height, width } = self.place;
+        for r in 0..height {
+            for p in 0..width {
+                let mut all = [[V::splat(token, 0.0); G]; SETS];
+                // SAFETY: only `block` makes one of these: it has set the sums, and its caller vouches for row and panel.
+                unsafe {
+                    for set in 0..SETS {
+                        for g in 0..G {
+                            all[set][g] = self.sums[set][(r * width + p) * G + g].assume_init();
+                        }
+                    }
+                    self.body.finish(token, row + r, panel + p, all);
+                }
+            }
+        }
+    }
+}
+
+/// [`walk`] of a kernel made for single rows of one hidden size, `PANELS` panels: its sums never leave the registers. A tile is
+/// at most `P` panels; the widths are balanced, for a narrow tile takes as long as its chain, and each starts a strip.
+///
+/// # Safety
+/// As [`walk`].
+#[inline(always)]
+pub(crate) unsafe fn walk_single<
+    V: Vector,
+    B: TileBody<V, G, SETS>,
+    const G: usize,
+    const SETS: usize,
+    const PANELS: usize,
+    const P: usize,
+    const NR: usize,
+>(
+    token: V::Token,
+    body: &B,
+    rows: usize,
+) {
+    let tiles = const { PANELS.div_ceil(P) };
+    for row in 0..rows {
+        let mut panel = 0;
+        for i in 0..tiles {
+            let width = balanced(PANELS - panel, tiles - i, P, const { strip_panels(G, NR) });
+            // SAFETY: the widths add up to `PANELS`.
+            unsafe {
+                match width {
+                    12 => single::<V, B, G, SETS, PANELS, P, NR, 12>(token, body, row, panel),
+                    11 => single::<V, B, G, SETS, PANELS, P, NR, 11>(token, body, row, panel),
+                    10 => single::<V, B, G, SETS, PANELS, P, NR, 10>(token, body, row, panel),
+                    9 => single::<V, B, G, SETS, PANELS, P, NR, 9>(token, body, row, panel),
+                    8 => single::<V, B, G, SETS, PANELS, P, NR, 8>(token, body, row, panel),
+                    7 => single::<V, B, G, SETS, PANELS, P, NR, 7>(token, body, row, panel),
+                    6 => single::<V, B, G, SETS, PANELS, P, NR, 6>(token, body, row, panel),
+                    5 => single::<V, B, G, SETS, PANELS, P, NR, 5>(token, body, row, panel),
+                    4 => single::<V, B, G, SETS, PANELS, P, NR, 4>(token, body, row, panel),
+                    3 => single::<V, B, G, SETS, PANELS, P, NR, 3>(token, body, row, panel),
+                    2 => single::<V, B, G, SETS, PANELS, P, NR, 2>(token, body, row, panel),
+                    _ => single::<V, B, G, SETS, PANELS, P, NR, 1>(token, body, row, panel),
+                }
+            }
+            panel += width;
+        }
+    }
+}
+
+/// The fewest panels that fill whole strips.
+const fn strip_panels(g: usize, nr: usize) -> usize {
+    let mut panels = 1;
+    while panels * g % nr != 0 {
+        panels += 1;
+    }
+    panels
+}
+
+/// The width of the next of `tiles` about equally wide tiles over `left` panels: at most `most`, and whole strips unless it is
+/// the last.
+const fn balanced(left: usize, tiles: usize, most: usize, strip: usize) -> usize {
+    if tiles == 1 {
+        return left;
+    }
+    let width = left.div_ceil(tiles);
+    let down = width - width % strip;
+    // Rounded down only if the tiles that are left can take the rest.
+    if down > 0 && left - down <= (tiles - 1) * most { down } else { down + strip }
+}
+
+/// Whether one of the tiles over `panels` panels is `width` panels wide.
+const fn is_balanced(width: usize, panels: usize, most: usize, strip: usize) -> bool {
+    let (mut left, mut tiles) = (panels, panels.div_ceil(most));
+    while tiles > 0 {
+        let next = balanced(left, tiles, most, strip);
+        if next == width {
+            return true;
+        }
+        left -= next;
+        tiles -= 1;
+    }
+    false
+}
+
+/// `W` panels of a single row. A width that does not occur is never asked for, and nothing is compiled for it.
+///
+/// # Safety
+/// As [`block`].
+#[inline(always)]
+unsafe fn single<
+    V: Vector,
+    B: TileBody<V, G, SETS>,
+    const G: usize,
+    const SETS: usize,
+    const PANELS: usize,
+    const P: usize,
+    const NR: usize,
+    const W: usize,
+>(
+    token: V::Token,
+    body: &B,
+    row: usize,
+    panel: usize,
+) {
+    if const { is_balanced(W, PANELS, P, strip_panels(G, NR)) } {
+        let mut sums: [Tile<V, 1, W, G>; SETS] = [[[[V::splat(token, 0.0); G]; W]]; SETS];
+        // SAFETY: the caller's promise.
+        unsafe {
+            for set in 0..SETS {
+                for p in 0..W {
+                    for g in 0..G {
+                        sums[set][0][p][g] = body.start(token, set, row, (panel + p) * G + g);
+                    }
+                }
+                sums[set] = body.products::<1, W, G>(token, set, row, panel * G, sums[set]);
+            }
+            for p in 0..W {
+                let mut all = [[V::splat(token, 0.0); G]; SETS];
+                for set in 0..SETS {
+                    all[set] = sums[set][0][p];
+                }
+                body.finish(token, row, panel + p, all);
+            }
+        }
+    }
+}
