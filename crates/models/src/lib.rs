@@ -58,7 +58,7 @@ mod train;
 pub use formats::{WeightFile, save_weights};
 pub use gatewise_kernels::{CEILING_VARIABLE, Cell, Isa, Kernels};
 pub use nets::{Any, Builder, Gru, GruKind, Lstm, LstmKind, Network, Rnn, RnnKind};
-pub use run::{Tape, Upstream, Workspace};
+pub use run::{Gradients, Tape, Upstream, Workspace};
 pub use spec::{
     Config, DropoutKey, Error, Input, Nonlinearity, ParamsMut, Philox, Sequence, State, Tensor, Tensors, View,
 };

@@ -1,6 +1,6 @@
 //! [`Network`]: parameters by name, and the same parameters packed to run.
 
-use crate::run::{Stack, Tape, Upstream, Workspace};
+use crate::run::{Gradients, Stack, Tape, Upstream, Workspace};
 use crate::spec::shape::product;
 use crate::spec::{Config, Error, Input, ParamsMut, Sequence, State, Tensors};
 use gatewise_kernels::Kernels;
@@ -159,5 +159,40 @@ impl<K> Network<K> {
         grads: &mut Tensors,
     ) -> Result<(), Error> {
         self.stack.backward(&self.params, tape, upstream, grads)
+    }
+
+    /// As [`backward`](Network::backward), but the tape stays as it is: any number of passes may follow, each with the same bits,
+    /// from this upstream gradient or another. The gradients of the input and of the initial state go to `gradients`. It takes
+    /// the memory of the tape's gates once more.
+    ///
+    /// # Errors
+    /// As [`backward`](Network::backward).
+    ///
+    /// # Examples
+    /// The gradient of each output's sum on its own, from one forward pass:
+    /// ```
+    /// use gatewise::{Gradients, Gru, Upstream, View};
+    ///
+    /// let gru = Gru::new(2, 3)?;
+    /// let tape = gru.forward_train(View::new(&[0.5; 4 * 2], [4, 1, 2])?, None)?; // four steps of one row
+    /// let mut gradients = Gradients::default();
+    /// for unit in 0..3 {
+    ///     let mut dy = [0.0; 4 * 3];
+    ///     dy.iter_mut().skip(unit).step_by(3).for_each(|dy| *dy = 1.0);
+    ///     let mut grads = gru.params().zeros_like();
+    ///     let upstream = Upstream::output(View::new(&dy, [4, 1, 3])?);
+    ///     gru.backward_keep(&tape, upstream, &mut gradients, &mut grads)?;
+    ///     assert_eq!(gradients.grad_input().map(|dx| dx.shape()), Some([4, 1, 2]));
+    /// }
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
+    pub fn backward_keep(
+        &self,
+        tape: &Tape,
+        upstream: Upstream<'_>,
+        gradients: &mut Gradients,
+        grads: &mut Tensors,
+    ) -> Result<(), Error> {
+        self.stack.backward_keep(&self.params, tape, upstream, gradients, grads)
     }
 }

@@ -3,11 +3,20 @@
 use super::direction::Grid;
 use super::gradients::DirectionJob;
 use super::layer::first_parameter;
-use super::tape::{BackwardRoom, LayerTape, Tape, Upstream};
+use super::tape::{LayerTape, Record, Tape};
+use super::upstream::{BackwardRoom, Gradients, Upstream};
 use super::{Stack, dropout, in_pool, steps_and_batch};
 use crate::spec::shape::{Dims, expect, expect_len, resize};
-use crate::spec::{Error, Tensors};
+use crate::spec::{Config, Error, Tensors};
 use gatewise_kernels::plan::BackwardPlan;
+
+/// Where the gate values that backward turns into gradients are.
+enum Gates<'a> {
+    /// On the tape, to be overwritten.
+    InPlace(&'a mut [Vec<f32>]),
+    /// On the tape, to be kept: the gradients go to storage of their own.
+    Kept(&'a [Vec<f32>]),
+}
 
 impl Stack {
     /// Consumes the tape's record, adds to `grads`, and leaves dL/dx and dL/d(h_0, c_0) on the tape.
@@ -18,9 +27,47 @@ impl Stack {
         upstream: Upstream<'_>,
         grads: &mut Tensors,
     ) -> Result<(), Error> {
+        let dims = self.check_backward(params, &tape.record, &upstream, grads)?;
+        tape.gradients.begin(
+            &self.config,
+            &dims,
+            is_moved(&self.config, &tape.record),
+            upstream.input_grad,
+        )?;
+        tape.consume();
+        let Tape { record, gates, gradients, .. } = tape;
+        self.back(&dims, record, Gates::InPlace(gates), upstream, gradients, grads)
+    }
+
+    /// Adds to `grads`, and leaves dL/dx and dL/d(h_0, c_0) in `gradients`; the tape stays as it is.
+    pub(crate) fn backward_keep(
+        &self,
+        params: &Tensors,
+        tape: &Tape,
+        upstream: Upstream<'_>,
+        gradients: &mut Gradients,
+        grads: &mut Tensors,
+    ) -> Result<(), Error> {
+        let dims = self.check_backward(params, &tape.record, &upstream, grads)?;
+        gradients.gates.resize_with(tape.gates.len(), Vec::new);
+        for gates in &mut gradients.gates {
+            resize("the gradients", gates, dims.gates())?;
+        }
+        gradients.begin(&self.config, &dims, is_moved(&self.config, &tape.record), upstream.input_grad)?;
+        self.back(&dims, &tape.record, Gates::Kept(&tape.gates), upstream, gradients, grads)
+    }
+
+    /// The sizes of a backward pass, if all its arguments fit.
+    fn check_backward(
+        &self,
+        params: &Tensors,
+        record: &Record,
+        upstream: &Upstream<'_>,
+        grads: &Tensors,
+    ) -> Result<Dims, Error> {
         let config = &self.config;
-        let dims = tape.dims()?;
-        self.check_tape(tape, &dims)?;
+        let dims = record.dims()?;
+        self.check_record(record, &dims)?;
         params.check_alike(grads)?;
         if let Some(output) = upstream.output {
             let shape = output.shape();
@@ -34,40 +81,39 @@ impl Stack {
         ] {
             expect_len(arg, grad.map_or(expected, <[f32]>::len), expected)?;
         }
-        let what = "the tape";
-        let is_moved = tape.rows.is_permuted() || config.batch_first;
-        let needs_room = dims.layers > 1 || tape.rows.is_permuted() || config.batch_first;
-        let widest = if needs_room { dims.outputs().max(dims.input(config.input_size)) } else { 0 };
-        for buffer in &mut tape.room.between {
-            resize(what, buffer, widest)?;
-        }
-        resize(what, &mut tape.room.dh, dims.state())?;
-        resize(what, &mut tape.room.dc, dims.state())?;
-        let grad_input = if upstream.input_grad { dims.input(config.input_size) } else { 0 };
-        resize(what, &mut tape.grad_input, grad_input)?;
+        Ok(dims)
+    }
 
-        tape.has_grad_input = upstream.input_grad;
+    fn back(
+        &self,
+        dims: &Dims,
+        record: &Record,
+        gates: Gates<'_>,
+        upstream: Upstream<'_>,
+        out: &mut Gradients,
+        grads: &mut Tensors,
+    ) -> Result<(), Error> {
+        let config = &self.config;
         let threads = rayon::current_num_threads();
-        let shards = |layer| BackwardPlan::new(self.sizes(layer, &dims), threads).shards;
+        let shards = |layer| BackwardPlan::new(self.sizes(layer, dims), threads).shards;
         let most = self.layers.iter().map(shards).max().unwrap_or(1);
-        tape.consume();
-        in_pool(most, || self.back_through_layers(&dims, threads, tape, upstream, grads))?;
-        if is_moved && upstream.input_grad {
-            let Tape { room, grad_input, rows, .. } = tape;
-            let from = &mut room.between[0][..grad_input.len()];
-            from.copy_from_slice(grad_input);
-            rows.scatter_sequence(from, grad_input, &dims, config.input_size, config.batch_first);
+        in_pool(most, || self.back_through_layers(dims, threads, record, gates, upstream, out, grads))?;
+        if is_moved(config, record) && upstream.input_grad {
+            let Gradients { room, input, .. } = out;
+            let from = &mut room.between[0][..input.len()];
+            from.copy_from_slice(input);
+            record.rows.scatter_sequence(from, input, dims, config.input_size, config.batch_first);
         }
         Ok(())
     }
 
     /// Whether a network like this one recorded the tape.
-    fn check_tape(&self, tape: &Tape, dims: &Dims) -> Result<(), Error> {
+    fn check_record(&self, record: &Record, dims: &Dims) -> Result<(), Error> {
         let config = &self.config;
         let has_c = config.cell.has_cell_state() && dims.batch > 0;
         let is_ours = *dims == Dims::new(config, dims.steps, dims.batch)?
-            && tape.x.len() == dims.input(config.input_size)
-            && tape.layers.iter().flat_map(|layer| &layer.tracks).all(|track| track.c.is_empty() != has_c);
+            && record.x.len() == dims.input(config.input_size)
+            && record.layers.iter().flat_map(|layer| &layer.tracks).all(|track| track.c.is_empty() != has_c);
         if is_ours {
             return Ok(());
         }
@@ -75,15 +121,19 @@ impl Stack {
         Err(Error::Config { arg, expected, got: "another network's".to_string() })
     }
 
+    #[allow(clippy::too_many_arguments, reason = "the record, where its gates are, and what goes in and out")]
     fn back_through_layers(
         &self,
         dims: &Dims,
         threads: usize,
-        tape: &mut Tape,
+        record: &Record,
+        mut gates: Gates<'_>,
         upstream: Upstream<'_>,
+        out: &mut Gradients,
         grads: &mut Tensors,
     ) -> Result<(), Error> {
-        let Tape { x, layers, grad_input, grad_h_0, grad_c_0, room, rows, dropout, .. } = tape;
+        let Record { x, layers, rows, dropout, .. } = record;
+        let Gradients { input: grad_input, h_0: grad_h_0, c_0: grad_c_0, gates: kept, room, .. } = out;
         let BackwardRoom { between, dh, dc, lists } = room;
         let config = &self.config;
         let has_c = config.cell.has_cell_state();
@@ -93,8 +143,7 @@ impl Stack {
             rows.gather_sequence(from, to, dims, dims.output_size(), config.batch_first);
         }
         for (i, layer) in self.layers.iter().enumerate().rev() {
-            let (below, from_here) = layers.split_at_mut(i);
-            let LayerTape { y, tracks, .. } = &mut from_here[0];
+            let (below, LayerTape { y, tracks, .. }) = (&layers[..i], &layers[i]);
             let is_top = i + 1 == dims.layers;
             let [dy, below_dy] = &mut *between;
             let (dy, dy_grid) = match upstream.output {
@@ -111,7 +160,14 @@ impl Stack {
             };
             let wants_dx = i > 0 || upstream.input_grad;
             for (d, (packed, track)) in layer.directions.iter().zip(tracks).enumerate() {
-                let of_state = dims.state_at(i, d);
+                let (of_state, place) = (dims.state_at(i, d), i * dims.directions + d);
+                let gates = match &mut gates {
+                    Gates::InPlace(gates) => &mut gates[place],
+                    Gates::Kept(gates) => {
+                        kept[place].copy_from_slice(&gates[place]);
+                        &mut kept[place]
+                    }
+                };
                 for (from, to) in [(upstream.h_n, &mut *dh), (upstream.c_n, &mut *dc)] {
                     match from {
                         Some(from) if !from.is_empty() => {
@@ -134,6 +190,7 @@ impl Stack {
                     dc: has_c.then_some(&mut dc[..]),
                     y,
                     track,
+                    gates,
                     grads,
                     first: first_parameter(config, i, d),
                     lists,
@@ -151,4 +208,9 @@ impl Stack {
         }
         Ok(())
     }
+}
+
+/// Whether rows or axes stand elsewhere on the tape than where the caller has them.
+fn is_moved(config: &Config, record: &Record) -> bool {
+    config.batch_first || record.rows.is_permuted()
 }

@@ -11,7 +11,8 @@
 use super::Stack;
 use super::arrange::Arrangement;
 use super::direction::{Grid, time};
-use super::tape::{RowLists, Track};
+use super::tape::Track;
+use super::upstream::RowLists;
 use crate::spec::shape::Dims;
 use crate::spec::{Error, Tensors};
 use gatewise_kernels::plan::BackwardPlan;
@@ -36,7 +37,9 @@ pub(super) struct DirectionJob<'a> {
     pub(super) dc: Option<&'a mut [f32]>,
     /// The layer's outputs and what stands behind them.
     pub(super) y: &'a [f32],
-    pub(super) track: &'a mut Track,
+    pub(super) track: &'a Track,
+    /// In: what forward saved; out: the gradients of the pre-activations in its place.
+    pub(super) gates: &'a mut [f32],
     /// The gradients of all parameters, and where those of this layer and direction begin.
     pub(super) grads: &'a mut Tensors,
     pub(super) first: usize,
@@ -64,15 +67,14 @@ impl DirectionJob<'_> {
     fn recurrence(&mut self, begin: usize, end: usize, shards: usize) -> Result<(), Error> {
         let (dims, d) = (self.dims, self.direction);
         let has_c = self.dc.is_some();
-        let Track { c, gates } = &mut *self.track;
-        let (c, c_0) = c.split_at(if has_c { dims.cells() } else { 0 });
+        let (c, c_0) = self.track.c.split_at(if has_c { dims.cells() } else { 0 });
         let (y, states) = self.y.split_at(dims.outputs());
         let args = Backward {
             begin,
             end,
             batch: dims.batch,
             dy: self.dy,
-            gates: Grid::time_major(dims, dims.saved * dims.hidden).write(gates, dims, d),
+            gates: Grid::time_major(dims, dims.saved * dims.hidden).write(self.gates, dims, d),
             y: Grid::outputs(dims, d).read(y, dims, d),
             h_0: Some(&states[dims.state_at(0, d)]),
             c: has_c.then(|| Grid::time_major(dims, dims.hidden).read(c, dims, d)),
@@ -99,8 +101,7 @@ impl DirectionJob<'_> {
         let beta = if d == 0 { 0.0 } else { 1.0 };
         let kernels = &self.stack.kernels;
         let mut product = |t: usize, rows: usize| {
-            let (gates, dx) =
-                (&self.track.gates[t * dims.batch * width..], &mut dx[t * dims.batch * input..]);
+            let (gates, dx) = (&self.gates[t * dims.batch * width..], &mut dx[t * dims.batch * input..]);
             let (gates, dx) = (Matrix::row_major(gates, width), MatrixMut::row_major(dx, input));
             kernels.matmul_packed(rows, gates, w_ih, beta, dx, shards)
         };
@@ -148,7 +149,7 @@ impl DirectionJob<'_> {
         let hidden = self.dims.hidden;
         let (cell, kernels) = (self.stack.config.cell, &self.stack.kernels);
         let RowLists { gates: gate_rows, input: input_rows, h: h_rows, outer } = &mut *self.lists;
-        let gates = &self.track.gates[..];
+        let gates = &self.gates[..];
         let d_ih = OuterProducts {
             m: cell.gates() * hidden,
             n: self.input,

@@ -10,10 +10,12 @@ mod layer;
 mod record;
 mod sequence;
 mod tape;
+mod upstream;
 
 pub(crate) use layer::{Layer, layers, parameters};
 pub use sequence::Workspace;
-pub use tape::{Tape, Upstream};
+pub use tape::Tape;
+pub use upstream::{Gradients, Upstream};
 
 use crate::spec::{Config, Error};
 use gatewise_kernels::Kernels;

@@ -1,7 +1,7 @@
 //! Forward, recorded for training.
 
 use super::direction::Grid;
-use super::tape::{LayerTape, Tape, Track};
+use super::tape::{LayerTape, Record, Tape};
 use super::{Stack, dropout, in_pool};
 use crate::spec::shape::Dims;
 use crate::spec::{Error, Input, State};
@@ -38,7 +38,7 @@ impl Stack {
         state: Option<&State>,
         tape: &mut Tape,
     ) -> Result<(), Error> {
-        let Tape { x, layers, scratch, rows, .. } = tape;
+        let Tape { record: Record { x, layers, rows, .. }, gates, scratch, .. } = tape;
         let has_c = self.config.cell.has_cell_state();
         for (i, layer) in self.layers.iter().enumerate() {
             let (below, from_here) = layers.split_at_mut(i);
@@ -47,9 +47,9 @@ impl Stack {
             let (outputs, states) = y.split_at_mut(dims.outputs());
             for (d, (packed, track)) in layer.directions.iter().zip(tracks).enumerate() {
                 let of_state = dims.state_at(i, d);
-                let Track { c, gates } = track;
+                let gates = &mut gates[i * dims.directions + d];
                 let h_0 = &mut states[dims.state_at(0, d)];
-                let (c, c_0) = c.split_at_mut(if has_c { dims.cells() } else { 0 });
+                let (c, c_0) = track.c.split_at_mut(if has_c { dims.cells() } else { 0 });
                 match state {
                     Some(state) => {
                         rows.gather(&state.h()[of_state.clone()], h_0, dims.hidden);

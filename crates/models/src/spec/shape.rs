@@ -59,6 +59,11 @@ impl Dims {
         self.steps * self.batch * self.output_size()
     }
 
+    /// The axes of a sequence of these sizes in a network's layout.
+    pub(crate) fn shape(&self, width: usize, batch_first: bool) -> [usize; 3] {
+        if batch_first { [self.batch, self.steps, width] } else { [self.steps, self.batch, width] }
+    }
+
     /// Floats of one direction's c of all steps: T * B * H.
     pub(crate) fn cells(&self) -> usize {
         self.steps * self.state()

@@ -1,0 +1,118 @@
+//! What comes into the backward pass from above, and what it leaves beside the gradients of the parameters.
+
+use crate::spec::shape::{Dims, resize};
+use crate::spec::{Config, Error, View};
+use gatewise_kernels::OuterScratch;
+
+/// The gradient that comes into a network from what stands on it. What is left out counts as zero.
+#[derive(Clone, Copy, Debug)]
+pub struct Upstream<'a> {
+    /// dL/d output, in the layout of the output. What stands beyond a row's length is not read.
+    pub output: Option<View<'a>>,
+    /// dL/dh_n, [num_layers * directions, batch, hidden_size].
+    pub h_n: Option<&'a [f32]>,
+    /// dL/dc_n, likewise.
+    pub c_n: Option<&'a [f32]>,
+    /// Whether dL/dx is wanted.
+    pub input_grad: bool,
+}
+
+impl Default for Upstream<'_> {
+    fn default() -> Self {
+        Upstream { output: None, h_n: None, c_n: None, input_grad: true }
+    }
+}
+
+impl<'a> Upstream<'a> {
+    /// The gradient of the outputs alone.
+    pub fn output(output: View<'a>) -> Upstream<'a> {
+        Upstream { output: Some(output), ..Upstream::default() }
+    }
+}
+
+/// What a backward pass leaves beside the gradients of the parameters: those of the input and of the initial state. Its buffers
+/// are kept and reused from one pass to the next.
+///
+/// A tape has one of its own for `backward`; `backward_keep` writes into the caller's.
+#[derive(Clone, Debug, Default)]
+pub struct Gradients {
+    dims: Option<Dims>,
+    batch_first: bool,
+    has_input: bool,
+    pub(super) input: Vec<f32>,
+    pub(super) h_0: Vec<f32>,
+    pub(super) c_0: Vec<f32>,
+    /// For each layer and direction, [T, B, saved * H]: the gradients of the pre-activations, for a pass that may not leave them
+    /// on the tape.
+    pub(super) gates: Vec<Vec<f32>>,
+    pub(super) room: BackwardRoom,
+}
+
+/// What backward works with; it grows as needed.
+#[derive(Clone, Debug, Default)]
+pub(super) struct BackwardRoom {
+    /// Gradients of the outputs of the layer at hand, and of the one below it, time-major, rows in their places.
+    pub(super) between: [Vec<f32>; 2],
+    /// dL/dh and dL/dc on their way from step to step, rows in their places.
+    pub(super) dh: Vec<f32>,
+    pub(super) dc: Vec<f32>,
+    pub(super) lists: RowLists,
+}
+
+/// Where the rows that a time chunk adds to the weight gradients start in gates, input and h.
+#[derive(Clone, Debug, Default)]
+pub(super) struct RowLists {
+    pub(super) gates: Vec<usize>,
+    pub(super) input: Vec<usize>,
+    pub(super) h: Vec<usize>,
+    pub(super) outer: OuterScratch,
+}
+
+impl Gradients {
+    /// Makes room for a pass; `is_moved`: rows or axes stand elsewhere on the tape than where the caller has them.
+    pub(super) fn begin(
+        &mut self,
+        config: &Config,
+        dims: &Dims,
+        is_moved: bool,
+        input_grad: bool,
+    ) -> Result<(), Error> {
+        self.forget();
+        let what = "the gradients";
+        let needs_room = dims.layers > 1 || is_moved;
+        let widest = if needs_room { dims.outputs().max(dims.input(config.input_size)) } else { 0 };
+        for buffer in &mut self.room.between {
+            resize(what, buffer, widest)?;
+        }
+        let states_of_c = if config.cell.has_cell_state() { dims.states() } else { 0 };
+        resize(what, &mut self.room.dh, dims.state())?;
+        resize(what, &mut self.room.dc, dims.state())?;
+        resize(what, &mut self.h_0, dims.states())?;
+        resize(what, &mut self.c_0, states_of_c)?;
+        resize(what, &mut self.input, if input_grad { dims.input(config.input_size) } else { 0 })?;
+        (self.dims, self.batch_first, self.has_input) = (Some(*dims), config.batch_first, input_grad);
+        Ok(())
+    }
+
+    /// There are no gradients any more.
+    pub(super) fn forget(&mut self) {
+        self.dims = None;
+    }
+
+    /// dL/dx, in the layout of the input, as the last pass left it; `None` if it was not asked for. Zeros beyond a row's length.
+    pub fn grad_input(&self) -> Option<View<'_>> {
+        let dims = self.dims.filter(|_| self.has_input)?;
+        let width = self.input.len().checked_div(dims.steps * dims.batch).unwrap_or(0);
+        View::new(&self.input, dims.shape(width, self.batch_first)).ok()
+    }
+
+    /// dL/dh_0, [num_layers * directions, batch, hidden_size]; empty before the first pass.
+    pub fn grad_h_0(&self) -> &[f32] {
+        if self.dims.is_some() { &self.h_0 } else { &[] }
+    }
+
+    /// dL/dc_0 likewise; empty for a cell without c.
+    pub fn grad_c_0(&self) -> &[f32] {
+        if self.dims.is_some() { &self.c_0 } else { &[] }
+    }
+}

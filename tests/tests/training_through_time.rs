@@ -1,0 +1,6 @@
+//! Training through time: tapes that are kept, truncated and checkpointed back-propagation, traces.
+
+mod training_through_time {
+    mod case;
+    mod keep;
+}
