@@ -3,4 +3,5 @@
 mod training_through_time {
     mod case;
     mod keep;
+    mod truncated;
 }

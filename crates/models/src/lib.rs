@@ -64,5 +64,5 @@ pub use spec::{
 };
 pub use train::{
     Adam, AdamW, Embedding, IGNORE, Linear, LinearRoom, NonFinite, Norm, Optimizer, RmsProp, Sgd,
-    clip_grad_norm, clip_grad_value, cross_entropy, mse,
+    TruncatedBptt, Truncation, clip_grad_norm, clip_grad_value, cross_entropy, mse,
 };

@@ -1,7 +1,7 @@
 //! The options of a network, one call each.
 
 use super::{Any, Network};
-use crate::run::{Stack, layers, parameters};
+use crate::run::{Stack, layers, next_stamp, parameters};
 use crate::spec::{Config, Error, init};
 use gatewise_kernels::{Cell, Kernels};
 use std::marker::PhantomData;
@@ -108,7 +108,8 @@ impl<K> Builder<K> {
         let mut params = parameters(&self.config)?;
         init::uniform(&mut params, self.config.hidden_size, self.seed);
         let layers = layers(&kernels, &self.config, &params, self.training)?;
-        let stack = Stack { kernels, config: self.config, layers, projection_chunk: self.projection_chunk };
+        let (projection_chunk, stamp) = (self.projection_chunk, next_stamp());
+        let stack = Stack { kernels, config: self.config, layers, projection_chunk, stamp };
         Ok(Network::from_parts(stack, params))
     }
 }

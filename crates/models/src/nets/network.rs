@@ -58,6 +58,11 @@ impl<K> Network<K> {
         ParamsMut::new(&mut self.stack, &mut self.params)
     }
 
+    /// What changes whenever the parameters may have changed.
+    pub(crate) fn stamp(&self) -> u64 {
+        self.stack.stamp
+    }
+
     /// How a pass of these sizes is run, a line for each layer and direction: plan, kernels, packed weights.
     ///
     /// # Errors

@@ -67,6 +67,7 @@ pub(crate) fn layers(
 
 impl Pack for super::Stack {
     fn repack(&mut self, params: &Tensors) {
+        self.stamp = super::next_stamp();
         for (l, layer) in self.layers.iter_mut().enumerate() {
             for (d, packed) in layer.directions.iter_mut().enumerate() {
                 let packed = packed.repack(weights(&self.config, params, l, d));

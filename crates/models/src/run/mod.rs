@@ -19,6 +19,7 @@ pub use upstream::{Gradients, Upstream};
 
 use crate::spec::{Config, Error};
 use gatewise_kernels::Kernels;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A network, packed and ready to run.
 #[derive(Clone, Debug)]
@@ -28,6 +29,14 @@ pub(crate) struct Stack {
     pub(crate) layers: Vec<Layer>,
     /// Steps that the input is projected at a time; `None` is the planner's choice.
     pub(crate) projection_chunk: Option<usize>,
+    /// Another one after each change of the parameters: who recorded with a stamp knows by it whether they are still the same.
+    pub(crate) stamp: u64,
+}
+
+/// A stamp that no parameters had before.
+pub(crate) fn next_stamp() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// Runs a job that shares work out to the current rayon pool, from within that pool: entering it once costs some 16 us, so

@@ -107,6 +107,14 @@ impl State {
         expect_len("c_0", self.c.len(), c)
     }
 
+    /// Checks that another state has the sizes of this one.
+    pub(crate) fn check_alike(&self, other: &State) -> Result<(), Error> {
+        expect("h_0", "batch size", other.batch, self.batch)?;
+        expect("h_0", "hidden_size", other.hidden, self.hidden)?;
+        expect("h_0", "num_layers * directions", other.layers, self.layers)?;
+        expect_len("c_0", other.c.len(), self.c.len())
+    }
+
     /// Makes this the state for such a batch, whatever it was; its values are not defined then.
     pub(crate) fn reshape(&mut self, dims: &Dims, has_c: bool) -> Result<(), Error> {
         resize("h_n", &mut self.h, dims.states())?;

@@ -1,0 +1,535 @@
+//! TruncatedBptt back-propagation through time over a stream that comes in pieces.
+
+use crate::nets::Network;
+use crate::run::{Gradients, Tape, Upstream};
+use crate::spec::shape::{expect, expect_len, product};
+use crate::spec::{DropoutKey, Error, Input, State, Tensors, View};
+use std::collections::VecDeque;
+use std::ops::Range;
+
+/// How far truncated back-propagation through time looks, in steps: BPTT(h; h') of Williams and Peng ("An efficient
+/// gradient-based algorithm for on-line training of recurrent network trajectories", 1990), with h' = k1 and h = k2.
+///
+/// At every step e that is a multiple of k1 there is one gradient. With s = max(0, e - k2), it is
+///
+/// ```text
+/// d/dp  sum of the losses of steps e - k1 .. e        from h_s, c_s, constants, through steps s .. e, all with the present p
+/// ```
+/// where p are the parameters, and h_s, c_s the state that the window before left before step s. Each step's loss counts once. With
+/// k1 = k2 windows stand side by side; with k2 > k1 each one begins before the one before it has ended. Nothing is approximated
+/// beyond the cut at s: between two changes of the parameters, the steps that windows share are run forward once; after a change they
+/// are run again, for a gradient that mixed old activations with new weights would be that of no function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Truncation {
+    /// Steps from one window's end to the next one's; at least 1.
+    pub k1: usize,
+    /// Steps that a gradient goes back from a window's end; at least k1.
+    pub k2: usize,
+}
+
+/// Trains a network on a stream by truncated back-propagation through time: [`push`](TruncatedBptt::push) what has come,
+/// [`forward`](TruncatedBptt::forward) while there are windows, and [`backward`](TruncatedBptt::backward) for each of them.
+///
+/// Sequences are in the network's layout. The state is carried from window to window; no gradient leaves a window.
+///
+/// # Examples
+/// ```
+/// use gatewise::{Gru, Optimizer, Sgd, TruncatedBptt, Truncation, Upstream, View, mse};
+///
+/// let mut gru = Gru::new(1, 4)?;
+/// let mut sgd = Sgd::new(0.1);
+/// let mut bptt = TruncatedBptt::new(&gru, Truncation { k1: 5, k2: 8 }, gru.zero_state(1)?)?;
+/// for piece in [[0.5; 7], [0.25; 7], [0.0; 7]] {
+///     bptt.push(View::new(&piece, [7, 1, 1])?)?; // as long as it happens to be
+///     while bptt.forward(&gru)? {
+///         let (target, mut dy) = ([0.1; 5 * 4], [0.0; 5 * 4]);
+///         mse(bptt.output().data(), &target, &mut dy)?; // the five new steps
+///         let mut grads = gru.params().zeros_like();
+///         let upstream = Upstream::output(View::new(&dy, [5, 1, 4])?);
+///         bptt.backward(&gru, upstream, &mut grads)?;
+///         sgd.step(&mut [&mut gru.params_mut()], &[&grads])?;
+///     }
+/// }
+/// assert_eq!(bptt.pending(), 1); // 21 steps came, four windows of five are done
+/// # Ok::<(), gatewise::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct TruncatedBptt {
+    truncation: Truncation,
+    batch_first: bool,
+    batch: usize,
+    input: usize,
+    dropout_seed: u64,
+    pending: Pending,
+    /// The steps that the next gradient may reach, oldest first; a window begins and ends between two of them.
+    blocks: VecDeque<Block>,
+    /// Blocks whose memory waits for its next use.
+    spare: Vec<Block>,
+    /// Steps run since the start of the stream, and since the state was last detached.
+    position: u64,
+    since_detached: usize,
+    forward_steps: u64,
+    /// Steps of the window at hand that are new.
+    new_steps: usize,
+    state: State,
+    output: Vec<f32>,
+    width: usize,
+    dy: Vec<f32>,
+    dh: Vec<f32>,
+    dc: Vec<f32>,
+    gradients: Gradients,
+    grad_input: Vec<f32>,
+    has_grad_input: bool,
+}
+
+/// Steps that have come and were not run yet, time-major.
+#[derive(Clone, Debug, Default)]
+struct Pending {
+    x: Vec<f32>,
+    resets: Vec<bool>,
+    /// Steps of these that are done with.
+    done: usize,
+    steps: usize,
+}
+
+/// Neighbouring steps on a tape of their own.
+#[derive(Clone, Debug)]
+struct Block {
+    steps: usize,
+    /// The number of its first step.
+    position: u64,
+    /// In the network's layout.
+    x: Vec<f32>,
+    resets: Vec<bool>,
+    /// The state before its first step.
+    start: State,
+    tape: Tape,
+    /// The stamp of the parameters it was recorded with; `None` if it holds no record.
+    stamp: Option<u64>,
+}
+
+impl TruncatedBptt {
+    /// Starts a stream from a state, whose batch is the stream's.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if k1 is 0 or k2 below it, or the network is bidirectional: a stream has no end for the reverse direction to
+    /// start from. [`Error::Shape`] if the state is none of the network's.
+    pub fn new<K>(
+        network: &Network<K>,
+        truncation: Truncation,
+        state: State,
+    ) -> Result<TruncatedBptt, Error> {
+        let Truncation { k1, k2 } = truncation;
+        if k1 == 0 {
+            return Err(Error::Config { arg: "k1", expected: "greater than zero", got: k1.to_string() });
+        }
+        if k2 < k1 {
+            let got = format!("{k2} with k1 = {k1}");
+            return Err(Error::Config { arg: "k2", expected: "at least k1", got });
+        }
+        let config = network.config();
+        if config.bidirectional {
+            let expected = "off for a stream: the reverse direction starts at the end";
+            return Err(Error::Config { arg: "bidirectional", expected, got: "true".to_string() });
+        }
+        state.check(config, state.batch())?;
+        Ok(TruncatedBptt {
+            truncation,
+            batch_first: config.batch_first,
+            batch: state.batch(),
+            input: config.input_size,
+            dropout_seed: 0,
+            pending: Pending::default(),
+            blocks: VecDeque::new(),
+            spare: Vec::new(),
+            position: 0,
+            since_detached: 0,
+            forward_steps: 0,
+            new_steps: 0,
+            state,
+            output: Vec::new(),
+            width: config.output_size(),
+            dy: Vec::new(),
+            dh: Vec::new(),
+            dc: Vec::new(),
+            gradients: Gradients::default(),
+            grad_input: Vec::new(),
+            has_grad_input: false,
+        })
+    }
+
+    /// Seed of the dropout between layers; 0 if not called. The numbers of the steps in the stream make the masks differ.
+    #[must_use]
+    pub fn dropout_seed(self, seed: u64) -> TruncatedBptt {
+        TruncatedBptt { dropout_seed: seed, ..self }
+    }
+
+    /// Adds steps to the stream, as many as there are: [n, batch, input_size], with their resets if they have some. They are copied.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if they do not fit the network and the state; [`Error::Config`] if they have lengths or a dropout key of their
+    /// own: rows of a stream have no end, and the stream numbers its steps itself.
+    pub fn push<'a>(&mut self, piece: impl Into<Input<'a>>) -> Result<(), Error> {
+        let piece = piece.into();
+        let [first, second, width] = piece.sequence.shape();
+        let (steps, batch) = if self.batch_first { (second, first) } else { (first, second) };
+        expect("input", "input_size", width, self.input)?;
+        expect("input", "batch size", batch, self.batch)?;
+        if let Some(resets) = piece.resets {
+            expect("resets", "length", resets.len(), product("resets", &[steps, batch])?)?;
+        }
+        let key = piece.dropout;
+        if piece.lengths.is_some() || key.rows.is_some() || key.seed != 0 || key.first_step != 0 {
+            let (arg, expected) = ("input", "without lengths and dropout key in a stream");
+            return Err(Error::Config { arg, expected, got: "some".to_string() });
+        }
+        let Pending { x, resets, done, steps: pending } = &mut self.pending;
+        if *done > 0 {
+            x.drain(..*done * batch * width);
+            resets.drain(..*done * batch);
+            *done = 0;
+        }
+        let data = piece.sequence.data();
+        if self.batch_first {
+            for t in 0..steps {
+                for b in 0..batch {
+                    x.extend_from_slice(&data[(b * steps + t) * width..][..width]);
+                }
+            }
+        } else {
+            x.extend_from_slice(data);
+        }
+        match piece.resets {
+            Some(new) => resets.extend_from_slice(new),
+            None => resets.resize(resets.len() + steps * batch, false),
+        }
+        *pending += steps;
+        Ok(())
+    }
+
+    /// Steps that were pushed and not run yet.
+    pub fn pending(&self) -> usize {
+        self.pending.steps
+    }
+
+    /// Runs the next k1 steps, if as many have come, and says whether.
+    ///
+    /// # Errors
+    /// As [`Network::forward_train`]; the stream is then where it was.
+    pub fn forward<K>(&mut self, network: &Network<K>) -> Result<bool, Error> {
+        if self.pending.steps < self.truncation.k1 {
+            return Ok(false);
+        }
+        self.run(network, self.truncation.k1)
+    }
+
+    /// Runs what is left at the end of the stream, fewer than k1 steps, and says whether there was something. The window begins where it
+    /// would with k1 steps. Steps that are pushed after it start from a detached state.
+    ///
+    /// # Errors
+    /// As [`forward`](TruncatedBptt::forward).
+    pub fn finish<K>(&mut self, network: &Network<K>) -> Result<bool, Error> {
+        match self.pending.steps.min(self.truncation.k1) {
+            0 => Ok(false),
+            steps => self.run(network, steps),
+        }
+    }
+
+    /// Runs the next `steps` steps, and again those before them that the gradient will reach if the parameters have changed.
+    fn run<K>(&mut self, network: &Network<K>, steps: usize) -> Result<bool, Error> {
+        self.state.check(network.config(), self.batch)?;
+        expect("input", "input_size", self.input, network.config().input_size)?;
+        let Truncation { k1, k2 } = self.truncation;
+        if !self.since_detached.is_multiple_of(k1) {
+            self.detach();
+        }
+        // What the window does not reach any more.
+        let mut reach: usize = self.blocks.iter().map(|block| block.steps).sum();
+        while reach + k1 > k2 {
+            let Some(block) = self.blocks.pop_front() else { break };
+            reach -= block.steps;
+            self.spare.push(block);
+        }
+        let old = self.blocks.len();
+        // Windows begin and end k2 % k1 steps before, and at, multiples of k1.
+        let cut = k1 - k2 % k1;
+        self.add_block(0..steps.min(cut));
+        if steps > cut {
+            self.add_block(cut..steps);
+        }
+        let mut forward_steps = 0;
+        let mut is_stale = false;
+        let mut before: Option<State> = None;
+        let mut recorded = Ok(());
+        for (i, block) in self.blocks.iter_mut().enumerate() {
+            is_stale |= block.stamp != Some(network.stamp());
+            if is_stale {
+                if let Some(state) = before.take() {
+                    block.start = state;
+                }
+                block.stamp = None;
+                recorded = block.record(network, self.batch, self.dropout_seed);
+                if recorded.is_err() {
+                    break;
+                }
+                forward_steps += block.steps as u64;
+                let mut after = block.start.clone();
+                block.tape.final_state(&mut after)?;
+                before = Some(after);
+            } else if i + 1 == old {
+                before = Some(self.state.clone());
+            }
+        }
+        if let Err(error) = recorded {
+            self.spare.extend(self.blocks.drain(old..));
+            return Err(error);
+        }
+        self.state = before.unwrap_or_else(|| self.state.clone());
+        self.forward_steps += forward_steps;
+        self.pending.done += steps;
+        self.pending.steps -= steps;
+        self.position += steps as u64;
+        self.since_detached += steps;
+        self.new_steps = steps;
+        self.has_grad_input = false;
+        self.gather_output(old);
+        Ok(true)
+    }
+
+    /// Makes a block of pending steps; they stay pending.
+    fn add_block(&mut self, range: Range<usize>) {
+        let steps = range.len();
+        let mut block = self.spare.pop().unwrap_or_else(|| Block {
+            steps: 0,
+            position: 0,
+            x: Vec::new(),
+            resets: Vec::new(),
+            start: self.state.clone(),
+            tape: Tape::default(),
+            stamp: None,
+        });
+        let (width, first) = (self.batch * self.input, self.pending.done + range.start);
+        let x = &self.pending.x[first * width..][..steps * width];
+        block.x.clear();
+        if self.batch_first {
+            for b in 0..self.batch {
+                for t in 0..steps {
+                    block.x.extend_from_slice(&x[(t * self.batch + b) * self.input..][..self.input]);
+                }
+            }
+        } else {
+            block.x.extend_from_slice(x);
+        }
+        let resets = &self.pending.resets[first * self.batch..][..steps * self.batch];
+        block.resets.clear();
+        // A stream without resets is not slowed down by looking for them.
+        if resets.contains(&true) {
+            block.resets.extend_from_slice(resets);
+        }
+        (block.steps, block.position, block.stamp) = (steps, self.position + range.start as u64, None);
+        block.start = self.state.clone();
+        self.blocks.push_back(block);
+    }
+
+    /// Brings the outputs of the new blocks together.
+    fn gather_output(&mut self, old: usize) {
+        let (steps, batch, width) = (self.new_steps, self.batch, self.width);
+        self.output.clear();
+        self.output.resize(steps * batch * width, 0.0);
+        let mut first = 0;
+        for block in self.blocks.range(old..) {
+            let part = Part { steps, range: first..first + block.steps, batch, width };
+            part.put(block.tape.output().data(), &mut self.output, self.batch_first);
+            first += block.steps;
+        }
+    }
+
+    /// The outputs of the new steps of the window at hand, [k1, batch, hidden_size] in the network's layout.
+    pub fn output(&self) -> View<'_> {
+        let shape = self.shape(self.new_steps, self.width);
+        View::new(&self.output, shape).expect("the outputs were gathered for this shape")
+    }
+
+    fn shape(&self, steps: usize, width: usize) -> [usize; 3] {
+        if self.batch_first { [self.batch, steps, width] } else { [steps, self.batch, width] }
+    }
+
+    /// The steps of the stream that the window at hand consists of, the new ones last.
+    pub fn window(&self) -> Range<u64> {
+        let first = self.blocks.front().map_or(self.position, |block| block.position);
+        first..self.position
+    }
+
+    /// The state after the last step that was run: what the next step starts from.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Steps that were run forward so far, each as often as it was.
+    pub fn forward_steps(&self) -> u64 {
+        self.forward_steps
+    }
+
+    /// Makes the state a constant: no gradient of a later step passes it. The next window begins here.
+    pub fn detach(&mut self) {
+        self.spare.extend(self.blocks.drain(..));
+        (self.since_detached, self.new_steps) = (0, 0);
+        self.output.clear();
+        self.has_grad_input = false;
+    }
+
+    /// Goes on from another state, detached.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if it is not shaped as the present one.
+    pub fn set_state(&mut self, state: State) -> Result<(), Error> {
+        self.state.check_alike(&state)?;
+        self.state = state;
+        self.detach();
+        Ok(())
+    }
+
+    /// Adds the gradient of the window at hand to `grads`. `upstream` has the gradients of the new steps' outputs, in the shape of
+    /// [`output`](TruncatedBptt::output), and of the state after them.
+    ///
+    /// The tapes of the steps that the next window will not reach are consumed, so each window has one backward.
+    ///
+    /// # Errors
+    /// [`Error::TapeConsumed`] if there is no window, it had its backward, or the parameters have changed since its forward; else as
+    /// [`Network::backward`]. Nothing is written then.
+    pub fn backward<K>(
+        &mut self,
+        network: &Network<K>,
+        upstream: Upstream<'_>,
+        grads: &mut Tensors,
+    ) -> Result<(), Error> {
+        if self.new_steps == 0 || self.blocks.iter().any(|block| block.stamp != Some(network.stamp())) {
+            return Err(Error::TapeConsumed);
+        }
+        network.params().check_alike(grads)?;
+        let (batch, width, k1, k2) = (self.batch, self.width, self.truncation.k1, self.truncation.k2);
+        if let Some(output) = upstream.output {
+            let expected = self.shape(self.new_steps, width);
+            let dims = if self.batch_first {
+                ["batch size", "sequence length", "hidden_size"]
+            } else {
+                ["sequence length", "batch size", "hidden_size"]
+            };
+            for ((dim, got), expected) in dims.into_iter().zip(output.shape()).zip(expected) {
+                expect("grad_output", dim, got, expected)?;
+            }
+        }
+        expect_len(
+            "grad_h_n",
+            upstream.h_n.map_or(self.state.h().len(), <[f32]>::len),
+            self.state.h().len(),
+        )?;
+        expect_len(
+            "grad_c_n",
+            upstream.c_n.map_or(self.state.c().len(), <[f32]>::len),
+            self.state.c().len(),
+        )?;
+        let window: usize = self.blocks.iter().map(|block| block.steps).sum();
+        self.grad_input.resize(if upstream.input_grad { window * batch * self.input } else { 0 }, 0.0);
+        self.has_grad_input = upstream.input_grad;
+        let mut end = window;
+        for (i, block) in self.blocks.iter_mut().enumerate().rev() {
+            let range = end - block.steps..end;
+            let mut part = Upstream { input_grad: upstream.input_grad, ..Upstream::default() };
+            let first_new = window - self.new_steps;
+            if let (Some(dy), true) = (upstream.output, range.start >= first_new) {
+                let range = range.start - first_new..range.end - first_new;
+                self.dy.resize(block.steps * batch * width, 0.0);
+                Part { steps: self.new_steps, range, batch, width }.take(
+                    dy.data(),
+                    &mut self.dy,
+                    self.batch_first,
+                );
+                let [a, b] = if self.batch_first { [batch, block.steps] } else { [block.steps, batch] };
+                part.output = Some(View::new(&self.dy, [a, b, width])?);
+            }
+            if end == window {
+                (part.h_n, part.c_n) = (upstream.h_n, upstream.c_n);
+            } else {
+                part.h_n = Some(&self.dh);
+                part.c_n = Some(&self.dc).filter(|dc| !dc.is_empty()).map(|dc| &dc[..]);
+            }
+            // The next window reaches the last k2 - k1 steps of this one.
+            let gradients = if range.start + k2 < window + k1 {
+                network.backward(&mut block.tape, part, grads)?;
+                block.stamp = None;
+                block.tape.gradients()
+            } else {
+                network.backward_keep(&block.tape, part, &mut self.gradients, grads)?;
+                &self.gradients
+            };
+            if let Some(dx) = gradients.grad_input() {
+                let part = Part { steps: window, range: range.clone(), batch, width: self.input };
+                part.put(dx.data(), &mut self.grad_input, self.batch_first);
+            }
+            if i > 0 {
+                self.dh.clear();
+                self.dh.extend_from_slice(gradients.grad_h_0());
+                self.dc.clear();
+                self.dc.extend_from_slice(gradients.grad_c_0());
+            }
+            end = range.start;
+        }
+        Ok(())
+    }
+
+    /// dL/dx of all steps of the [`window`](TruncatedBptt::window), as the last backward left it; `None` if it was not asked for.
+    pub fn grad_input(&self) -> Option<View<'_>> {
+        let steps = self.blocks.iter().map(|block| block.steps).sum();
+        let view = || View::new(&self.grad_input, self.shape(steps, self.input)).ok();
+        self.has_grad_input.then(view)?
+    }
+}
+
+impl Block {
+    fn record<K>(&mut self, network: &Network<K>, batch: usize, seed: u64) -> Result<(), Error> {
+        let config = network.config();
+        let [first, second] = if config.batch_first { [batch, self.steps] } else { [self.steps, batch] };
+        let mut input = Input::from(View::new(&self.x, [first, second, config.input_size])?);
+        input.resets = (!self.resets.is_empty()).then_some(&self.resets[..]);
+        // Beyond 2^32 steps the masks come again.
+        let first_step = self.position as u32;
+        input.dropout = DropoutKey { seed, first_step, rows: None };
+        network.forward_train_into(input, Some(&self.start), &mut self.tape)?;
+        self.stamp = Some(network.stamp());
+        Ok(())
+    }
+}
+
+/// A range of the steps of a sequence.
+struct Part {
+    steps: usize,
+    range: Range<usize>,
+    batch: usize,
+    width: usize,
+}
+
+impl Part {
+    /// Pairs of where a run of floats stands in the part and in the whole, and how long it is.
+    fn runs(&self, batch_first: bool) -> impl Iterator<Item = (usize, usize, usize)> {
+        let Part { steps, ref range, batch, width } = *self;
+        let (runs, len) =
+            if batch_first { (batch, range.len() * width) } else { (1, range.len() * batch * width) };
+        let first = if batch_first { range.start * width } else { range.start * batch * width };
+        (0..runs).map(move |run| (run * len, first + run * steps * width, len))
+    }
+
+    /// Copies the part into the whole.
+    fn put(&self, part: &[f32], whole: &mut [f32], batch_first: bool) {
+        for (from, to, len) in self.runs(batch_first) {
+            whole[to..][..len].copy_from_slice(&part[from..][..len]);
+        }
+    }
+
+    /// Copies the part out of the whole.
+    fn take(&self, whole: &[f32], part: &mut [f32], batch_first: bool) {
+        for (to, from, len) in self.runs(batch_first) {
+            part[to..][..len].copy_from_slice(&whole[from..][..len]);
+        }
+    }
+}
