@@ -99,12 +99,12 @@ impl Case {
         state.c_mut().copy_from_slice(&floats(&mut rng, c));
         let (dh_n, dc_n) = (floats(&mut rng, h), floats(&mut rng, c));
         let width = network.config().output_size();
-        let lengths = (0..batch).map(|b| if b == 1 { 0 } else { 1 + rng.below(steps) });
+        let lengths: Vec<usize> = (0..batch).map(|b| if b == 1 { 0 } else { 1 + rng.below(steps) }).collect();
         Case {
             options,
             x: floats(&mut rng, steps * batch * INPUT),
             dy: floats(&mut rng, steps * batch * width),
-            lengths: if options.ragged { lengths.collect() } else { vec![] },
+            lengths: if options.ragged { lengths } else { vec![] },
             resets: if options.resets {
                 (0..steps * batch).map(|_| rng.chance(0.2)).collect()
             } else {

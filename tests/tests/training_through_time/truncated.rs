@@ -134,12 +134,13 @@ fn each_window_is_the_oracle_unrolled() {
                 for (outcome, (begin, end, new)) in outcomes.iter().zip(windows) {
                     assert_eq!(outcome.window, begin as u64..end as u64);
                     let stack = oracle_of(&shadow.network);
+                    let (h_0, c_0) = states[begin].clone();
                     let run = |end: usize| StackRun {
                         steps: end - begin,
                         batch,
                         x: x[begin * batch * INPUT..end * batch * INPUT].to_vec(),
-                        h0: Some(states[begin].0.clone()),
-                        c0: Some(states[begin].1.clone()),
+                        h0: Some(h_0.clone()),
+                        c0: Some(c_0.clone()),
                         resets: resets.then(|| case.resets[begin * batch..end * batch].to_vec()),
                         ..StackRun::default()
                     };
