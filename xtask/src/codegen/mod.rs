@@ -1,5 +1,6 @@
 //! `cargo xtask codegen`: writes `crates/kernels/src/gates/generated`, or checks that it is fresh.
 
+mod bytes;
 mod emit;
 mod plan;
 mod spec;
@@ -9,6 +10,9 @@ use std::path::{Path, PathBuf};
 /// Kernels that the list in `spec` may make: code grows with them, and so does the time to build it. What users add is
 /// their own affair.
 const BUDGET: usize = 300;
+
+/// Their code, in KiB.
+const MOST_CODE: usize = 4096;
 
 /// What the command line asked for.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -53,6 +57,14 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<(), String> {
     }
     for (name, text) in files {
         ensure(&folder(root).join(name), &text, options.check)?;
+    }
+    if options.sizes
+        && let Some((generated, apart)) = bytes::of_kernels(root)?
+    {
+        let [all, generated, apart] = [generated + apart, generated, apart].map(|bytes| bytes / 1024);
+        println!(
+            "{all} KiB of code, of at most {MOST_CODE}: {generated} in the kernels, {apart} that they share"
+        );
     }
     Ok(())
 }

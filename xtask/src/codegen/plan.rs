@@ -42,7 +42,7 @@ pub(crate) fn single_panels(isa: &Isa, gates: usize, hidden: usize) -> usize {
     let panels = hidden.div_ceil(isa.lanes);
     let accumulators = if isa.registers >= 32 { 16 } else { 12 };
     let most = (accumulators / gates).min(12);
-    let strip = (1..=4).find(|panels| panels * gates % tile(isa).vectors == 0).unwrap_or(4);
+    let strip = (1..=4).find(|panels| (panels * gates).is_multiple_of(tile(isa).vectors)).unwrap_or(4);
     if panels <= most { panels } else { most - most % strip }
 }
 

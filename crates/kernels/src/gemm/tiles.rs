@@ -55,7 +55,7 @@ const fn tile_vectors(m: usize, nr: usize) -> usize {
 const fn block_panels(m: usize, g: usize, nr: usize) -> usize {
     let n = tile_vectors(m, nr);
     let mut panels = 1;
-    while panels * g % n != 0 {
+    while !(panels * g).is_multiple_of(n) {
         panels += 1;
     }
     panels
@@ -225,7 +225,7 @@ impl Widths {
             } else if m == 1 {
                 n % 4 == 0 || n <= nr
             } else {
-                n == most || (n <= nr && (g % nr != 0 || n == nr))
+                n == most || (n <= nr && (!g.is_multiple_of(nr) || n == nr))
             };
             if n <= most && serves {
                 all[count] = n;
@@ -242,7 +242,7 @@ impl Widths {
         let mut i = 0;
         while i < self.all.len() {
             let n = self.all[i];
-            if n == left || (n < left && n > 0 && n % self.strip == 0) {
+            if n == left || (n < left && n > 0 && n.is_multiple_of(self.strip)) {
                 return n;
             }
             i += 1;
@@ -381,7 +381,7 @@ pub(crate) unsafe fn walk_single<
 /// The fewest panels that fill whole strips.
 const fn strip_panels(g: usize, nr: usize) -> usize {
     let mut panels = 1;
-    while panels * g % nr != 0 {
+    while !(panels * g).is_multiple_of(nr) {
         panels += 1;
     }
     panels
