@@ -7,8 +7,8 @@
 use crate::error::Error;
 use crate::gates::args::{Backward, Forward, Step};
 use crate::gates::checked::ForwardTask;
-use crate::gemm::block::{GemmTask, RowMap, Start};
-use crate::gemm::pack::Depth;
+use crate::gemm::block::{ColumnMap, GemmTask, RowMap, Start};
+use crate::gemm::pack::{Depth, pack_rows};
 use crate::gemm::{Matrix, MatrixMut, OuterProducts, OuterScratch, PackedB, check_rows};
 use crate::kernels::Kernels;
 use crate::plan::{ForwardPlan, Projection, Sizes, part};
@@ -133,25 +133,15 @@ impl Kernels {
         c: MatrixMut<'_>,
         threads: usize,
     ) -> Result<(), Error> {
-        let (k, n) = (b.depth(), b.columns());
-        a.check("a", m, k)?;
-        c.check("c", m, n)?;
+        a.check("a", m, b.depth())?;
+        c.check("c", m, b.columns())?;
         self.check_lanes(b)?;
+        let start = if beta == 0.0 { Start::Zero } else { Start::Load(beta) };
         let task = GemmTask {
-            rows: m,
-            vectors: b.shape.vectors(),
-            depth: k,
             a: a.data.as_ptr(),
-            first_row: 0,
-            a_rows: RowMap { inner: m.max(1), outer: 0, row: a.row },
+            a_rows: RowMap::even(a.row),
             a_step: a.col,
-            b: b.panels.as_ptr(),
-            strip: b.shape.strip_len(),
-            start: if beta == 0.0 { Start::Zero } else { Start::Load(beta) },
-            c: c.data.as_mut_ptr(),
-            c_row: c.row,
-            c_col: c.col,
-            columns: n,
+            ..packed_task(m, b, start, c)
         };
         self.run_matmul(self.common().matmul, task, threads);
         Ok(())
@@ -172,9 +162,8 @@ impl Kernels {
         each_part(parts, |i| {
             let task = *task.get();
             let (begin, end) = part(task.rows, parts, i);
-            let c = task.c.wrapping_add(begin * task.c_row);
             for block in
-                (GemmTask { rows: end - begin, first_row: task.first_row + begin, c, ..task }).blocks()
+                (GemmTask { rows: end - begin, first_row: task.first_row + begin, ..task }).blocks()
             {
                 // SAFETY: see the module's note; `blocks` stays within the task.
                 unsafe { kernel(&block) };
@@ -194,16 +183,21 @@ impl Kernels {
         threads: usize,
     ) -> Result<(), Error> {
         sum.check()?;
-        let k = sum.a_rows.len();
+        let (k, row) = (sum.a_rows.len(), self.common().matmul);
         let OuterScratch { a, b } = packed;
         b.repack(self.strip(), Depth::Listed(sum.b_rows), k, sum.n, sum.b, 1)?;
-        // A stays as it stands, k by k; only its listed rows are brought together, so that k advances evenly.
-        a.reserve(k.checked_mul(sum.m).ok_or(Error::SizeOverflow { what: "a" })?)?;
-        for (to, &from) in a.chunks_exact_mut(sum.m.max(1)).zip(sum.a_rows) {
-            to.copy_from_slice(&sum.a[from..][..sum.m]);
-        }
-        let a = Matrix { data: a, row: 1, col: sum.m };
-        self.matmul_packed(sum.m, a, b, 1.0, MatrixMut::row_major(sum.c, sum.n), threads)
+        let mr = row.tile.0;
+        let len = sum.m.checked_next_multiple_of(mr).and_then(|m| m.checked_mul(k));
+        a.reserve(len.ok_or(Error::SizeOverflow { what: "a" })?)?;
+        pack_rows(a, mr, sum.m, sum.a, sum.a_rows);
+        let task = GemmTask {
+            a: a.as_ptr(),
+            a_rows: RowMap { inner: mr, outer: (k * mr).cast_signed(), row: 1 },
+            a_step: mr,
+            ..packed_task(sum.m, b, Start::Load(1.0), MatrixMut::row_major(sum.c, sum.n))
+        };
+        self.run_matmul(row, task, threads);
+        Ok(())
     }
 
     /// Runs a forward pass, its rows shared out to threads of the current rayon pool as the plan says. Allocates nothing.
@@ -309,6 +303,26 @@ impl Kernels {
             unsafe { kernel(&task.get().shard(begin, end - begin)) };
         });
         Ok(())
+    }
+}
+
+/// The product of `m` rows with a packed B into a checked C; A is left to the caller.
+fn packed_task(m: usize, b: &PackedB, start: Start, c: MatrixMut<'_>) -> GemmTask {
+    GemmTask {
+        rows: m,
+        vectors: b.shape.vectors(),
+        depth: b.depth(),
+        a: std::ptr::null(),
+        first_row: 0,
+        a_rows: RowMap::even(0),
+        a_step: 0,
+        b: b.panels.as_ptr(),
+        strip: b.shape.strip_len(),
+        start,
+        c: c.data.as_mut_ptr(),
+        c_rows: RowMap::even(c.row),
+        c_columns: ColumnMap { run: usize::MAX, outer: 0, col: c.col },
+        columns: b.columns(),
     }
 }
 

@@ -12,6 +12,8 @@ const WORTH_A_THREAD: usize = 4_000_000;
 const PROJECTION_ROWS: usize = 192;
 /// Inputs so narrow that multiplying them in the recurrent kernel costs less than writing and reading the projection.
 const NARROW_INPUT: usize = 4;
+/// From so many rows on, weights that stay in the L2 cache are read often enough in one step: the projection need not be written.
+const FUSED_ROWS: usize = 16;
 /// Rows of a weight gradient's matmul: the depth of two of its blocks.
 const GRADIENT_ROWS: usize = 512;
 
@@ -75,10 +77,12 @@ impl ForwardPlan {
         let Sizes { cell, steps, batch, input, hidden } = sizes;
         let shards = sizes.shards(threads);
         let single_row = batch == 1;
-        if steps <= 1 || input <= NARROW_INPUT {
+        let rows = batch.div_ceil(shards).max(1);
+        let weights = cell.gates().saturating_mul(hidden).saturating_mul(input.saturating_add(hidden));
+        let is_hot = rows >= FUSED_ROWS && weights.saturating_mul(4) <= caches.l2 / 2;
+        if steps <= 1 || input <= NARROW_INPUT || is_hot {
             return ForwardPlan { projection: Projection::Fused, shards, shard_scratch: 0, single_row };
         }
-        let rows = batch.div_ceil(shards).max(1);
         let row_len = hidden.next_multiple_of(lanes).saturating_mul(cell.gates());
         let fits_l2 = caches.l2 / 2 / (rows.saturating_mul(row_len).saturating_mul(4)).max(1);
         let chunk = fits_l2.max(PROJECTION_ROWS.div_ceil(rows));

@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::gates::args::{Backward, Forward, Step};
 use crate::gates::checked::{BackwardTask, ForwardTask, Schedule, Strided, state_rows};
-use crate::gemm::block::{GemmTask, RowMap, Start};
+use crate::gemm::block::{ColumnMap, GemmTask, RowMap, Start};
 use crate::plan::{ForwardPlan, Projection};
 use crate::weights::PackedCell;
 
@@ -115,7 +115,8 @@ fn absent_cell_state(weights: &PackedCell) -> Result<Strided, Error> {
     Ok(Strided::ABSENT)
 }
 
-/// The input projection of steps `begin .. end` of a shard's task into `xa`.
+/// The input projection of steps `begin .. end` of a shard's task into `xa`, [step][panel][row][gate][lane]: in the order in
+/// which the recurrence reads it.
 pub(crate) fn projection_task(
     weights: &PackedCell,
     task: &ForwardTask,
@@ -123,23 +124,25 @@ pub(crate) fn projection_task(
     xa: *mut f32,
 ) -> GemmTask {
     let rows = task.schedule.rows;
-    let vectors = weights.hidden.div_ceil(weights.lanes) * weights.cell.gates();
-    let width = vectors * weights.lanes;
+    let (lanes, gates) = (weights.lanes, weights.cell.gates());
+    let panels = weights.hidden.div_ceil(lanes);
+    let row = gates * lanes;
+    let step = panels * rows * row;
     GemmTask {
         rows: (end - begin) * rows,
-        vectors,
+        vectors: panels * gates,
         depth: weights.input,
         a: task.x.at(begin, 0),
         first_row: 0,
         a_rows: RowMap { inner: rows, outer: task.x.step(), row: task.x.row_stride() },
         a_step: 1,
         b: task.w_ih,
-        strip: weights.input * weights.nr * weights.lanes,
+        strip: weights.input * weights.nr * lanes,
         start: Start::Bias(task.b_ih),
         c: xa,
-        c_row: width,
-        c_col: 1,
-        columns: width,
+        c_rows: RowMap { inner: rows, outer: step.cast_signed(), row },
+        c_columns: ColumnMap { run: gates, outer: rows * row, col: 1 },
+        columns: panels * row,
     }
 }
 

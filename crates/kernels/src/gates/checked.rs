@@ -200,7 +200,7 @@ pub(crate) struct ForwardTask {
     pub(crate) schedule: Schedule,
     /// The input, for a kernel that multiplies it itself.
     pub(crate) x: Strided,
-    /// The projected input of steps begin .. end, [step][row][panel][gate][lane], for a kernel that does not.
+    /// The projected input of steps begin .. end, [step][panel][row][gate][lane], for a kernel that does not.
     pub(crate) xa: *const f32,
     pub(crate) w_ih: *const f32,
     pub(crate) b_ih: *const f32,

@@ -162,13 +162,7 @@ impl<
     const SETS: usize,
 > TileBody<V, G, SETS> for Gates<ForwardStep<'_, V, C, NR, U, H>, S>
 {
-    #[inline(always)]
-    unsafe fn start(&self, token: V::Token, set: usize, _: usize, vector: usize) -> V {
-        let task = self.0.task;
-        let bias = if set == 0 { task.b_hh } else { task.b_ih };
-        // SAFETY: packed biases are padded to whole vectors.
-        V::load(token, unsafe { &*bias.add(vector * V::LANES).cast() })
-    }
+    const STORES: bool = false;
 
     #[inline(always)]
     unsafe fn products<const M: usize, const W: usize, const K: usize>(
@@ -177,11 +171,11 @@ impl<
         set: usize,
         row: usize,
         vector: usize,
-        acc: Tile<V, M, W, K>,
     ) -> Tile<V, M, W, K> {
         let ForwardStep { task, t, .. } = self.0;
         let h = hidden_size::<H>(task.hidden);
-        let (w, depth) = if set == 0 { (task.w_hh, h) } else { (task.w_ih, task.input) };
+        let (w, bias, depth) =
+            if set == 0 { (task.w_hh, task.b_hh, h) } else { (task.w_ih, task.b_ih, task.input) };
         let mut a = [std::ptr::null(); M];
         for r in 0..M {
             a[r] = if set == 0 {
@@ -192,8 +186,15 @@ impl<
         }
         let strip = depth * NR * V::LANES;
         // SAFETY: rows and vectors lie within the task, whose arguments were checked for all of them; packed weights are
-        // padded to whole strips.
+        // padded to whole strips, biases to whole vectors.
         unsafe {
+            let mut acc = [[[V::splat(token, 0.0); K]; W]; M];
+            for w in 0..W {
+                let start = vectors::<V, K>(token, bias.add((vector + w * K) * V::LANES));
+                for r in 0..M {
+                    acc[r][w] = start;
+                }
+            }
             let operands = Operands { a, a_step: 1, b: w.add(vector / NR * strip), strip, depth };
             accumulate::<V, M, W, K, NR, U>(token, acc, operands)
         }
@@ -213,7 +214,7 @@ impl<
                 sums[SETS - 1]
             } else {
                 let panels = h.div_ceil(V::LANES);
-                let at = ((t - task.begin) * task.schedule.rows + row) * panels + panel;
+                let at = ((t - task.begin) * panels + panel) * task.schedule.rows + row;
                 vectors::<V, G>(token, task.xa.add(at * G * V::LANES))
             };
             let mut step = Forward { xa, ha: sums[0], h_prev: zero, c_prev: zero };
@@ -306,10 +307,7 @@ impl<
     const H: usize,
 > TileBody<V, 1, 1> for Backwards<Boundary<'_, V, C, NR, U, H>, G, S>
 {
-    #[inline(always)]
-    unsafe fn start(&self, token: V::Token, _: usize, _: usize, _: usize) -> V {
-        V::splat(token, 0.0)
-    }
+    const STORES: bool = false;
 
     #[inline(always)]
     unsafe fn products<const M: usize, const W: usize, const K: usize>(
@@ -318,10 +316,10 @@ impl<
         _: usize,
         row: usize,
         vector: usize,
-        mut acc: Tile<V, M, W, K>,
     ) -> Tile<V, M, W, K> {
         let Boundary { task, u, from, .. } = self.0;
         let h = hidden_size::<H>(task.hidden);
+        let mut acc = [[[V::splat(token, 0.0); K]; W]; M];
         if row >= from {
             return acc;
         }

@@ -2,8 +2,8 @@
 
 /// Depth of a block (BLIS's kc): six rows of A and a strip of B of that depth, 22 KiB, share the L1 cache.
 pub(crate) const KC: usize = 256;
-/// Rows of a block (BLIS's mc): MC * KC floats of A, 384 KiB, stay in the L2 cache while all panels of B pass by.
-pub(crate) const MC: usize = 384;
+/// Rows of a block (BLIS's mc): MC * KC floats of A, 192 KiB, stay in the L2 cache while all strips of B pass by.
+pub(crate) const MC: usize = 192;
 
 /// What an accumulator starts from.
 #[derive(Clone, Copy)]
@@ -16,12 +16,45 @@ pub(crate) enum Start {
     Load(f32),
 }
 
-/// Where the rows of A stand: row i at `(i / inner) * outer + (i % inner) * row`, as in a [T, B, I] sequence.
+/// Where the rows of a matrix stand: row i at `(i / inner) * outer + (i % inner) * row`, as in a [T, B, I] sequence.
 #[derive(Clone, Copy)]
 pub(crate) struct RowMap {
     pub(crate) inner: usize,
     pub(crate) outer: isize,
     pub(crate) row: usize,
+}
+
+impl RowMap {
+    /// Rows evenly apart.
+    pub(crate) const fn even(row: usize) -> RowMap {
+        RowMap { inner: usize::MAX, outer: 0, row }
+    }
+
+    /// Where `M` rows from the `first` on stand.
+    #[inline(always)]
+    pub(crate) fn places<const M: usize>(self, first: usize) -> [isize; M] {
+        // A division takes as long as many multiply-adds: none for rows that are evenly apart, else one for all.
+        let (mut outer, mut inner) =
+            if first < self.inner { (0, first) } else { (first / self.inner, first % self.inner) };
+        let mut places = [0; M];
+        for r in 0..M {
+            places[r] = outer.cast_signed() * self.outer + (inner * self.row).cast_signed();
+            inner += 1;
+            if inner == self.inner {
+                (outer, inner) = (outer + 1, 0);
+            }
+        }
+        places
+    }
+}
+
+/// Where the vectors of C stand: vector v at `(v / run) * outer + (v % run) * LANES * col`.
+#[derive(Clone, Copy)]
+pub(crate) struct ColumnMap {
+    pub(crate) run: usize,
+    pub(crate) outer: usize,
+    /// From one column to the next.
+    pub(crate) col: usize,
 }
 
 /// `C = start + A B` for `rows` rows and all `vectors` of columns.
@@ -41,9 +74,8 @@ pub(crate) struct GemmTask {
     pub(crate) strip: usize,
     pub(crate) start: Start,
     pub(crate) c: *mut f32,
-    /// From one row of C to the next, and from one column to the next.
-    pub(crate) c_row: usize,
-    pub(crate) c_col: usize,
+    pub(crate) c_rows: RowMap,
+    pub(crate) c_columns: ColumnMap,
     /// Columns of C; those of the last vector beyond them are not touched.
     pub(crate) columns: usize,
 }
@@ -83,7 +115,6 @@ impl Iterator for Blocks {
             first_row: whole.first_row + self.row,
             b: whole.b.wrapping_add(self.k * (whole.strip / whole.depth.max(1))),
             start: if self.k == 0 { whole.start } else { Start::Load(1.0) },
-            c: whole.c.wrapping_add(self.row * whole.c_row),
             ..*whole
         };
         self.row += rows;

@@ -150,20 +150,7 @@ pub(crate) unsafe fn gemm<V: Vector, const MR: usize, const NR: usize, const U: 
 }
 
 impl<V: Vector, const NR: usize, const U: usize> TileBody<V, 1, 1> for Block<'_, V, NR, U> {
-    #[inline(always)]
-    unsafe fn start(&self, token: V::Token, _: usize, row: usize, vector: usize) -> V {
-        // SAFETY: row and vector lie within the task, and its maker vouches for all of them.
-        unsafe {
-            match self.task.start {
-                Start::Zero => V::splat(token, 0.0),
-                Start::Bias(bias) => V::load(token, &*bias.add(vector * V::LANES).cast()),
-                Start::Load(beta) => {
-                    let c = self.load(token, row, vector * V::LANES);
-                    if beta == 1.0 { c } else { c.mul(V::splat(token, beta)) }
-                }
-            }
-        }
-    }
+    const STORES: bool = true;
 
     #[inline(always)]
     unsafe fn products<const M: usize, const W: usize, const K: usize>(
@@ -172,77 +159,124 @@ impl<V: Vector, const NR: usize, const U: usize> TileBody<V, 1, 1> for Block<'_,
         _: usize,
         row: usize,
         vector: usize,
-        acc: Tile<V, M, W, K>,
     ) -> Tile<V, M, W, K> {
         let task = self.task;
+        let a_rows = task.a_rows.places::<M>(task.first_row + row);
+        let c_rows = task.c_rows.places::<M>(task.first_row + row);
         let mut a = [std::ptr::null(); M];
         for r in 0..M {
-            let i = task.first_row + row + r;
-            let map = task.a_rows;
-            let outer = (i / map.inner).cast_signed() * map.outer;
-            a[r] = task.a.wrapping_offset(outer).wrapping_add((i % map.inner) * map.row);
+            a[r] = task.a.wrapping_offset(a_rows[r]);
         }
+        let mut acc = [[[V::splat(token, 0.0); K]; W]; M];
         // SAFETY: rows and vectors lie within the task, and its maker vouches for all of them.
         unsafe {
+            for w in 0..W {
+                for k in 0..K {
+                    let n = vector + w * K + k;
+                    match task.start {
+                        Start::Zero => {}
+                        Start::Bias(bias) => {
+                            let bias = V::load(token, &*bias.add(n * V::LANES).cast());
+                            for r in 0..M {
+                                acc[r][w][k] = bias;
+                            }
+                        }
+                        Start::Load(beta) => {
+                            let place = Columns::new::<V>(task, n);
+                            for r in 0..M {
+                                let c = load(token, task.c.wrapping_offset(c_rows[r]), place);
+                                acc[r][w][k] = if beta == 1.0 { c } else { c.mul(V::splat(token, beta)) };
+                            }
+                        }
+                    }
+                }
+            }
             let b = task.b.add(vector / NR * task.strip);
             let operands = Operands { a, a_step: task.a_step, b, strip: task.strip, depth: task.depth };
-            accumulate::<V, M, W, K, NR, U>(token, acc, operands)
+            acc = accumulate::<V, M, W, K, NR, U>(token, acc, operands);
+            for w in 0..W {
+                for k in 0..K {
+                    let place = Columns::new::<V>(task, vector + w * K + k);
+                    for r in 0..M {
+                        store(acc[r][w][k], task.c.wrapping_offset(c_rows[r]), place);
+                    }
+                }
+            }
         }
+        acc
     }
 
     #[inline(always)]
-    unsafe fn finish(&self, _: V::Token, row: usize, vector: usize, [[sum]]: [[V; 1]; 1]) {
-        // SAFETY: row and vector lie within the task, and its maker vouches for all of them.
-        unsafe { self.store(sum, row, vector * V::LANES) };
+    unsafe fn finish(&self, _: V::Token, _: usize, _: usize, _: [[V; 1]; 1]) {}
+}
+
+/// The columns of one vector in a row of C.
+#[derive(Clone, Copy)]
+struct Columns {
+    /// Where in the row they start.
+    at: usize,
+    /// From one to the next.
+    col: usize,
+    /// How many there are.
+    left: usize,
+}
+
+impl Columns {
+    #[inline(always)]
+    fn new<V: Vector>(task: &GemmTask, vector: usize) -> Columns {
+        let map = task.c_columns;
+        let (outer, inner) = if vector < map.run { (0, vector) } else { (vector / map.run, vector % map.run) };
+        let at = outer * map.outer + inner * V::LANES * map.col;
+        Columns { at, col: map.col, left: task.columns.saturating_sub(vector * V::LANES) }
     }
 }
 
-impl<V: Vector, const NR: usize, const U: usize> Block<'_, V, NR, U> {
-    /// The vector of C at (row, column).
-    ///
-    /// # Safety
-    /// `row` lies within the task; columns from `task.columns` on are not touched.
-    #[inline(always)]
-    unsafe fn load(&self, token: V::Token, row: usize, column: usize) -> V {
-        let task = self.task;
-        let left = task.columns.saturating_sub(column);
-        let at = task.c.wrapping_add(row * task.c_row + column * task.c_col);
-        // SAFETY: only `left` columns are touched.
-        unsafe {
-            if task.c_col == 1 && left >= V::LANES {
-                return V::load(token, &*at.cast());
-            }
-            let mut lanes = [0.0; 16];
-            for i in 0..V::LANES {
-                if i < left {
-                    lanes[i] = *at.add(i * task.c_col);
-                }
-            }
-            V::load(token, &*lanes.as_ptr().cast())
+/// The vector of a row of C.
+///
+/// # Safety
+/// The row is readable at its columns; no others are touched.
+#[inline(always)]
+unsafe fn load<V: Vector>(token: V::Token, row: *const f32, columns: Columns) -> V {
+    let at = row.wrapping_add(columns.at);
+    // SAFETY: only the columns that are left are touched.
+    unsafe {
+        if columns.col == 1 && columns.left >= V::LANES {
+            return V::load(token, &*at.cast());
         }
+        let mut lanes = [0.0; 16];
+        let count = if columns.left < V::LANES { columns.left } else { V::LANES };
+        copy_apart((at, columns.col), (lanes.as_mut_ptr(), 1), count);
+        V::load(token, &*lanes.as_ptr().cast())
     }
+}
 
-    /// Stores to the vector of C at (row, column).
-    ///
-    /// # Safety
-    /// As [`Block::load`].
-    #[inline(always)]
-    unsafe fn store(&self, x: V, row: usize, column: usize) {
-        let task = self.task;
-        let left = task.columns.saturating_sub(column);
-        let at = task.c.wrapping_add(row * task.c_row + column * task.c_col);
-        // SAFETY: only `left` columns are touched.
-        unsafe {
-            if task.c_col == 1 && left >= V::LANES {
-                return x.store(&mut *at.cast());
-            }
-            let mut lanes = [0.0; 16];
-            x.store(&mut *lanes.as_mut_ptr().cast());
-            for i in 0..V::LANES {
-                if i < left {
-                    *at.add(i * task.c_col) = lanes[i];
-                }
-            }
+/// Stores the vector of a row of C.
+///
+/// # Safety
+/// As [`load`], writable.
+#[inline(always)]
+unsafe fn store<V: Vector>(x: V, row: *mut f32, columns: Columns) {
+    let at = row.wrapping_add(columns.at);
+    // SAFETY: only the columns that are left are touched.
+    unsafe {
+        if columns.col == 1 && columns.left >= V::LANES {
+            return x.store(&mut *at.cast());
         }
+        let mut lanes = [0.0; 16];
+        x.store(&mut *lanes.as_mut_ptr().cast());
+        let count = if columns.left < V::LANES { columns.left } else { V::LANES };
+        copy_apart((lanes.as_ptr(), 1), (at, columns.col), count);
+    }
+}
+
+/// Copies `count` floats, each a step from the one before: the ragged edge of C, kept out of the tiles.
+///
+/// # Safety
+/// `from` is readable and `to` writable at each step.
+#[inline(never)]
+unsafe fn copy_apart(from: (*const f32, usize), to: (*mut f32, usize), count: usize) {
+    for i in 0..count {
+        // SAFETY: the caller's promise.
+        unsafe { *to.0.add(i * to.1) = *from.0.add(i * from.1) };
     }
 }

@@ -109,3 +109,28 @@ fn pack_vector<'a>(
         }
     }
 }
+
+/// Packs `m` floats from each of `rows` on, the k-th of them column k of A, into `to`, [tile][k][mr]: what a tile of `mr` rows reads
+/// at one k stands together. The last tile's missing rows are left as they are.
+///
+/// # Panics
+/// If `to` is shorter than whole tiles, or a row does not lie within `from`.
+pub(crate) fn pack_rows(to: &mut [f32], mr: usize, m: usize, from: &[f32], rows: &[usize]) {
+    /// Rows at a time: their cache lines, and those of as many places in each tile, stay in the L1 cache.
+    const ROWS: usize = 8;
+    let depth = rows.len();
+    for (block, rows) in rows.chunks(ROWS).enumerate() {
+        for first in (0..m).step_by(mr) {
+            let used = mr.min(m - first);
+            let to = &mut to[first * depth + block * ROWS * mr..];
+            for (to, row) in to.chunks_exact_mut(mr).zip(rows) {
+                let from = &from[row + first..][..used];
+                // The common height as a constant: a few moves instead of a call.
+                match (<&mut [f32; 6]>::try_from(&mut *to), <&[f32; 6]>::try_from(from)) {
+                    (Ok(to), Ok(from)) => *to = *from,
+                    _ => to[..used].copy_from_slice(from),
+                }
+            }
+        }
+    }
+}

@@ -11,13 +11,10 @@ use std::mem::MaybeUninit;
 
 /// What a pass over rows x panels does: `SETS` products for each vector of each row, and what follows from their sums.
 pub(crate) trait TileBody<V: Vector, const G: usize, const SETS: usize> {
-    /// What the chain of one vector of one row starts from.
-    ///
-    /// # Safety
-    /// Row and vector lie within what the body was made for.
-    unsafe fn start(&self, token: V::Token, set: usize, row: usize, vector: usize) -> V;
+    /// Whether [`products`](TileBody::products) leaves nothing to do: it stores the sums itself, and nothing else follows.
+    const STORES: bool;
 
-    /// Continues the chains of rows `row .. row + M` and of `W * K` vectors from `vector` on, which starts a strip.
+    /// The products of rows `row .. row + M` with `W * K` vectors from `vector` on, which starts a strip.
     ///
     /// # Safety
     /// Both ranges lie within what the body was made for.
@@ -27,7 +24,6 @@ pub(crate) trait TileBody<V: Vector, const G: usize, const SETS: usize> {
         set: usize,
         row: usize,
         vector: usize,
-        acc: Tile<V, M, W, K>,
     ) -> Tile<V, M, W, K>;
 
     /// Takes the sums of one panel of one row.
@@ -145,8 +141,10 @@ unsafe fn block<V: Vector, B: TileBody<V, G, SETS>, const G: usize, const SETS: 
             }
         }
     }
-    let finish: Finish<'_, V, B, G, SETS> = Finish { body, place, sums: &sums };
-    V::apart(token, &finish);
+    if !B::STORES {
+        let finish: Finish<'_, V, B, G, SETS> = Finish { body, place, sums: &sums };
+        V::apart(token, &finish);
+    }
 }
 
 /// The products of `M` rows with a block of panels, tile by tile. Leaves them row by row in `sums`.
@@ -284,18 +282,14 @@ unsafe fn tile<
 ) {
     if const { Widths::new(M, G, NR).contains(N) } {
         let vector = place.panel * G + to.at;
-        let mut acc: Tile<V, M, N, 1> = [[[V::splat(token, 0.0)]; N]; M];
         // SAFETY: the caller's promise.
         unsafe {
-            for r in 0..M {
-                for n in 0..N {
-                    acc[r][n][0] = body.start(token, set, place.row + r, vector + n);
-                }
-            }
-            acc = body.products::<M, N, 1>(token, set, place.row, vector, acc);
-            for r in 0..M {
-                for n in 0..N {
-                    *to.first.add(r * to.row + to.at + n) = acc[r][n][0];
+            let acc = body.products::<M, N, 1>(token, set, place.row, vector);
+            if !B::STORES {
+                for r in 0..M {
+                    for n in 0..N {
+                        *to.first.add(r * to.row + to.at + n) = acc[r][n][0];
+                    }
                 }
             }
         }
@@ -438,12 +432,7 @@ unsafe fn single<
         // SAFETY: the caller's promise.
         unsafe {
             for set in 0..SETS {
-                for p in 0..W {
-                    for g in 0..G {
-                        sums[set][0][p][g] = body.start(token, set, row, (panel + p) * G + g);
-                    }
-                }
-                sums[set] = body.products::<1, W, G>(token, set, row, panel * G, sums[set]);
+                sums[set] = body.products::<1, W, G>(token, set, row, panel * G);
             }
             for p in 0..W {
                 let mut all = [[V::splat(token, 0.0); G]; SETS];
