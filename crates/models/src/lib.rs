@@ -55,7 +55,7 @@ mod run;
 mod spec;
 mod train;
 
-pub use formats::{WeightFile, save_weights};
+pub use formats::{WeightFile, save_weights, save_weights_with};
 pub use gatewise_kernels::{CEILING_VARIABLE, Cell, Isa, Kernels};
 pub use nets::{Any, Builder, Gru, GruKind, Lstm, LstmKind, Network, Rnn, RnnKind};
 pub use run::{Gradients, Tape, Upstream, Workspace};
@@ -63,6 +63,6 @@ pub use spec::{
     Config, DropoutKey, Error, Input, Nonlinearity, ParamsMut, Philox, Sequence, State, Tensor, Tensors, View,
 };
 pub use train::{
-    Adam, AdamW, Embedding, IGNORE, Linear, LinearRoom, NonFinite, Norm, Optimizer, RmsProp, Sgd,
-    TruncatedBptt, Truncation, clip_grad_norm, clip_grad_value, cross_entropy, mse,
+    Adam, AdamW, Decay, Embedding, IGNORE, Linear, LinearRoom, NonFinite, Norm, Optimizer, OptimizerState,
+    RmsProp, Schedule, Sgd, TruncatedBptt, Truncation, clip_grad_norm, clip_grad_value, cross_entropy, mse,
 };

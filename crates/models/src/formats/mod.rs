@@ -1,5 +1,6 @@
 //! Weights in and out.
 
 mod weights;
+mod whole;
 
-pub use weights::{WeightFile, save_weights};
+pub use weights::{WeightFile, save_weights, save_weights_with};

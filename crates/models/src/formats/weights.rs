@@ -1,7 +1,9 @@
 //! Safetensors files, with PyTorch's names: what `safetensors.torch.save_file(model.state_dict(), ..)` writes.
 
+use super::whole::write_whole;
 use crate::spec::{Error, Tensors};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use std::collections::HashMap;
 use std::path::Path;
 
 fn problem(what: impl Into<String>, problem: impl std::fmt::Display) -> Error {
@@ -9,12 +11,29 @@ fn problem(what: impl Into<String>, problem: impl std::fmt::Display) -> Error {
 }
 
 /// Writes parameters as a safetensors file, each list under a prefix such as `"lstm."`. The same parameters always give the same
-/// bytes.
+/// bytes. The file is written whole or not at all: what was there before stays until the new one is complete.
 ///
 /// # Errors
 /// [`Error::WeightFile`] if the file cannot be written, or two tensors have the same name.
 pub fn save_weights(path: impl AsRef<Path>, lists: &[(&str, &Tensors)]) -> Result<(), Error> {
-    let path = path.as_ref();
+    save(path.as_ref(), lists, None)
+}
+
+/// As [`save_weights`], with an entry of the file's metadata, (key, text): what a program has to know of a model besides its
+/// parameters. [`WeightFile::metadata`] answers it.
+///
+/// # Errors
+/// As [`save_weights`].
+pub fn save_weights_with(
+    path: impl AsRef<Path>,
+    lists: &[(&str, &Tensors)],
+    metadata: (&str, &str),
+) -> Result<(), Error> {
+    save(path.as_ref(), lists, Some(metadata))
+}
+
+/// One entry of metadata at most: the crate would write several in an order that changes from run to run.
+fn save(path: &Path, lists: &[(&str, &Tensors)], metadata: Option<(&str, &str)>) -> Result<(), Error> {
     let mut tensors = Vec::new();
     for (prefix, list) in lists {
         for tensor in list.iter() {
@@ -31,10 +50,11 @@ pub fn save_weights(path: impl AsRef<Path>, lists: &[(&str, &Tensors)]) -> Resul
         .map(|(name, shape, bytes)| Ok((name, TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
         .collect();
     let name = path.display().to_string();
+    let metadata = metadata.map(|(key, text)| HashMap::from([(key.to_string(), text.to_string())]));
     let bytes = views
-        .and_then(|views| safetensors::serialize(views, None))
+        .and_then(|views| safetensors::serialize(views, metadata))
         .map_err(|error: safetensors::SafeTensorError| problem(&name, error))?;
-    std::fs::write(path, bytes).map_err(|error| problem(name, error))
+    write_whole(path, &bytes).map_err(|error| problem(name, error))
 }
 
 /// A safetensors file in memory.
@@ -70,6 +90,32 @@ impl WeightFile {
         list
     }
 
+    /// The entry of the file's metadata under a key.
+    pub fn metadata(&self, key: &str) -> Option<String> {
+        let (_, header) = SafeTensors::read_metadata(&self.bytes).ok()?;
+        header.metadata().as_ref()?.get(key).cloned()
+    }
+
+    /// All tensors whose names begin with `prefix`, without it, by name: for what has no list of parameters to fill, such as an
+    /// optimizer's state.
+    ///
+    /// # Errors
+    /// [`Error::WeightFile`] names a tensor that is not f32.
+    pub fn take(&self, prefix: &str) -> Result<Tensors, Error> {
+        let (file, mut taken) = (self.tensors()?, Tensors::default());
+        let mut names = file.names();
+        names.sort_unstable();
+        for (name, rest) in names.into_iter().filter_map(|name| Some((name, name.strip_prefix(prefix)?))) {
+            let view = file.tensor(name).map_err(|error| problem(name, error))?;
+            check_dtype(name, &view)?;
+            taken.push(rest.to_string(), view.shape())?;
+            if let Some(tensor) = taken.iter_mut().last() {
+                copy(&view, tensor.data_mut());
+            }
+        }
+        Ok(taken)
+    }
+
     /// Fills a list of parameters from the tensors whose names are `prefix` and the parameter's name.
     ///
     /// # Errors
@@ -81,9 +127,7 @@ impl WeightFile {
         for tensor in params.iter() {
             let name = format!("{prefix}{}", tensor.name());
             let view = tensors.tensor(&name).map_err(|error| problem(&name, error))?;
-            if view.dtype() != Dtype::F32 {
-                return Err(problem(name, format!("its dtype is {:?}, expected F32", view.dtype())));
-            }
+            check_dtype(&name, &view)?;
             if view.shape() != tensor.shape() {
                 let (got, expected) = (view.shape(), tensor.shape());
                 return Err(problem(name, format!("its shape is {got:?}, expected {expected:?}")));
@@ -97,10 +141,21 @@ impl WeightFile {
             return Err(problem(extra, "the model has no such parameter"));
         }
         for (tensor, view) in params.iter_mut().zip(views) {
-            for (to, from) in tensor.data_mut().iter_mut().zip(view.data().chunks_exact(4)) {
-                *to = f32::from_le_bytes([from[0], from[1], from[2], from[3]]);
-            }
+            copy(&view, tensor.data_mut());
         }
         Ok(())
+    }
+}
+
+fn check_dtype(name: &str, view: &TensorView<'_>) -> Result<(), Error> {
+    match view.dtype() {
+        Dtype::F32 => Ok(()),
+        other => Err(problem(name, format!("its dtype is {other:?}, expected F32"))),
+    }
+}
+
+fn copy(view: &TensorView<'_>, to: &mut [f32]) {
+    for (to, from) in to.iter_mut().zip(view.data().chunks_exact(4)) {
+        *to = f32::from_le_bytes([from[0], from[1], from[2], from[3]]);
     }
 }

@@ -48,6 +48,11 @@ impl Tensors {
         Ok(())
     }
 
+    /// Adds an array as it is.
+    pub(crate) fn append(&mut self, tensor: Tensor) {
+        self.list.push(tensor);
+    }
+
     /// Adds an array of one's own: for parameters that no layer here has, and that an optimizer or clipping is to treat alike.
     ///
     /// # Errors

@@ -1,11 +1,15 @@
-//! What training needs besides the network: layers at its ends, losses, clipping, optimizers.
+//! What training needs besides the network: layers at its ends, losses, clipping, optimizers and their learning rates.
 
 mod clip;
+mod kept;
 mod nn;
 mod optim;
+mod schedule;
 mod truncated;
 
 pub use clip::{NonFinite, Norm, clip_grad_norm, clip_grad_value};
+pub use kept::OptimizerState;
 pub use nn::{Embedding, IGNORE, Linear, LinearRoom, cross_entropy, mse};
 pub use optim::{Adam, AdamW, Optimizer, RmsProp, Sgd};
+pub use schedule::{Decay, Schedule};
 pub use truncated::{TruncatedBptt, Truncation};

@@ -1,5 +1,6 @@
 //! Optimizers, by PyTorch's formulas. p is a parameter, g its gradient, t the number of the step from 1.
 
+use super::kept::{Kept, OptimizerState, check_numbers, each};
 use crate::spec::{Error, Tensors};
 
 /// Changes parameters by their gradients. Every call takes the same lists in the same order, for the optimizer keeps values for
@@ -11,64 +12,16 @@ pub trait Optimizer {
     /// [`Error::TensorMismatch`] if a list of gradients is not like its parameters, or the parameters are not those of the first
     /// step; [`Error::Config`] if an option makes no sense. Nothing is written then.
     fn step(&mut self, params: &mut [&mut Tensors], grads: &[&Tensors]) -> Result<(), Error>;
-}
 
-/// One value per element of every parameter, kept from step to step.
-type Slot = Vec<Vec<f32>>;
+    /// What it keeps from step to step, to be saved. Options such as the learning rate are not part of it.
+    fn state(&self) -> OptimizerState;
 
-/// Checks the lists and the numbers; makes the slots at the first step.
-fn prepare<const N: usize>(
-    params: &[&mut Tensors],
-    grads: &[&Tensors],
-    slots: [&mut Slot; N],
-    numbers: &[(&'static str, f64, f64)],
-) -> Result<(), Error> {
-    for &(arg, value, below) in numbers {
-        if value.is_nan() || value < 0.0 || value >= below {
-            let expected = if below == 1.0 { "in [0, 1)" } else { "a finite number that is not negative" };
-            return Err(Error::Config { arg, expected, got: value.to_string() });
-        }
-    }
-    if params.len() != grads.len() {
-        let (expected, got) = (params.len(), grads.len());
-        return Err(Error::Shape { arg: "grads", dim: "number of lists", expected, got });
-    }
-    for (params, grads) in params.iter().zip(grads) {
-        params.check_alike(grads)?;
-    }
-    let tensors = || params.iter().flat_map(|params| params.iter());
-    for slot in slots {
-        if slot.is_empty() {
-            *slot = tensors().map(|tensor| vec![0.0; tensor.data().len()]).collect();
-        }
-        if slot.len() != tensors().count() {
-            let name = "the number of parameters".to_string();
-            return Err(Error::TensorMismatch { name });
-        }
-        if let Some((tensor, _)) = tensors().zip(slot.iter()).find(|(t, slot)| t.data().len() != slot.len()) {
-            return Err(Error::TensorMismatch { name: tensor.name().to_string() });
-        }
-    }
-    Ok(())
-}
-
-/// Calls `update(p, g, values of the slots)` for every element.
-fn each<const N: usize>(
-    params: &mut [&mut Tensors],
-    grads: &[&Tensors],
-    mut slots: [&mut Slot; N],
-    update: impl Fn(&mut f32, f32, [&mut f32; N]),
-) {
-    let params = params.iter_mut().flat_map(|params| params.iter_mut());
-    let grads = grads.iter().flat_map(|grads| grads.iter());
-    for (i, (param, grad)) in params.zip(grads).enumerate() {
-        let mut slots = slots.each_mut().map(|slot| slot[i].iter_mut());
-        for (p, &g) in param.data_mut().iter_mut().zip(grad.data()) {
-            let values =
-                slots.each_mut().map(|slot| slot.next().expect("a slot is as long as its parameter"));
-            update(p, g, values);
-        }
-    }
+    /// Goes on from a saved state: the steps that follow have the same bits as if there had been no break.
+    ///
+    /// # Errors
+    /// [`Error::TensorMismatch`] names a tensor that such an optimizer does not keep, or lacks. Nothing has changed then. Whether
+    /// the state is that of the parameters at hand is seen at the next step.
+    fn set_state(&mut self, state: &OptimizerState) -> Result<(), Error>;
 }
 
 /// Stochastic gradient descent, `torch.optim.SGD`:
@@ -90,13 +43,14 @@ pub struct Sgd {
     pub weight_decay: f64,
     /// Nesterov's momentum.
     pub nesterov: bool,
-    buffer: Slot,
+    kept: Kept<1>,
 }
 
 impl Sgd {
     /// Plain gradient descent; set the fields for more.
     pub fn new(lr: f64) -> Sgd {
-        Sgd { lr, momentum: 0.0, dampening: 0.0, weight_decay: 0.0, nesterov: false, buffer: Vec::new() }
+        let kept = Kept::new(["momentum_buffer"]);
+        Sgd { lr, momentum: 0.0, dampening: 0.0, weight_decay: 0.0, nesterov: false, kept }
     }
 }
 
@@ -111,11 +65,12 @@ impl Optimizer for Sgd {
             ("momentum", self.momentum, f64::INFINITY),
             ("weight_decay", self.weight_decay, f64::INFINITY),
         ];
-        let is_first = self.buffer.is_empty();
-        prepare(params, grads, [&mut self.buffer], &numbers)?;
+        check_numbers(&numbers)?;
+        self.kept.begin(params, grads)?;
+        let is_first = self.kept.steps() == 1;
         let (lr, decay, momentum) = (self.lr as f32, self.weight_decay as f32, self.momentum as f32);
         let (fresh, nesterov) = ((1.0 - self.dampening) as f32, self.nesterov);
-        each(params, grads, [&mut self.buffer], |p, g, [b]| {
+        each(params, grads, &mut self.kept, |p, g, [b]| {
             let g = g + decay * *p;
             *b = if is_first { g } else { momentum * *b + fresh * g };
             let d = if nesterov {
@@ -128,6 +83,14 @@ impl Optimizer for Sgd {
             *p -= lr * d;
         });
         Ok(())
+    }
+
+    fn state(&self) -> OptimizerState {
+        self.kept.state()
+    }
+
+    fn set_state(&mut self, state: &OptimizerState) -> Result<(), Error> {
+        self.kept.set_state(state)
     }
 }
 
@@ -148,15 +111,14 @@ pub struct Adam {
     pub eps: f64,
     /// Weight decay.
     pub weight_decay: f64,
-    t: i32,
-    m: Slot,
-    v: Slot,
+    kept: Kept<2>,
 }
 
 impl Adam {
     /// PyTorch's defaults.
     pub fn new(lr: f64) -> Adam {
-        Adam { lr, betas: (0.9, 0.999), eps: 1e-8, weight_decay: 0.0, t: 0, m: Vec::new(), v: Vec::new() }
+        let kept = Kept::new(["exp_avg", "exp_avg_sq"]);
+        Adam { lr, betas: (0.9, 0.999), eps: 1e-8, weight_decay: 0.0, kept }
     }
 
     /// The step; before it every parameter is multiplied by `keep`.
@@ -168,14 +130,15 @@ impl Adam {
             ("eps", self.eps, f64::INFINITY),
             ("weight_decay", self.weight_decay, f64::INFINITY),
         ];
-        prepare(params, grads, [&mut self.m, &mut self.v], &numbers)?;
-        self.t = self.t.saturating_add(1);
+        check_numbers(&numbers)?;
+        self.kept.begin(params, grads)?;
+        let t = i32::try_from(self.kept.steps()).unwrap_or(i32::MAX);
         let (beta1, beta2) = self.betas;
-        let step = (self.lr / (1.0 - beta1.powi(self.t))) as f32;
-        let root = (1.0 - beta2.powi(self.t)).sqrt() as f32;
+        let step = (self.lr / (1.0 - beta1.powi(t))) as f32;
+        let root = (1.0 - beta2.powi(t)).sqrt() as f32;
         let (fresh1, beta2, fresh2) = ((1.0 - beta1) as f32, beta2 as f32, (1.0 - beta2) as f32);
         let (eps, decay) = (self.eps as f32, self.weight_decay as f32);
-        each(params, grads, [&mut self.m, &mut self.v], |p, g, [m, v]| {
+        each(params, grads, &mut self.kept, |p, g, [m, v]| {
             *p *= keep;
             let g = g + decay * *p;
             *m += fresh1 * (g - *m);
@@ -189,6 +152,14 @@ impl Adam {
 impl Optimizer for Adam {
     fn step(&mut self, params: &mut [&mut Tensors], grads: &[&Tensors]) -> Result<(), Error> {
         self.update(params, grads, 1.0)
+    }
+
+    fn state(&self) -> OptimizerState {
+        self.kept.state()
+    }
+
+    fn set_state(&mut self, state: &OptimizerState) -> Result<(), Error> {
+        self.kept.set_state(state)
     }
 }
 
@@ -210,9 +181,17 @@ impl AdamW {
 
 impl Optimizer for AdamW {
     fn step(&mut self, params: &mut [&mut Tensors], grads: &[&Tensors]) -> Result<(), Error> {
-        prepare(params, grads, [], &[("weight_decay", self.weight_decay, f64::INFINITY)])?;
+        check_numbers(&[("weight_decay", self.weight_decay, f64::INFINITY)])?;
         let keep = (1.0 - self.adam.lr * self.weight_decay) as f32;
         self.adam.update(params, grads, keep)
+    }
+
+    fn state(&self) -> OptimizerState {
+        self.adam.kept.state()
+    }
+
+    fn set_state(&mut self, state: &OptimizerState) -> Result<(), Error> {
+        self.adam.kept.set_state(state)
     }
 }
 
@@ -238,9 +217,7 @@ pub struct RmsProp {
     pub momentum: f64,
     /// Whether the mean gradient is taken off.
     pub centered: bool,
-    v: Slot,
-    a: Slot,
-    b: Slot,
+    kept: Kept<3>,
 }
 
 impl RmsProp {
@@ -253,9 +230,7 @@ impl RmsProp {
             weight_decay: 0.0,
             momentum: 0.0,
             centered: false,
-            v: Vec::new(),
-            a: Vec::new(),
-            b: Vec::new(),
+            kept: Kept::new(["square_avg", "grad_avg", "momentum_buffer"]),
         }
     }
 }
@@ -269,11 +244,12 @@ impl Optimizer for RmsProp {
             ("weight_decay", self.weight_decay, f64::INFINITY),
             ("momentum", self.momentum, f64::INFINITY),
         ];
-        prepare(params, grads, [&mut self.v, &mut self.a, &mut self.b], &numbers)?;
+        check_numbers(&numbers)?;
+        self.kept.begin(params, grads)?;
         let (lr, alpha, fresh) = (self.lr as f32, self.alpha as f32, (1.0 - self.alpha) as f32);
         let (eps, decay, momentum) = (self.eps as f32, self.weight_decay as f32, self.momentum as f32);
         let centered = self.centered;
-        each(params, grads, [&mut self.v, &mut self.a, &mut self.b], |p, g, [v, a, b]| {
+        each(params, grads, &mut self.kept, |p, g, [v, a, b]| {
             let g = g + decay * *p;
             *v = alpha * *v + fresh * g * g;
             *a += fresh * (g - *a);
@@ -282,5 +258,13 @@ impl Optimizer for RmsProp {
             *p -= lr * *b;
         });
         Ok(())
+    }
+
+    fn state(&self) -> OptimizerState {
+        self.kept.state()
+    }
+
+    fn set_state(&mut self, state: &OptimizerState) -> Result<(), Error> {
+        self.kept.set_state(state)
     }
 }
