@@ -5,12 +5,26 @@ use std::path::Path;
 /// Irish folk tunes; `data/SOURCE.md` says where they are from.
 const IRISH: &str = include_str!("data/irish.abc");
 
-/// A text and its alphabet.
-pub(crate) struct Corpus {
+/// How every tune in ABC notation begins: its number, and its title.
+const OPENING: &str = "X:1\nT:";
+
+/// The characters that a model knows.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Alphabet {
     /// All distinct characters, in order: a character's number is its place.
     pub(crate) characters: Vec<char>,
+    /// Whether the text is tunes in ABC notation.
+    pub(crate) is_abc: bool,
+}
+
+/// A text and its alphabet.
+pub(crate) struct Corpus {
+    pub(crate) alphabet: Alphabet,
     /// The text in numbers.
     pub(crate) text: Vec<usize>,
+    /// What tells one text from another (FNV-1a, 64 bits).
+    pub(crate) fingerprint: u64,
+    name: String,
 }
 
 /// A text cut into contiguous streams of equal length, read side by side.
@@ -21,30 +35,48 @@ pub(crate) struct Streams {
     pub(crate) batch: usize,
 }
 
+impl Alphabet {
+    /// The numbers of a text.
+    pub(crate) fn encode(&self, text: &str) -> Result<Vec<usize>, String> {
+        let number = |c| {
+            let found = self.characters.binary_search(&c);
+            found.map_err(|_| format!("the model does not know the character {c:?}"))
+        };
+        text.chars().map(number).collect()
+    }
+
+    /// What a text begins with if nothing is asked for.
+    pub(crate) fn opening(&self) -> String {
+        match self.encode(OPENING) {
+            Ok(_) if self.is_abc => OPENING.to_string(),
+            _ if self.characters.contains(&'\n') => "\n".to_string(),
+            _ => self.characters.iter().take(1).collect(),
+        }
+    }
+}
+
 impl Corpus {
     /// Reads a file, or the tunes beside this example.
     pub(crate) fn read(file: Option<&Path>) -> Result<Corpus, String> {
-        match file {
-            None => Ok(Corpus::new(IRISH)),
-            Some(path) => {
-                let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
-                Ok(Corpus::new(&text))
-            }
-        }
+        let Some(path) = file else { return Corpus::new(IRISH, "the Irish tunes") };
+        let name = path.display().to_string();
+        let bytes = std::fs::read(path).map_err(|error| format!("{name}: {error}"))?;
+        let text = std::str::from_utf8(&bytes)
+            .map_err(|error| format!("{name}: not UTF-8: wrong after byte {}", error.valid_up_to()))?;
+        Corpus::new(text, &name)
     }
 
-    fn new(text: &str) -> Corpus {
+    fn new(text: &str, name: &str) -> Result<Corpus, String> {
+        if text.is_empty() {
+            return Err(format!("{name}: the text is empty"));
+        }
         let mut characters: Vec<char> = text.chars().collect();
         characters.sort_unstable();
         characters.dedup();
-        let number = |c| characters.binary_search(&c).expect("the alphabet holds every character");
-        let text = text.chars().map(number).collect();
-        Corpus { characters, text }
-    }
-
-    /// The numbers of a text that is made of the corpus's characters; `None` if it is not.
-    pub(crate) fn encode(&self, text: &str) -> Option<Vec<usize>> {
-        text.chars().map(|c| self.characters.binary_search(&c).ok()).collect()
+        let alphabet = Alphabet { characters, is_abc: text.starts_with("X:") };
+        let fnv = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        let fingerprint = text.bytes().fold(0xcbf2_9ce4_8422_2325, fnv);
+        Ok(Corpus { text: alphabet.encode(text)?, alphabet, fingerprint, name: name.to_string() })
     }
 
     /// The first nine tenths to learn from and the rest to validate with, each as `batch` streams.
@@ -53,10 +85,12 @@ impl Corpus {
         let (train, validation) =
             (Streams::new(&self.text[..at], batch), Streams::new(&self.text[at..], batch));
         if train.windows(seq) == 0 || validation.length < 2 {
-            let (have, need) = (self.text.len(), (seq + 1) * batch * 10 / 9);
+            let need = batch * ((seq + 1) * 10 / 9 + 1).max(20);
             return Err(format!(
-                "the corpus has {have} characters, too few for {batch} streams of windows of {seq}: expected some \
-                 {need} at least"
+                "{}: {} characters are too few for {batch} streams of windows of {seq}: expected some {need} at \
+                 least, or a smaller --batch and --seq",
+                self.name,
+                self.text.len(),
             ));
         }
         Ok((train, validation))
@@ -82,23 +116,37 @@ impl Streams {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// The tunes as text, for the tests of the neighbours.
+    pub(crate) const TUNES: &str = IRISH;
 
     #[test]
     fn streams_are_contiguous() {
-        let corpus = Corpus::new("abcdefghij");
+        let corpus = Corpus::new("abcdefghij", "letters").unwrap();
         let streams = Streams::new(&corpus.text, 3);
         assert_eq!((streams.length, streams.steps(1, 3)), (3, &[1, 4, 7, 2, 5, 8][..]));
-        assert_eq!(corpus.encode("cab"), Some(vec![2, 0, 1]));
-        assert_eq!(corpus.encode("c!"), None);
+        assert_eq!(corpus.alphabet.encode("cab"), Ok(vec![2, 0, 1]));
+        assert!(corpus.alphabet.encode("c!").is_err_and(|error| error.contains("'!'")));
+        assert_eq!(corpus.alphabet.opening(), "a");
     }
 
     #[test]
     fn the_irish_corpus_is_whole() {
         let corpus = Corpus::read(None).unwrap();
-        assert_eq!((corpus.text.len(), corpus.characters.len()), (197_618, 83));
+        assert_eq!((corpus.text.len(), corpus.alphabet.characters.len()), (197_618, 83));
+        assert_eq!(corpus.alphabet.opening(), OPENING);
         assert_eq!(corpus.split(32, 100).unwrap().0.windows(100), 55);
         assert!(corpus.split(32, 100_000).is_err());
+    }
+
+    #[test]
+    fn as_many_characters_as_asked_for_suffice() {
+        for (batch, seq) in [(1, 1), (3, 7), (32, 100), (5, 400)] {
+            let need = batch * ((seq + 1) * 10 / 9 + 1).max(20);
+            let corpus = Corpus::new(&"x".repeat(need), "x").unwrap();
+            assert!(corpus.split(batch, seq).is_ok(), "{batch} {seq}");
+        }
     }
 }

@@ -5,93 +5,129 @@
 //! cargo run --release --example folk_music -- --help
 //! ```
 
+mod abc;
+mod card;
+mod checkpoint;
 mod corpus;
+mod files;
 mod model;
 mod options;
 mod plot;
 mod progress;
+mod run;
+mod settings;
+mod stop;
+mod trainer;
 mod tune;
 
-use clap::Parser;
-use corpus::Corpus;
-use gatewise::{Adam, NonFinite, Norm, Optimizer, clip_grad_norm};
-use model::{Model, Trainer};
-use options::Options;
-use plot::Curves;
-use progress::{Progress, Update};
+use corpus::{Alphabet, Corpus};
+use model::Model;
+use options::{Options, Unusable};
+use run::{Outcome, Run};
 use std::error::Error;
 use std::process::ExitCode;
-
-/// Updates between two validations.
-const VALIDATE_EVERY: usize = 200;
+use stop::Stop;
 
 fn main() -> ExitCode {
-    let options = Options::parse();
+    let mut options = match Options::read() {
+        Ok(options) => options,
+        Err(Unusable::Help(text)) => {
+            print!("{text}");
+            return ExitCode::SUCCESS;
+        }
+        Err(Unusable::Usage(line)) => {
+            eprintln!("folk_music: {line}");
+            return ExitCode::from(2);
+        }
+    };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build();
     let done = match pool {
-        Ok(pool) => pool.install(|| run(&options).map_err(|error| error.to_string())),
+        Ok(pool) => pool.install(|| work(&mut options).map_err(|error| error.to_string())),
         Err(error) => Err(error.to_string()),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("folk_music: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    done.unwrap_or_else(|error| {
+        eprintln!("folk_music: {error}");
+        ExitCode::FAILURE
+    })
 }
 
-fn run(options: &Options) -> Result<(), Box<dyn Error>> {
-    let corpus = Corpus::read(options.corpus.as_deref())?;
-    let (train, validation) = corpus.split(options.batch, options.seq)?;
-    std::fs::create_dir_all(&options.out).map_err(|e| format!("{}: {e}", options.out.display()))?;
+fn work(options: &mut Options) -> Result<ExitCode, Box<dyn Error>> {
+    if options.sample_only {
+        let path = options.file("model.safetensors");
+        let (model, card) = card::load_model(&path)?;
+        options.adopt(card.settings, |setting| card::OF_MODEL.contains(&setting), &path)?;
+        write_tunes(&model, &card.alphabet, options)?;
+        return Ok(ExitCode::SUCCESS);
+    }
 
-    let mut model = Model::new(options, corpus.characters.len())?;
+    let corpus = Corpus::read(options.corpus.as_deref())?;
+    let mut run = match options.resume {
+        true => checkpoint::resume(options, &corpus)?,
+        false => Run::new(&options.settings, corpus.alphabet.characters.len())?,
+    };
+    let streams = corpus.split(run.settings.batch, run.settings.seq)?;
+    files::prepare(&options.out)?;
+    introduce(&run, &corpus);
+    if run.train(&corpus, &streams, options, &Stop::listen()?)? == Outcome::Interrupted {
+        println!("stopped after update {}; to go on: {}", run.updates(), how_to_resume(options));
+        return Ok(ExitCode::from(stop::INTERRUPTED));
+    }
+    files::write(&options.file("loss.svg"), &plot::draw(&run.curves, &run.settings)?)?;
+    // The best model on validation need not be the last one.
+    let (model, _) = card::load_model(&options.file("model.safetensors"))?;
+    write_tunes(&model, &corpus.alphabet, options)?;
+    println!("model.safetensors and loss.svg are there too");
+    let (best, _) = run.curves.best().ok_or("there was no validation")?;
+    println!("val_nats_per_char {best:.4}");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says what will be trained.
+fn introduce(run: &Run, corpus: &Corpus) {
     println!(
         "{} characters, {} distinct; {} {}x{} with {} parameters on {}, {} thread(s)",
         corpus.text.len(),
-        corpus.characters.len(),
-        options.cell.name(),
-        options.layers,
-        options.hidden,
-        model.num_parameters(),
-        model.network.kernels().isa(),
+        corpus.alphabet.characters.len(),
+        run.settings.cell.name(),
+        run.settings.layers,
+        run.settings.hidden,
+        run.model.num_parameters(),
+        run.model.network.kernels().isa(),
         rayon::current_num_threads()
     );
-
-    let mut adam = Adam::new(options.lr);
-    let mut trainer = Trainer::new(&model);
-    let mut progress = Progress::new(options.steps, options.batch * options.seq);
-    let mut curves = Curves::default();
-    let windows = train.windows(options.seq);
-    for step in 0..options.steps {
-        // Truncated BPTT: the state goes on from window to window of the streams, and starts anew with each pass.
-        let window = step % windows;
-        let loss = trainer.forward_backward(&model, &train, window, options.seq)?;
-        let norm = clip_grad_norm(&mut trainer.grads(), options.clip, Norm::L2, NonFinite::Error)
-            .map_err(|error| format!("update {}: {error}; try a lower --lr", step + 1))?;
-        model.update(|params| adam.step(params, &trainer.shared_grads()))?;
-        curves.train.push(loss);
-        let done = step + 1;
-        if done % VALIDATE_EVERY == 0 || done == options.steps {
-            curves.validation.push((done, model.validate(&validation, options.seq)?));
-        }
-        let validation = curves.validation.last().map(|&(_, loss)| loss);
-        progress.update(&Update { done, loss, norm, is_clipped: norm > options.clip, validation });
+    if run.updates() > 0 {
+        println!("{} updates are done already", run.updates());
     }
-    progress.finish();
-    let result = match curves.validation.last() {
-        Some(&(_, loss)) => loss,
-        None => model.validate(&validation, options.seq)?,
-    };
+}
 
-    let file = |name: &str| options.out.join(name);
-    model.save(&file("model.safetensors"))?;
-    plot::draw(&file("loss.svg"), &curves, options)?;
-    let tune = tune::compose(&model, &corpus, options)?;
-    std::fs::write(file("tune.abc"), &tune).map_err(|e| format!("{}: {e}", file("tune.abc").display()))?;
-    println!("\n{tune}\n");
-    println!("model.safetensors, loss.svg and tune.abc are in {}", options.out.display());
-    println!("val_nats_per_char {result:.4}");
+/// The command that goes on from the checkpoint.
+fn how_to_resume(options: &Options) -> String {
+    let corpus = options.corpus.as_ref().map(|path| format!(" --corpus {}", path.display()));
+    format!(
+        "cargo run --release --example folk_music -- --resume --out {}{}",
+        options.out.display(),
+        corpus.unwrap_or_default()
+    )
+}
+
+/// Draws tunes, shows them, and writes them to their file.
+fn write_tunes(model: &Model, alphabet: &Alphabet, options: &Options) -> Result<(), Box<dyn Error>> {
+    let tunes = tune::compose(model, alphabet, options)?;
+    let name = options.file(if alphabet.is_abc { "tune.abc" } else { "sample.txt" });
+    let text = tunes.texts.join("\n");
+    files::write(&name, &text)?;
+    if !options.check {
+        println!("\n{text}\n");
+    }
+    for (number, problem) in &tunes.problems {
+        println!("tune {number} is not well-formed: {problem}");
+    }
+    if options.check {
+        let well = tunes.texts.len() - tunes.problems.len();
+        println!("{well} of {} tunes are well-formed", tunes.texts.len());
+    } else if tunes.rejected > 0 {
+        println!("drawn again because not well-formed: {}", tunes.rejected);
+    }
+    println!("{} is written", name.display());
     Ok(())
 }

@@ -1,100 +1,132 @@
 //! The command line.
 
-use clap::{Parser, ValueEnum};
-use gatewise::Cell;
-use std::path::PathBuf;
+use crate::settings::{Settings, positive, size};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{CommandFactory, FromArgMatches, Parser};
+use std::path::{Path, PathBuf};
 
-/// Train a character model on folk tunes in ABC notation, and write a new tune.
+/// What the program is asked to do.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "folk_music")]
+#[command(name = "folk_music", about = ABOUT, after_help = FILES)]
+#[command(args_override_self = true, allow_negative_numbers = true)]
 pub(crate) struct Options {
-    /// Recurrent cell
-    #[arg(long, value_enum, default_value_t = CellName::Lstm)]
-    pub(crate) cell: CellName,
-    /// Features of the hidden state
-    #[arg(long, default_value_t = 256, value_parser = size())]
-    pub(crate) hidden: usize,
-    /// Recurrent layers
-    #[arg(long, default_value_t = 1, value_parser = size())]
-    pub(crate) layers: usize,
-    /// Features of a character's embedding
-    #[arg(long, default_value_t = 64, value_parser = size())]
-    pub(crate) embedding: usize,
-    /// Steps of a training window (T)
-    #[arg(long, default_value_t = 100, value_parser = size())]
-    pub(crate) seq: usize,
-    /// Streams side by side (B)
-    #[arg(long, default_value_t = 32, value_parser = size())]
-    pub(crate) batch: usize,
-    /// Updates
-    #[arg(long, default_value_t = 1000)]
-    pub(crate) steps: usize,
-    /// Learning rate of Adam
-    #[arg(long, default_value_t = 1e-3, value_parser = positive)]
-    pub(crate) lr: f64,
-    /// Largest norm of the gradient
-    #[arg(long, default_value_t = 1.0, value_parser = positive)]
-    pub(crate) clip: f64,
-    /// Seed of the initial parameters and of the tune
-    #[arg(long, default_value_t = 1)]
-    pub(crate) seed: u64,
-    /// Threads; 0 is one per core
-    #[arg(long, default_value_t = 0)]
-    pub(crate) threads: usize,
-    /// Text to learn [default: the Irish tunes beside this example]
-    #[arg(long, value_name = "FILE")]
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+    /// Names of the settings that stood on the command line.
+    #[arg(skip)]
+    given: Vec<&'static str>,
+
+    /// Text to learn, UTF-8 [default: the Irish tunes beside this example]
+    #[arg(long, value_name = "FILE", help_heading = "Files")]
     pub(crate) corpus: Option<PathBuf>,
-    /// Folder for the model, the picture and the tune
-    #[arg(long, value_name = "DIR", default_value = "target/folk_music")]
+    /// Folder of all files
+    #[arg(long, value_name = "DIR", default_value = "target/folk_music", help_heading = "Files")]
     pub(crate) out: PathBuf,
-    /// Characters of the tune at most
-    #[arg(long, value_name = "N", default_value_t = 1000)]
+    /// Go on from the checkpoint in --out; --steps may be raised
+    #[arg(long, conflicts_with = "sample_only", help_heading = "Files")]
+    pub(crate) resume: bool,
+
+    /// Do not train: write tunes with the model in --out
+    #[arg(long, help_heading = "Tunes")]
+    pub(crate) sample_only: bool,
+    /// What a tune begins with [default: X:1 and T: for ABC, else a new line]
+    #[arg(long, value_name = "TEXT", help_heading = "Tunes")]
+    pub(crate) prime: Option<String>,
+    /// Characters of a tune at most
+    #[arg(long, value_name = "N", default_value_t = 1000, help_heading = "Tunes")]
     pub(crate) sample: usize,
-    /// How freely the tune is drawn: towards 0 always the likeliest character, 1 as the model believes
-    #[arg(long, default_value_t = 0.7, value_parser = positive)]
+    /// How freely to draw: near 0 always the likeliest
+    #[arg(long, value_name = "T", default_value_t = 0.7, value_parser = positive, help_heading = "Tunes")]
     pub(crate) temperature: f64,
+    /// How many tunes
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = size(), help_heading = "Tunes")]
+    pub(crate) tunes: usize,
+    /// Draw each tune once and count the well-formed ones
+    #[arg(long, help_heading = "Tunes")]
+    pub(crate) check: bool,
+
+    /// Threads; 0 is one per core
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) threads: usize,
 }
 
-/// The cells by their short names; the vanilla network's activation is tanh.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum CellName {
-    /// Vanilla network with tanh
-    Rnn,
-    /// Long short-term memory
-    Lstm,
-    /// Gated recurrent unit
-    Gru,
+const ABOUT: &str = "\
+Train a character model on folk tunes in ABC notation, or on any text, and write a new tune.
+Ctrl-C saves a checkpoint; --resume goes on from it as if there had been no break.";
+
+const FILES: &str = "\
+Into --out go model.safetensors (the best on validation), checkpoint.safetensors, loss.svg and
+tune.abc (sample.txt if the text is not ABC notation). The last line of standard output is
+val_nats_per_char and the validation loss of that model.
+Exit codes: 0 done, 1 something went wrong, 2 wrong usage, 130 interrupted and saved.";
+
+/// Why there are no options to run with.
+pub(crate) enum Unusable {
+    /// Help was asked for.
+    Help(String),
+    /// Something is wrong with the command line, in one line.
+    Usage(String),
 }
 
-impl CellName {
-    /// The cell.
-    pub(crate) fn cell(self) -> Cell {
-        match self {
-            CellName::Rnn => Cell::RnnTanh,
-            CellName::Lstm => Cell::Lstm,
-            CellName::Gru => Cell::Gru,
-        }
+impl Options {
+    /// Reads the command line.
+    pub(crate) fn read() -> Result<Options, Unusable> {
+        let read = || {
+            let matches = Options::command().try_get_matches()?;
+            let mut options = Options::from_arg_matches(&matches)?;
+            let is_given =
+                |name: &str| matches.value_source(&name.replace('-', "_")) == Some(ValueSource::CommandLine);
+            let names = options.settings.list().into_iter().map(|(name, _)| name);
+            options.given = names.filter(|name| is_given(name)).collect();
+            options.check()
+        };
+        read().map_err(|error: clap::Error| {
+            let text = error.render().to_string();
+            if !error.use_stderr() {
+                return Unusable::Help(text);
+            }
+            let line = text.split("\n\n").next().unwrap_or_default();
+            let line = line.strip_prefix("error:").unwrap_or(line);
+            Unusable::Usage(line.split_whitespace().collect::<Vec<_>>().join(" "))
+        })
     }
 
-    /// The name on the command line.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            CellName::Rnn => "rnn",
-            CellName::Lstm => "lstm",
-            CellName::Gru => "gru",
+    fn check(self) -> Result<Options, clap::Error> {
+        let wrong = |text: &str| Err(Options::command().error(ErrorKind::ArgumentConflict, text));
+        if self.settings.dropout > 0.0 && self.settings.layers < 2 && !self.resume && !self.sample_only {
+            return wrong("--dropout acts between layers: it wants --layers 2 or more");
         }
+        if self.prime.as_ref().is_some_and(String::is_empty) {
+            return wrong("--prime wants one character at least");
+        }
+        Ok(self)
     }
-}
 
-/// A number of things of which there must be one at least.
-fn size() -> impl clap::builder::TypedValueParser<Value = usize> {
-    use clap::builder::TypedValueParser;
-    clap::value_parser!(u64).range(1..=1 << 24).map(|size| size as usize)
-}
+    /// Takes the settings of a file in place of those that were not given. Those that were given and are fixed have to agree.
+    pub(crate) fn adopt(
+        &mut self,
+        stored: Settings,
+        is_fixed: impl Fn(&str) -> bool,
+        file: &Path,
+    ) -> Result<(), String> {
+        let mut adopted = stored.list();
+        for ((name, stored), (_, mine)) in adopted.iter_mut().zip(self.settings.list()) {
+            if !self.given.contains(name) || *stored == mine {
+                continue;
+            }
+            if is_fixed(name) {
+                return Err(format!("{}: it has --{name} {stored}, not {mine}", file.display()));
+            }
+            *stored = mine;
+        }
+        let list = adopted.iter().map(|(name, value)| (*name, value.as_str()));
+        self.settings = Settings::from_list(list).expect("settings that were read can be read again");
+        Ok(())
+    }
 
-fn positive(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(number) if number > 0.0 && number.is_finite() => Ok(number),
-        _ => Err("expected a number above 0".to_string()),
+    /// A file in the folder for all that is written.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.out.join(name)
     }
 }

@@ -1,31 +1,22 @@
 //! The picture of the losses.
 
-use crate::options::Options;
+use crate::run::Curves;
+use crate::settings::Settings;
 use plotters::prelude::*;
 use std::error::Error;
-use std::path::Path;
-
-/// Losses over the updates.
-#[derive(Default)]
-pub(crate) struct Curves {
-    /// Of each update's window.
-    pub(crate) train: Vec<f64>,
-    /// (updates done, loss).
-    pub(crate) validation: Vec<(usize, f64)>,
-}
 
 /// Updates that one point of the training curve averages.
 const SMOOTH: usize = 10;
 
-/// Writes the curves as SVG.
-pub(crate) fn draw(path: &Path, curves: &Curves, options: &Options) -> Result<(), Box<dyn Error>> {
+/// The curves as SVG.
+pub(crate) fn draw(curves: &Curves, settings: &Settings) -> Result<String, Box<dyn Error>> {
     let train: Vec<(f64, f64)> = curves
         .train
         .chunks(SMOOTH)
         .enumerate()
         .map(|(i, losses)| {
             let middle = (i * SMOOTH) as f64 + (losses.len() + 1) as f64 / 2.0;
-            (middle, losses.iter().sum::<f64>() / losses.len() as f64)
+            (middle, losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / losses.len() as f64)
         })
         .collect();
     let validation: Vec<(f64, f64)> =
@@ -36,18 +27,22 @@ pub(crate) fn draw(path: &Path, curves: &Curves, options: &Options) -> Result<()
 
     let title = format!(
         "{} with {} layer(s) of {}: loss while training",
-        options.cell.name().to_uppercase(),
-        options.layers,
-        options.hidden
+        settings.cell.name().to_uppercase(),
+        settings.layers,
+        settings.hidden
     );
-    let area = SVGBackend::new(path, (800, 480)).into_drawing_area();
+    let mut svg = String::new();
+    let area = SVGBackend::with_string(&mut svg, (800, 480)).into_drawing_area();
     area.fill(&WHITE)?;
     let mut chart = ChartBuilder::on(&area)
         .margin(16)
         .caption(title, ("sans-serif", 20))
         .x_label_area_size(44)
         .y_label_area_size(60)
-        .build_cartesian_2d(0.0..options.steps.max(1) as f64, bottom..highest.max(bottom + 0.1) * 1.02)?;
+        .build_cartesian_2d(
+            0.0..curves.train.len().max(1) as f64,
+            bottom..highest.max(bottom + 0.1) * 1.02,
+        )?;
     chart
         .configure_mesh()
         .x_desc("updates")
@@ -77,5 +72,7 @@ pub(crate) fn draw(path: &Path, curves: &Curves, options: &Options) -> Result<()
         .label_font(("sans-serif", 14))
         .draw()?;
     area.present()?;
-    Ok(())
+    drop(chart);
+    drop(area);
+    Ok(svg)
 }

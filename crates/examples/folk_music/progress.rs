@@ -24,6 +24,9 @@ pub(crate) struct Update {
 /// Shows updates as they come.
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
+    /// Updates done before.
+    first: usize,
+    /// Updates in all.
     updates: usize,
     characters: usize,
     clipped: usize,
@@ -33,19 +36,20 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// For that many updates of so many characters each.
-    pub(crate) fn new(updates: usize, characters: usize) -> Progress {
+    /// For the updates `first .. updates`, of so many characters each.
+    pub(crate) fn new(first: usize, updates: usize, characters: usize) -> Progress {
         let bar = std::io::stderr().is_terminal().then(|| {
             let style = ProgressStyle::with_template(TEMPLATE).expect("the template is well-formed");
-            ProgressBar::new(updates as u64).with_style(style)
+            ProgressBar::new(updates as u64).with_style(style).with_position(first as u64)
         });
-        Progress { bar, updates, characters, clipped: 0, loss: 0.0, start: Instant::now() }
+        Progress { bar, first, updates, characters, clipped: 0, loss: 0.0, start: Instant::now() }
     }
 
     /// Takes one update.
     pub(crate) fn update(&mut self, update: &Update) {
         self.clipped += usize::from(update.is_clipped);
-        let weight = 1.0 / update.done.min(20) as f64;
+        let here = update.done - self.first;
+        let weight = 1.0 / here.min(20) as f64;
         self.loss += weight * (update.loss - self.loss);
         let seconds = self.start.elapsed().as_secs_f64();
         let text = format!(
@@ -53,8 +57,8 @@ impl Progress {
             self.loss,
             update.validation.map_or("-".to_string(), |loss| format!("{loss:.3}")),
             update.norm,
-            100.0 * self.clipped as f64 / update.done as f64,
-            (update.done * self.characters) as f64 / seconds
+            100.0 * self.clipped as f64 / here as f64,
+            (here * self.characters) as f64 / seconds
         );
         match &self.bar {
             Some(bar) => {
@@ -62,7 +66,7 @@ impl Progress {
                 bar.set_message(text);
             }
             None if update.done.is_multiple_of(LINE_EVERY) || update.done == self.updates => {
-                let left = seconds / update.done as f64 * (self.updates - update.done) as f64;
+                let left = seconds / here as f64 * (self.updates - update.done) as f64;
                 let left = Duration::from_secs(left.round() as u64);
                 println!("update {}/{}  {text}  {left:?} left", update.done, self.updates);
             }
@@ -73,7 +77,7 @@ impl Progress {
     /// Leaves the bar as it stands.
     pub(crate) fn finish(&self) {
         if let Some(bar) = &self.bar {
-            bar.finish();
+            bar.abandon();
         }
     }
 }

@@ -1,31 +1,84 @@
-//! A new tune, character by character.
+//! New tunes, character by character.
 
-use crate::corpus::Corpus;
+use crate::abc;
+use crate::corpus::Alphabet;
 use crate::model::Model;
 use crate::options::Options;
-use gatewise::{Error, Philox};
+use gatewise::Philox;
+use std::error::Error;
 
-/// How every tune of the corpus begins: its number, and its title.
-const OPENING: &str = "X:1\nT:";
+/// How often a tune that is not well-formed is drawn again.
+const TRIES: usize = 20;
 
-/// Writes a tune: from the opening on, until an empty line ends it or it is long enough.
-pub(crate) fn compose(model: &Model, corpus: &Corpus, options: &Options) -> Result<String, Error> {
-    let mut random = Philox::new(options.seed, u64::MAX);
+/// Tunes, and what is wrong with some of them.
+#[derive(Default)]
+pub(crate) struct Tunes {
+    pub(crate) texts: Vec<String>,
+    /// (number of the tune from 1, problem).
+    pub(crate) problems: Vec<(usize, String)>,
+    /// Tunes drawn in vain.
+    pub(crate) rejected: usize,
+}
+
+/// Writes as many tunes as asked for. A text that is no ABC notation is taken as it comes.
+pub(crate) fn compose(
+    model: &Model,
+    alphabet: &Alphabet,
+    options: &Options,
+) -> Result<Tunes, Box<dyn Error>> {
+    if options.check && !alphabet.is_abc {
+        return Err("--check: the text of this model is not ABC notation".into());
+    }
+    let prime = options.prime.clone().unwrap_or_else(|| alphabet.opening());
+    let prime = alphabet.encode(&prime).map_err(|error| format!("--prime: {error}"))?;
+    let tries = if options.check || !alphabet.is_abc { 1 } else { TRIES };
+    let mut tunes = Tunes::default();
+    for number in 1..=options.tunes {
+        let mut problem = None;
+        for attempt in 0..tries {
+            // A stream of random numbers for each draw, from the last one downwards: the model's own are the first ones.
+            let stream = u64::MAX - (TRIES * (number - 1) + attempt) as u64;
+            let text =
+                draw_tune(model, alphabet, &prime, Philox::new(options.settings.seed, stream), options)?;
+            problem = if alphabet.is_abc { abc::check(&text).err() } else { None };
+            if problem.is_none() || attempt + 1 == tries {
+                tunes.texts.push(text.replacen("X:1\n", &format!("X:{number}\n"), 1));
+                break;
+            }
+            tunes.rejected += 1;
+        }
+        tunes.problems.extend(problem.map(|problem| (number, problem)));
+    }
+    Ok(tunes)
+}
+
+/// One tune: from the opening on, until an empty line ends it or it is long enough.
+fn draw_tune(
+    model: &Model,
+    alphabet: &Alphabet,
+    prime: &[usize],
+    mut random: Philox,
+    options: &Options,
+) -> Result<String, gatewise::Error> {
     let mut state = model.network.zero_state(1)?;
-    let mut logits = vec![0.0; corpus.characters.len()];
-    // A corpus that is not ABC notation may lack these characters: then it starts as the corpus does.
-    let opening = corpus.encode(OPENING).unwrap_or_else(|| corpus.text[..1].to_vec());
-    for &id in &opening {
+    let mut logits = vec![0.0; alphabet.characters.len()];
+    for &id in prime {
         model.step(id, &mut state, &mut logits)?;
     }
-    let mut tune: String = opening.iter().map(|&id| corpus.characters[id]).collect();
-    for _ in opening.len()..options.sample {
+    let mut tune: String = prime.iter().map(|&id| alphabet.characters[id]).collect();
+    let mut is_cut = true;
+    for _ in prime.len()..options.sample {
         let id = draw(&logits, options.temperature, &mut random);
-        tune.push(corpus.characters[id]);
-        if tune.ends_with("\n\n") {
+        tune.push(alphabet.characters[id]);
+        if alphabet.is_abc && tune.ends_with("\n\n") {
+            is_cut = false;
             break;
         }
         model.step(id, &mut state, &mut logits)?;
+    }
+    // A tune that was cut off ends with its last whole bar.
+    if let (true, true, Some(bar)) = (is_cut, alphabet.is_abc, tune.rfind('|')) {
+        tune.truncate(bar + 1);
     }
     Ok(tune.trim_end().to_string() + "\n")
 }

@@ -1,0 +1,149 @@
+//! The training: updates, validations, the best model, checkpoints.
+
+use crate::card;
+use crate::checkpoint;
+use crate::corpus::{Corpus, Streams};
+use crate::model::Model;
+use crate::options::Options;
+use crate::progress::{Progress, Update};
+use crate::settings::Settings;
+use crate::stop::Stop;
+use crate::trainer::{Trainer, Window};
+use gatewise::{Adam, NonFinite, Norm, Optimizer, clip_grad_norm};
+use std::error::Error;
+
+/// Losses over the updates.
+#[derive(Default)]
+pub(crate) struct Curves {
+    /// Of each update's window.
+    pub(crate) train: Vec<f32>,
+    /// (updates done, loss).
+    pub(crate) validation: Vec<(usize, f64)>,
+}
+
+/// A training on its way: all that the next update depends on, and what is to be shown in the end.
+pub(crate) struct Run {
+    pub(crate) settings: Settings,
+    pub(crate) model: Model,
+    pub(crate) adam: Adam,
+    pub(crate) trainer: Trainer,
+    pub(crate) curves: Curves,
+}
+
+/// How a training ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Done,
+    Interrupted,
+}
+
+impl Curves {
+    /// The lowest validation loss, and how many validations came after it.
+    pub(crate) fn best(&self) -> Option<(f64, usize)> {
+        let losses = self.validation.iter().map(|&(_, loss)| loss);
+        let (place, best) = losses.enumerate().min_by(|(_, a), (_, b)| a.total_cmp(b))?;
+        Some((best, self.validation.len() - 1 - place))
+    }
+}
+
+impl Run {
+    /// A new one.
+    pub(crate) fn new(settings: &Settings, characters: usize) -> Result<Run, gatewise::Error> {
+        let model = Model::new(settings, characters)?;
+        let (adam, trainer) = (Adam::new(settings.lr), Trainer::new(&model));
+        Ok(Run { settings: settings.clone(), model, adam, trainer, curves: Curves::default() })
+    }
+
+    /// Updates done.
+    pub(crate) fn updates(&self) -> usize {
+        self.curves.train.len()
+    }
+
+    /// Trains until all updates are done, validation gets no better any more, or Ctrl-C. The best model and the latest checkpoint
+    /// are in their files then.
+    pub(crate) fn train(
+        &mut self,
+        corpus: &Corpus,
+        (train, validation): &(Streams, Streams),
+        options: &Options,
+        stop: &Stop,
+    ) -> Result<Outcome, Box<dyn Error>> {
+        let Settings { steps, batch, seq, validate_every, clip, .. } = self.settings;
+        let mut progress = Progress::new(self.updates(), steps, batch * seq);
+        while self.updates() < steps && !self.has_stalled() {
+            if stop.is_asked() {
+                progress.finish();
+                checkpoint::save(self, corpus, options)?;
+                return Ok(Outcome::Interrupted);
+            }
+            let (loss, norm) = self.update(train)?;
+            let done = self.updates();
+            if done % validate_every == 0 {
+                self.validate(corpus, validation, options)?;
+            }
+            let validation = self.curves.validation.last().map(|&(_, loss)| loss);
+            progress.update(&Update { done, loss, norm, is_clipped: norm > clip, validation });
+        }
+        progress.finish();
+        if self.curves.validation.last().is_none_or(|&(done, _)| done < self.updates()) {
+            self.validate(corpus, validation, options)?;
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// Whether too many validations have brought nothing.
+    fn has_stalled(&self) -> bool {
+        let patience = self.settings.patience;
+        patience > 0 && self.curves.best().is_some_and(|(_, since)| since >= patience)
+    }
+
+    /// One update; answers its loss and the norm of its gradient.
+    fn update(&mut self, streams: &Streams) -> Result<(f64, f64), Box<dyn Error>> {
+        let Settings { seq, seed, clip, .. } = self.settings;
+        let update = self.updates();
+        let failed = |what: String| format!("update {}: {what}; try a lower --lr", update + 1);
+        let loss = self.trainer.forward_backward(&self.model, Window { streams, update, seq, seed })?;
+        if !loss.is_finite() {
+            return Err(failed(format!("the loss is {loss}")).into());
+        }
+        let norm = clip_grad_norm(&mut self.trainer.grads(), clip, Norm::L2, NonFinite::Error)
+            .map_err(|error| failed(error.to_string()))?;
+        self.adam.lr = self.settings.learning_rate(update);
+        self.model.update(|params| self.adam.step(params, &self.trainer.shared_grads()))?;
+        self.curves.train.push(loss as f32);
+        Ok((loss, norm))
+    }
+
+    /// Validates, keeps the model if it is the best so far, and saves a checkpoint.
+    fn validate(
+        &mut self,
+        corpus: &Corpus,
+        streams: &Streams,
+        options: &Options,
+    ) -> Result<(), Box<dyn Error>> {
+        let (loss, update) = (self.model.validate(streams, self.settings.seq)?, self.updates());
+        if !loss.is_finite() {
+            let text = format!("update {update}: the validation loss is {loss}; try a lower --lr");
+            return Err(text.into());
+        }
+        self.curves.validation.push((update, loss));
+        if self.curves.best().is_some_and(|(_, since)| since == 0) {
+            let file = options.file("model.safetensors");
+            card::save_model(&file, &self.model, &self.settings, &corpus.alphabet)?;
+        }
+        checkpoint::save(self, corpus, options)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_of_equals_is_the_best() {
+        let mut curves = Curves::default();
+        assert_eq!(curves.best(), None);
+        curves.validation = vec![(1, 3.0), (2, 1.0), (3, 1.0), (4, 2.0)];
+        assert_eq!(curves.best(), Some((1.0, 2)));
+    }
+}
