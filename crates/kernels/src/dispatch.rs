@@ -4,11 +4,12 @@
 //! instruction set that was detected, and takes rows of that set alone. And the task covers valid memory: it is made from
 //! slices by `gates::checked`, `gemm` or `weights`, which check every stride against them first.
 
+use crate::aligned::AlignedBuf;
 use crate::error::Error;
 use crate::gates::args::{Backward, Forward, Step};
 use crate::gates::checked::ForwardTask;
 use crate::gemm::block::{ColumnMap, GemmTask, RowMap, Start};
-use crate::gemm::pack::{Depth, pack_rows};
+use crate::gemm::pack::{Depth, pack_block, pack_rows};
 use crate::gemm::{Matrix, MatrixMut, OuterProducts, OuterScratch, PackedB, check_rows};
 use crate::kernels::Kernels;
 use crate::plan::{ForwardPlan, Projection, Sizes, part};
@@ -16,6 +17,12 @@ use crate::rows::{Entry, Row};
 use crate::tasks::{backward_task, forward_task, projection_task, step_task};
 use crate::weights::PackedCell;
 use rayon::prelude::*;
+use std::cell::RefCell;
+
+thread_local! {
+    /// Room for one block of packed rows of A, made when a thread first needs it.
+    static PACKED_ROWS: RefCell<AlignedBuf> = RefCell::default();
+}
 
 /// Lets the tasks of one call go to other threads.
 struct Shared<T>(T);
@@ -120,7 +127,7 @@ impl Kernels {
         self.matmul_packed(m, a, &self.pack_b(k, n, b)?, beta, c, threads)
     }
 
-    /// As [`matmul`](Kernels::matmul), with B packed before. Allocates nothing.
+    /// As [`matmul`](Kernels::matmul), with B packed before. Allocates nothing once each thread has run a large product.
     ///
     /// # Errors
     /// [`Error::Shape`] if an operand does not hold its elements, or B was packed for another instruction set.
@@ -158,15 +165,27 @@ impl Kernels {
     fn run_matmul(&self, row: &'static Row, task: GemmTask, threads: usize) {
         let Entry::Matmul(kernel) = row.entry else { wrong_entry(row) };
         let parts = threads.clamp(1, task.rows.max(1));
-        let task = Shared(task);
+        let (task, mr) = (Shared(task), row.tile.0);
         each_part(parts, |i| {
             let task = *task.get();
             let (begin, end) = part(task.rows, parts, i);
-            for block in
-                (GemmTask { rows: end - begin, first_row: task.first_row + begin, ..task }).blocks()
-            {
-                // SAFETY: see the module's note; `blocks` stays within the task.
-                unsafe { kernel(&block) };
+            let part = GemmTask { rows: end - begin, first_row: task.first_row + begin, ..task };
+            // SAFETY: see the module's note; blocks stay within the task, and a packed one reads what was packed for it.
+            unsafe {
+                if !part.wants_packed_rows() {
+                    return part.blocks().for_each(|block| kernel(&block));
+                }
+                PACKED_ROWS.with_borrow_mut(|room| {
+                    for block in part.blocks() {
+                        // Room that cannot be had is done without.
+                        if room.reserve(block.rows.next_multiple_of(mr) * block.depth).is_err() {
+                            kernel(&block);
+                            continue;
+                        }
+                        pack_block(room, mr, &block);
+                        kernel(&block.with_packed_rows(room.as_ptr(), mr));
+                    }
+                });
             }
         });
     }

@@ -195,7 +195,8 @@ impl<
                     acc[r][w] = start;
                 }
             }
-            let operands = Operands { a, a_step: 1, b: w.add(vector / NR * strip), strip, depth };
+            let b = w.add(vector / NR * strip + vector % NR * V::LANES);
+            let operands = Operands { a, a_step: 1, b, strip, depth };
             accumulate::<V, M, W, K, NR, U>(token, acc, operands)
         }
     }
@@ -333,7 +334,7 @@ impl<
             // SAFETY: rows and vectors lie within the task, whose arguments were checked for all of them; packed weights are
             // padded to whole strips. A row from `from` on has its place in `gates` too; what is computed from it is not used.
             acc = unsafe {
-                let b = task.w_hh.add(vector / NR * strip + gate * h * NR * V::LANES);
+                let b = task.w_hh.add(vector / NR * strip + (vector % NR + gate * h * NR) * V::LANES);
                 let operands = Operands { a, a_step: 1, b, strip, depth: gates * h };
                 accumulate::<V, M, W, K, NR, U>(token, acc, operands)
             };

@@ -87,6 +87,36 @@ impl GemmTask {
     }
 }
 
+/// Columns of C from which on packing A pays: each of its floats is moved once and used as often as there are columns.
+const PACK_COLUMNS: usize = 256;
+/// Rows of A so far apart, in floats, share few places of a cache, and the more so the nearer the distance to a power of two.
+const PACK_ROW: usize = 512;
+
+impl GemmTask {
+    /// Whether a block's rows of A should be brought together first.
+    pub(crate) fn wants_packed_rows(&self) -> bool {
+        let row = if self.a_rows.inner == usize::MAX { self.a_rows.row } else { 0 };
+        self.columns >= PACK_COLUMNS && (row >= PACK_ROW || self.a_step >= PACK_ROW) && self.rows > 1
+    }
+
+    /// The same block with its rows of A packed by tiles of `mr`.
+    pub(crate) fn with_packed_rows(self, a: *const f32, mr: usize) -> GemmTask {
+        // Row `first_row` is the first of the packed ones: tiles start there.
+        let outer = (self.depth * mr).cast_signed();
+        let c = self.c.wrapping_offset(self.c_rows.places::<1>(self.first_row)[0]);
+        let c_rows = RowMap::even(self.c_rows.row);
+        GemmTask {
+            first_row: 0,
+            a,
+            a_rows: RowMap { inner: mr, outer, row: 1 },
+            a_step: mr,
+            c,
+            c_rows,
+            ..self
+        }
+    }
+}
+
 /// See [`GemmTask::blocks`].
 pub(crate) struct Blocks {
     whole: GemmTask,

@@ -17,7 +17,8 @@ pub(crate) struct Operands<const M: usize> {
     pub(crate) a: [*const f32; M],
     /// From one k to the next in a row.
     pub(crate) a_step: usize,
-    /// The first strip of `NR` vectors, k-major: for each k its vectors, one after the other.
+    /// The first vector: it starts a strip of `NR` vectors, or is the only one. Strips are k-major: for each k their vectors,
+    /// one after the other.
     pub(crate) b: *const f32,
     /// From one strip to the next.
     pub(crate) strip: usize,
@@ -191,7 +192,7 @@ impl<V: Vector, const NR: usize, const U: usize> TileBody<V, 1, 1> for Block<'_,
                     }
                 }
             }
-            let b = task.b.add(vector / NR * task.strip);
+            let b = task.b.add(vector / NR * task.strip + vector % NR * V::LANES);
             let operands = Operands { a, a_step: task.a_step, b, strip: task.strip, depth: task.depth };
             acc = accumulate::<V, M, W, K, NR, U>(token, acc, operands);
             for w in 0..W {
@@ -225,7 +226,8 @@ impl Columns {
     #[inline(always)]
     fn new<V: Vector>(task: &GemmTask, vector: usize) -> Columns {
         let map = task.c_columns;
-        let (outer, inner) = if vector < map.run { (0, vector) } else { (vector / map.run, vector % map.run) };
+        let (outer, inner) =
+            if vector < map.run { (0, vector) } else { (vector / map.run, vector % map.run) };
         let at = outer * map.outer + inner * V::LANES * map.col;
         Columns { at, col: map.col, left: task.columns.saturating_sub(vector * V::LANES) }
     }

@@ -3,6 +3,8 @@
 //! The vectors stand panel by panel: for a weight of a cell one vector of units of gate 0, the same units of gate 1, and so on;
 //! for a plain matmul a panel is one vector of columns.
 
+use super::block::GemmTask;
+
 /// Where the elements of the packed operand come from.
 #[derive(Clone, Copy)]
 pub(crate) struct Source<'a> {
@@ -130,6 +132,28 @@ pub(crate) fn pack_rows(to: &mut [f32], mr: usize, m: usize, from: &[f32], rows:
                     (Ok(to), Ok(from)) => *to = *from,
                     _ => to[..used].copy_from_slice(from),
                 }
+            }
+        }
+    }
+}
+
+/// Packs rows of A that stand anywhere into the same form: `rows` rows from `first` on, `depth` values of k each.
+///
+/// # Safety
+/// A is readable at each of these rows and k.
+///
+/// # Panics
+/// If `to` is shorter than whole tiles.
+pub(crate) unsafe fn pack_block(to: &mut [f32], mr: usize, task: &GemmTask) {
+    for first in (0..task.rows).step_by(mr) {
+        let used = mr.min(task.rows - first);
+        let to = &mut to[first * task.depth..][..mr * task.depth];
+        for r in 0..used {
+            let [at] = task.a_rows.places::<1>(task.first_row + first + r);
+            let row = task.a.wrapping_offset(at);
+            for (k, to) in to.iter_mut().skip(r).step_by(mr).enumerate() {
+                // SAFETY: the caller's promise; there are `depth` places from the r-th on.
+                *to = unsafe { *row.add(k * task.a_step) };
             }
         }
     }

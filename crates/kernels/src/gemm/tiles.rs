@@ -14,7 +14,8 @@ pub(crate) trait TileBody<V: Vector, const G: usize, const SETS: usize> {
     /// Whether [`products`](TileBody::products) leaves nothing to do: it stores the sums itself, and nothing else follows.
     const STORES: bool;
 
-    /// The products of rows `row .. row + M` with `W * K` vectors from `vector` on, which starts a strip.
+    /// The products of rows `row .. row + M` with `W * K` vectors from `vector` on, which starts a strip unless it is the only
+    /// one.
     ///
     /// # Safety
     /// Both ranges lie within what the body was made for.
@@ -172,17 +173,17 @@ unsafe fn tiles<
     while at < vectors {
         let n = const { Widths::new(M, G, NR) }.widest(vectors - at);
         let to = Sums { at, row: vectors, first: sums };
-        // SAFETY: the caller's promise; all widths but the last are multiples of NR, so `at` starts a strip.
+        // SAFETY: the caller's promise; a tile wider than one vector follows whole strips only, so it starts one.
         unsafe {
             match n {
-                1 => tile::<V, B, G, SETS, NR, M, 1>(token, body, set, place, to),
                 2 => tile::<V, B, G, SETS, NR, M, 2>(token, body, set, place, to),
                 3 => tile::<V, B, G, SETS, NR, M, 3>(token, body, set, place, to),
                 4 => tile::<V, B, G, SETS, NR, M, 4>(token, body, set, place, to),
                 6 => tile::<V, B, G, SETS, NR, M, 6>(token, body, set, place, to),
                 8 => tile::<V, B, G, SETS, NR, M, 8>(token, body, set, place, to),
                 9 => tile::<V, B, G, SETS, NR, M, 9>(token, body, set, place, to),
-                _ => tile::<V, B, G, SETS, NR, M, 12>(token, body, set, place, to),
+                12 => tile::<V, B, G, SETS, NR, M, 12>(token, body, set, place, to),
+                _ => tile::<V, B, G, SETS, NR, M, 1>(token, body, set, place, to),
             }
         }
         at += n;
@@ -204,7 +205,7 @@ struct Sums<V> {
 struct Widths {
     /// Whole strips, or what may be left of the last one.
     all: [usize; 8],
-    /// Whole strips only: where more is left after the tile.
+    /// Whole strips only, where more is left after the tile.
     strip: usize,
 }
 
@@ -234,7 +235,7 @@ impl Widths {
         Widths { all, strip: nr }
     }
 
-    /// The widest tile of `left` vectors that lets the next one start a strip.
+    /// The widest tile of `left` vectors that lets the next one start a strip, if it is not a single vector.
     #[inline(always)]
     const fn widest(self, left: usize) -> usize {
         let mut i = 0;

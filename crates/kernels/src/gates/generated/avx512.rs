@@ -72,6 +72,26 @@ pub(crate) unsafe fn rnn_tanh_step_hn(task: &ForwardTask) {
     unsafe { drive::forward::<F32x16, RnnTanh, 1, 1, 6, 4, 1, 0, 2>(Avx512::assume(), task) }
 }
 
+/// `f32-rnn_tanh-fwd-hn-avx512`: tile 6x4, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
+pub(crate) unsafe fn rnn_tanh_fwd_hn(task: &ForwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { drive::forward::<F32x16, RnnTanh, 1, 1, 6, 4, 1, 0, 1>(Avx512::assume(), task) }
+}
+
+/// `f32-rnn_tanh-bwd-hn-avx512`: tile 6x4, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
+pub(crate) unsafe fn rnn_tanh_bwd_hn(task: &BackwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { drive::backward::<F32x16, RnnTanh, 1, 1, 6, 4, 1, 0>(Avx512::assume(), task) }
+}
+
 /// `f32-rnn_tanh-step-h8-avx512`: tile 1x1, k unrolled 2 times.
 ///
 /// # Safety
@@ -262,106 +282,6 @@ pub(crate) unsafe fn rnn_tanh_step_h1024(task: &ForwardTask) {
     unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 12, 4, 2, 1024, 64>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_tanh-fwd-hn-avx512`: tile 6x4, k unrolled 1 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-pub(crate) unsafe fn rnn_tanh_fwd_hn(task: &ForwardTask) {
-    // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnTanh, 1, 1, 6, 4, 1, 0, 1>(Avx512::assume(), task) }
-}
-
-/// `f32-rnn_tanh-fwd-h8-avx512`: tile 6x4, k unrolled 1 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-pub(crate) unsafe fn rnn_tanh_fwd_h8(task: &ForwardTask) {
-    // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnTanh, 1, 1, 6, 4, 1, 8, 1>(Avx512::assume(), task) }
-}
-
-/// `f32-rnn_tanh-fwd-h16-avx512`: tile 6x4, k unrolled 1 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-pub(crate) unsafe fn rnn_tanh_fwd_h16(task: &ForwardTask) {
-    // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnTanh, 1, 1, 6, 4, 1, 16, 1>(Avx512::assume(), task) }
-}
-
-/// `f32-rnn_tanh-fwd-h32-avx512`: tile 6x4, k unrolled 1 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-pub(crate) unsafe fn rnn_tanh_fwd_h32(task: &ForwardTask) {
-    // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnTanh, 1, 1, 6, 4, 1, 32, 1>(Avx512::assume(), task) }
-}
-
-/// `f32-rnn_tanh-fwd-h64-avx512`: tile 6x4, k unrolled 1 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-pub(crate) unsafe fn rnn_tanh_fwd_h64(task: &ForwardTask) {
-    // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnTanh, 1, 1, 6, 4, 1, 64, 1>(Avx512::assume(), task) }
-}
-
-/// `f32-rnn_tanh-bwd-hn-avx512`: tile 6x4, k unrolled 1 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-pub(crate) unsafe fn rnn_tanh_bwd_hn(task: &BackwardTask) {
-    // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x16, RnnTanh, 1, 1, 6, 4, 1, 0>(Avx512::assume(), task) }
-}
-
-/// `f32-rnn_tanh-bwd-h8-avx512`: tile 6x4, k unrolled 1 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-pub(crate) unsafe fn rnn_tanh_bwd_h8(task: &BackwardTask) {
-    // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x16, RnnTanh, 1, 1, 6, 4, 1, 8>(Avx512::assume(), task) }
-}
-
-/// `f32-rnn_tanh-bwd-h16-avx512`: tile 6x4, k unrolled 1 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-pub(crate) unsafe fn rnn_tanh_bwd_h16(task: &BackwardTask) {
-    // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x16, RnnTanh, 1, 1, 6, 4, 1, 16>(Avx512::assume(), task) }
-}
-
-/// `f32-rnn_tanh-bwd-h32-avx512`: tile 6x4, k unrolled 1 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-pub(crate) unsafe fn rnn_tanh_bwd_h32(task: &BackwardTask) {
-    // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x16, RnnTanh, 1, 1, 6, 4, 1, 32>(Avx512::assume(), task) }
-}
-
-/// `f32-rnn_tanh-bwd-h64-avx512`: tile 6x4, k unrolled 1 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-pub(crate) unsafe fn rnn_tanh_bwd_h64(task: &BackwardTask) {
-    // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x16, RnnTanh, 1, 1, 6, 4, 1, 64>(Avx512::assume(), task) }
-}
-
 /// `f32-rnn_relu-step-hn-avx512`: tile 6x4, k unrolled 1 times.
 ///
 /// # Safety
@@ -370,6 +290,26 @@ pub(crate) unsafe fn rnn_tanh_bwd_h64(task: &BackwardTask) {
 pub(crate) unsafe fn rnn_relu_step_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
     unsafe { drive::forward::<F32x16, RnnRelu, 1, 1, 6, 4, 1, 0, 2>(Avx512::assume(), task) }
+}
+
+/// `f32-rnn_relu-fwd-hn-avx512`: tile 6x4, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
+pub(crate) unsafe fn rnn_relu_fwd_hn(task: &ForwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { drive::forward::<F32x16, RnnRelu, 1, 1, 6, 4, 1, 0, 1>(Avx512::assume(), task) }
+}
+
+/// `f32-rnn_relu-bwd-hn-avx512`: tile 6x4, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
+pub(crate) unsafe fn rnn_relu_bwd_hn(task: &BackwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { drive::backward::<F32x16, RnnRelu, 1, 1, 6, 4, 1, 0>(Avx512::assume(), task) }
 }
 
 /// `f32-rnn_relu-step-h8-avx512`: tile 1x1, k unrolled 2 times.
@@ -562,106 +502,6 @@ pub(crate) unsafe fn rnn_relu_step_h1024(task: &ForwardTask) {
     unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 12, 4, 2, 1024, 64>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_relu-fwd-hn-avx512`: tile 6x4, k unrolled 1 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-pub(crate) unsafe fn rnn_relu_fwd_hn(task: &ForwardTask) {
-    // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnRelu, 1, 1, 6, 4, 1, 0, 1>(Avx512::assume(), task) }
-}
-
-/// `f32-rnn_relu-fwd-h8-avx512`: tile 6x4, k unrolled 1 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-pub(crate) unsafe fn rnn_relu_fwd_h8(task: &ForwardTask) {
-    // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnRelu, 1, 1, 6, 4, 1, 8, 1>(Avx512::assume(), task) }
-}
-
-/// `f32-rnn_relu-fwd-h16-avx512`: tile 6x4, k unrolled 1 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-pub(crate) unsafe fn rnn_relu_fwd_h16(task: &ForwardTask) {
-    // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnRelu, 1, 1, 6, 4, 1, 16, 1>(Avx512::assume(), task) }
-}
-
-/// `f32-rnn_relu-fwd-h32-avx512`: tile 6x4, k unrolled 1 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-pub(crate) unsafe fn rnn_relu_fwd_h32(task: &ForwardTask) {
-    // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnRelu, 1, 1, 6, 4, 1, 32, 1>(Avx512::assume(), task) }
-}
-
-/// `f32-rnn_relu-fwd-h64-avx512`: tile 6x4, k unrolled 1 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-pub(crate) unsafe fn rnn_relu_fwd_h64(task: &ForwardTask) {
-    // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, RnnRelu, 1, 1, 6, 4, 1, 64, 1>(Avx512::assume(), task) }
-}
-
-/// `f32-rnn_relu-bwd-hn-avx512`: tile 6x4, k unrolled 1 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-pub(crate) unsafe fn rnn_relu_bwd_hn(task: &BackwardTask) {
-    // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x16, RnnRelu, 1, 1, 6, 4, 1, 0>(Avx512::assume(), task) }
-}
-
-/// `f32-rnn_relu-bwd-h8-avx512`: tile 6x4, k unrolled 1 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-pub(crate) unsafe fn rnn_relu_bwd_h8(task: &BackwardTask) {
-    // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x16, RnnRelu, 1, 1, 6, 4, 1, 8>(Avx512::assume(), task) }
-}
-
-/// `f32-rnn_relu-bwd-h16-avx512`: tile 6x4, k unrolled 1 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-pub(crate) unsafe fn rnn_relu_bwd_h16(task: &BackwardTask) {
-    // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x16, RnnRelu, 1, 1, 6, 4, 1, 16>(Avx512::assume(), task) }
-}
-
-/// `f32-rnn_relu-bwd-h32-avx512`: tile 6x4, k unrolled 1 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-pub(crate) unsafe fn rnn_relu_bwd_h32(task: &BackwardTask) {
-    // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x16, RnnRelu, 1, 1, 6, 4, 1, 32>(Avx512::assume(), task) }
-}
-
-/// `f32-rnn_relu-bwd-h64-avx512`: tile 6x4, k unrolled 1 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-pub(crate) unsafe fn rnn_relu_bwd_h64(task: &BackwardTask) {
-    // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x16, RnnRelu, 1, 1, 6, 4, 1, 64>(Avx512::assume(), task) }
-}
-
 /// `f32-lstm-step-hn-avx512`: tile 6x4, k unrolled 1 times.
 ///
 /// # Safety
@@ -670,6 +510,26 @@ pub(crate) unsafe fn rnn_relu_bwd_h64(task: &BackwardTask) {
 pub(crate) unsafe fn lstm_step_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
     unsafe { drive::forward::<F32x16, Lstm, 4, 4, 6, 4, 1, 0, 2>(Avx512::assume(), task) }
+}
+
+/// `f32-lstm-fwd-hn-avx512`: tile 6x4, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
+pub(crate) unsafe fn lstm_fwd_hn(task: &ForwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 6, 4, 1, 0, 1>(Avx512::assume(), task) }
+}
+
+/// `f32-lstm-bwd-hn-avx512`: tile 6x4, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
+pub(crate) unsafe fn lstm_bwd_hn(task: &BackwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { drive::backward::<F32x16, Lstm, 4, 4, 6, 4, 1, 0>(Avx512::assume(), task) }
 }
 
 /// `f32-lstm-step-h8-avx512`: tile 1x4, k unrolled 2 times.
@@ -862,106 +722,6 @@ pub(crate) unsafe fn lstm_step_h1024(task: &ForwardTask) {
     unsafe { drive::forward_single::<F32x16, Lstm, 4, 4, 4, 4, 2, 1024, 64>(Avx512::assume(), task) }
 }
 
-/// `f32-lstm-fwd-hn-avx512`: tile 6x4, k unrolled 1 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-pub(crate) unsafe fn lstm_fwd_hn(task: &ForwardTask) {
-    // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 6, 4, 1, 0, 1>(Avx512::assume(), task) }
-}
-
-/// `f32-lstm-fwd-h8-avx512`: tile 6x4, k unrolled 1 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-pub(crate) unsafe fn lstm_fwd_h8(task: &ForwardTask) {
-    // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 6, 4, 1, 8, 1>(Avx512::assume(), task) }
-}
-
-/// `f32-lstm-fwd-h16-avx512`: tile 6x4, k unrolled 1 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-pub(crate) unsafe fn lstm_fwd_h16(task: &ForwardTask) {
-    // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 6, 4, 1, 16, 1>(Avx512::assume(), task) }
-}
-
-/// `f32-lstm-fwd-h32-avx512`: tile 6x4, k unrolled 1 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-pub(crate) unsafe fn lstm_fwd_h32(task: &ForwardTask) {
-    // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 6, 4, 1, 32, 1>(Avx512::assume(), task) }
-}
-
-/// `f32-lstm-fwd-h64-avx512`: tile 6x4, k unrolled 1 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-pub(crate) unsafe fn lstm_fwd_h64(task: &ForwardTask) {
-    // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Lstm, 4, 4, 6, 4, 1, 64, 1>(Avx512::assume(), task) }
-}
-
-/// `f32-lstm-bwd-hn-avx512`: tile 6x4, k unrolled 1 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-pub(crate) unsafe fn lstm_bwd_hn(task: &BackwardTask) {
-    // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x16, Lstm, 4, 4, 6, 4, 1, 0>(Avx512::assume(), task) }
-}
-
-/// `f32-lstm-bwd-h8-avx512`: tile 6x4, k unrolled 1 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-pub(crate) unsafe fn lstm_bwd_h8(task: &BackwardTask) {
-    // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x16, Lstm, 4, 4, 6, 4, 1, 8>(Avx512::assume(), task) }
-}
-
-/// `f32-lstm-bwd-h16-avx512`: tile 6x4, k unrolled 1 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-pub(crate) unsafe fn lstm_bwd_h16(task: &BackwardTask) {
-    // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x16, Lstm, 4, 4, 6, 4, 1, 16>(Avx512::assume(), task) }
-}
-
-/// `f32-lstm-bwd-h32-avx512`: tile 6x4, k unrolled 1 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-pub(crate) unsafe fn lstm_bwd_h32(task: &BackwardTask) {
-    // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x16, Lstm, 4, 4, 6, 4, 1, 32>(Avx512::assume(), task) }
-}
-
-/// `f32-lstm-bwd-h64-avx512`: tile 6x4, k unrolled 1 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-pub(crate) unsafe fn lstm_bwd_h64(task: &BackwardTask) {
-    // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x16, Lstm, 4, 4, 6, 4, 1, 64>(Avx512::assume(), task) }
-}
-
 /// `f32-gru-step-hn-avx512`: tile 6x4, k unrolled 1 times.
 ///
 /// # Safety
@@ -970,6 +730,26 @@ pub(crate) unsafe fn lstm_bwd_h64(task: &BackwardTask) {
 pub(crate) unsafe fn gru_step_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
     unsafe { drive::forward::<F32x16, Gru, 3, 4, 6, 4, 1, 0, 2>(Avx512::assume(), task) }
+}
+
+/// `f32-gru-fwd-hn-avx512`: tile 6x4, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
+pub(crate) unsafe fn gru_fwd_hn(task: &ForwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { drive::forward::<F32x16, Gru, 3, 4, 6, 4, 1, 0, 1>(Avx512::assume(), task) }
+}
+
+/// `f32-gru-bwd-hn-avx512`: tile 6x4, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
+pub(crate) unsafe fn gru_bwd_hn(task: &BackwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { drive::backward::<F32x16, Gru, 3, 4, 6, 4, 1, 0>(Avx512::assume(), task) }
 }
 
 /// `f32-gru-step-h8-avx512`: tile 1x3, k unrolled 2 times.
@@ -1160,104 +940,4 @@ pub(crate) unsafe fn gru_step_h640(task: &ForwardTask) {
 pub(crate) unsafe fn gru_step_h1024(task: &ForwardTask) {
     // SAFETY: the caller's promise.
     unsafe { drive::forward_single::<F32x16, Gru, 3, 4, 4, 4, 2, 1024, 64>(Avx512::assume(), task) }
-}
-
-/// `f32-gru-fwd-hn-avx512`: tile 6x4, k unrolled 1 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-pub(crate) unsafe fn gru_fwd_hn(task: &ForwardTask) {
-    // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Gru, 3, 4, 6, 4, 1, 0, 1>(Avx512::assume(), task) }
-}
-
-/// `f32-gru-fwd-h8-avx512`: tile 6x4, k unrolled 1 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-pub(crate) unsafe fn gru_fwd_h8(task: &ForwardTask) {
-    // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Gru, 3, 4, 6, 4, 1, 8, 1>(Avx512::assume(), task) }
-}
-
-/// `f32-gru-fwd-h16-avx512`: tile 6x4, k unrolled 1 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-pub(crate) unsafe fn gru_fwd_h16(task: &ForwardTask) {
-    // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Gru, 3, 4, 6, 4, 1, 16, 1>(Avx512::assume(), task) }
-}
-
-/// `f32-gru-fwd-h32-avx512`: tile 6x4, k unrolled 1 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-pub(crate) unsafe fn gru_fwd_h32(task: &ForwardTask) {
-    // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Gru, 3, 4, 6, 4, 1, 32, 1>(Avx512::assume(), task) }
-}
-
-/// `f32-gru-fwd-h64-avx512`: tile 6x4, k unrolled 1 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-pub(crate) unsafe fn gru_fwd_h64(task: &ForwardTask) {
-    // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x16, Gru, 3, 4, 6, 4, 1, 64, 1>(Avx512::assume(), task) }
-}
-
-/// `f32-gru-bwd-hn-avx512`: tile 6x4, k unrolled 1 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-pub(crate) unsafe fn gru_bwd_hn(task: &BackwardTask) {
-    // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x16, Gru, 3, 4, 6, 4, 1, 0>(Avx512::assume(), task) }
-}
-
-/// `f32-gru-bwd-h8-avx512`: tile 6x4, k unrolled 1 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-pub(crate) unsafe fn gru_bwd_h8(task: &BackwardTask) {
-    // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x16, Gru, 3, 4, 6, 4, 1, 8>(Avx512::assume(), task) }
-}
-
-/// `f32-gru-bwd-h16-avx512`: tile 6x4, k unrolled 1 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-pub(crate) unsafe fn gru_bwd_h16(task: &BackwardTask) {
-    // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x16, Gru, 3, 4, 6, 4, 1, 16>(Avx512::assume(), task) }
-}
-
-/// `f32-gru-bwd-h32-avx512`: tile 6x4, k unrolled 1 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-pub(crate) unsafe fn gru_bwd_h32(task: &BackwardTask) {
-    // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x16, Gru, 3, 4, 6, 4, 1, 32>(Avx512::assume(), task) }
-}
-
-/// `f32-gru-bwd-h64-avx512`: tile 6x4, k unrolled 1 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-pub(crate) unsafe fn gru_bwd_h64(task: &BackwardTask) {
-    // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x16, Gru, 3, 4, 6, 4, 1, 64>(Avx512::assume(), task) }
 }
