@@ -1,11 +1,13 @@
-//! Networks as users run them: a step, a sequence, a training pass. One layer, input as wide as the state, one thread. An
-//! element is a floating-point operation of the products, 2 G H (I + H) per row and step, three times that in training.
+//! Networks as users run them: a step, a sequence, a training pass; several layers; the packing of changed weights. Input as
+//! wide as the state, one thread. An element is a floating-point operation of the products, 2 G H (I + H) per row and step,
+//! three times that in training; of packing it is a float.
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use gatewise::{Any, Cell, Error, Network, Tape, Upstream, View, Workspace};
 use rayon::ThreadPool;
-use std::time::Instant;
+use std::fmt::Display;
+use std::time::{Duration, Instant};
 
 /// T and B of sequences.
 const STEPS: usize = 100;
@@ -20,7 +22,8 @@ impl Case<'_> {
     fn new<'a>(criterion: &'a mut Criterion, name: &str) -> Case<'a> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread starts");
         let mut group = criterion.benchmark_group(name);
-        group.sample_size(20);
+        group.sample_size(20).nresamples(2000);
+        group.warm_up_time(Duration::from_millis(100)).measurement_time(Duration::from_millis(500));
         Case { group, pool }
     }
 
@@ -28,13 +31,13 @@ impl Case<'_> {
     fn run(
         &mut self,
         cell: Cell,
-        hidden: usize,
+        size: impl Display,
         flops: usize,
         mut call: impl FnMut() -> Result<(), Error> + Send,
     ) {
         self.group.throughput(Throughput::Elements(flops as u64));
         let (group, pool) = (&mut self.group, &self.pool);
-        group.bench_function(BenchmarkId::new(cell.name(), hidden), |bencher| {
+        group.bench_function(BenchmarkId::new(cell.name(), size), |bencher| {
             bencher.iter_custom(|calls| {
                 pool.install(|| {
                     let start = Instant::now();
@@ -48,10 +51,14 @@ impl Case<'_> {
     }
 }
 
-/// A network, and the operations of one step of one row.
+/// A network of one layer, and the operations of one step of one row.
 fn network(cell: Cell, hidden: usize) -> (Network<Any>, usize) {
-    let network = Network::with_cell(cell, hidden, hidden).seed(1).build().expect("the options make sense");
-    (network, 2 * cell.gates() * hidden * 2 * hidden)
+    layers(cell, hidden, 1)
+}
+
+fn layers(cell: Cell, hidden: usize, layers: usize) -> (Network<Any>, usize) {
+    let network = Network::with_cell(cell, hidden, hidden).num_layers(layers).seed(1);
+    (network.build().expect("the options make sense"), layers * 2 * cell.gates() * hidden * 2 * hidden)
 }
 
 fn step(criterion: &mut Criterion) {
@@ -97,5 +104,35 @@ fn train(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, step, forward, train);
+fn stacked(criterion: &mut Criterion) {
+    let mut case = Case::new(criterion, "layers");
+    for cell in [Cell::Lstm, Cell::Gru] {
+        for count in [2, 4] {
+            let (network, flops) = layers(cell, 64, count);
+            let mut state = network.zero_state(BATCH).expect("the batch fits");
+            let (x, mut room) = (vec![0.1; STEPS * BATCH * 64], Workspace::default());
+            let mut y = x.clone();
+            case.run(cell, format!("{count}x64"), STEPS * BATCH * flops, || {
+                network.forward_into(View::new(&x, [STEPS, BATCH, 64])?, &mut state, &mut y, &mut room)
+            });
+        }
+    }
+}
+
+fn packing(criterion: &mut Criterion) {
+    let mut case = Case::new(criterion, "packing");
+    for cell in Cell::ALL {
+        for hidden in [64, 256] {
+            let (mut network, _) = network(cell, hidden);
+            let floats = network.params().num_elements();
+            case.run(cell, hidden, floats, || {
+                // Dropping the guard packs.
+                drop(network.params_mut());
+                Ok(())
+            });
+        }
+    }
+}
+
+criterion_group!(benches, step, forward, train, stacked, packing);
 criterion_main!(benches);

@@ -2,7 +2,7 @@
 //! of `compare`.
 
 use clap::{Args, ValueEnum};
-use gatewise::Cell;
+use gatewise::{Cell, Philox};
 
 /// What is timed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -46,7 +46,7 @@ impl CellName {
 pub enum Lengths {
     /// All rows as long as the sequence
     Full,
-    /// Uniform in 1..T from a fixed seed
+    /// Uniform in 1..=T from a fixed seed
     Ragged,
 }
 
@@ -94,20 +94,67 @@ impl Case {
         if self.pass == Pass::Step { 1 } else { self.seq }
     }
 
-    /// Features of the input of a layer.
-    pub fn layer_input(&self, layer: usize) -> usize {
-        if layer == 0 { self.input } else { self.hidden }
+    /// 1, or 2 where each layer runs both ways.
+    pub fn directions(&self) -> usize {
+        1 + usize::from(self.bidirectional)
     }
 
-    /// Floating-point operations of one call: 2 G H (I + H) B T for each layer, three times that in training.
+    /// Features of the output: directions * H.
+    pub fn output(&self) -> usize {
+        self.directions() * self.hidden
+    }
+
+    /// Features of the input of a layer.
+    pub fn layer_input(&self, layer: usize) -> usize {
+        if layer == 0 { self.input } else { self.output() }
+    }
+
+    /// Valid steps of each row; `None` if all rows are as long as the sequence.
+    pub fn row_lengths(&self) -> Option<Vec<usize>> {
+        let mut random = Philox::new(2026, 2000);
+        let steps = self.steps();
+        let mut length = || 1 + ((random.uniform() * steps as f32) as usize).min(steps - 1);
+        (self.lengths == Lengths::Ragged).then(|| (0..self.batch).map(|_| length()).collect())
+    }
+
+    /// Valid steps of all rows together: B T if they are all as long as the sequence.
+    pub fn row_steps(&self) -> usize {
+        self.row_lengths().map_or(self.batch * self.steps(), |lengths| lengths.iter().sum())
+    }
+
+    /// Steps of the longest row.
+    pub fn longest(&self) -> usize {
+        self.row_lengths().and_then(|lengths| lengths.into_iter().max()).unwrap_or(self.steps())
+    }
+
+    /// Floating-point operations of one call: 2 G H (I + H) for each layer, direction and valid step of a row, three times that
+    /// in training.
     pub fn flops(&self) -> f64 {
         let of_layer = |layer| {
-            2.0 * (self.cell.cell().gates() * self.hidden) as f64
+            2.0 * (self.cell.cell().gates() * self.hidden * self.directions()) as f64
                 * (self.layer_input(layer) + self.hidden) as f64
-                * (self.batch * self.steps()) as f64
+                * self.row_steps() as f64
         };
         let passes = if self.pass == Pass::Train { 3.0 } else { 1.0 };
         passes * (0..self.layers).map(of_layer).sum::<f64>()
+    }
+
+    /// Bytes that the case takes, roughly and at least: weights as they are and packed, and the sequences of all layers.
+    fn bytes(&self) -> f64 {
+        let [cell, hidden, layers] = [self.cell.cell().gates(), self.hidden, self.layers].map(|n| n as f64);
+        let (gates, saved) = (cell * hidden, self.cell.cell().saved() as f64 * hidden);
+        let (directions, output) = (self.directions() as f64, self.directions() as f64 * hidden);
+        let weights =
+            directions * gates * ((self.input as f64 + hidden) + (layers - 1.0) * (output + hidden));
+        let rows = self.batch as f64 * self.steps() as f64;
+        let floats = match self.pass {
+            Pass::Step | Pass::Forward => 3.0 * weights + rows * (self.input as f64 + 2.0 * output),
+            Pass::Train => {
+                5.0 * weights
+                    + rows * (self.input as f64 + output + layers * directions * (saved + 2.0 * hidden))
+            }
+        };
+        4.0 * floats
     }
 
     /// Whether the sizes can be measured, and whether the networks have what is asked for.
@@ -127,31 +174,67 @@ impl Case {
                 return Err(format!("--{option} 0: expected 1 at least"));
             }
         }
-        let limit = 1 << 31;
-        let width = self.cell.cell().gates().saturating_mul(self.hidden);
-        for (what, floats) in [
-            ("the weights", width.saturating_mul(self.input.max(self.hidden)).saturating_mul(self.layers)),
-            ("the sequence", self.input.max(width).saturating_mul(self.batch).saturating_mul(self.seq)),
-        ] {
-            if floats > limit {
-                return Err(format!(
-                    "{what} of these sizes would take {floats} floats: expected {limit} at most"
-                ));
-            }
+        if self.bytes() > available_memory() {
+            let [takes, has] = [self.bytes(), available_memory()].map(|bytes| bytes / 1e9);
+            return Err(format!(
+                "these sizes take {takes:.1e} GB at least: this machine has {has:.1} GB to give"
+            ));
         }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         if self.threads > cores {
             return Err(format!("--threads {}: this machine has {cores} cores", self.threads));
         }
-        for (option, is_asked) in [
-            ("--bidirectional", self.bidirectional),
-            ("--proj", self.proj.is_some()),
-            ("--lengths ragged", self.lengths == Lengths::Ragged),
-        ] {
-            if is_asked {
-                return Err(format!("{option} is not supported yet"));
-            }
+        if self.pass == Pass::Step && (self.bidirectional || self.lengths == Lengths::Ragged) {
+            let option = if self.bidirectional { "--bidirectional" } else { "--lengths ragged" };
+            return Err(format!("--pass step {option}: a single step has one direction and one length"));
+        }
+        if self.proj.is_some() {
+            return Err("--proj is not supported yet".to_string());
         }
         Ok(())
+    }
+}
+
+/// Bytes of memory that the system would give; where it does not say, 8 GB.
+fn available_memory() -> f64 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    let kib = line.and_then(|rest| rest.trim().trim_end_matches("kB").trim().parse::<f64>().ok());
+    kib.map_or(8e9, |kib| kib * 1024.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::shapes;
+
+    #[test]
+    fn impossible_sizes_are_one_line() {
+        let check = |text: &str| shapes::parse(text, 1).unwrap().check();
+        assert_eq!(check("lstm forward H=8 T=4"), Ok(()));
+        assert_eq!(check("lstm forward H=8 I=0"), Ok(()));
+        for text in ["lstm forward H=0", "gru train H=8 B=0", "gru train H=8 T=0", "gru step H=8 L=0"] {
+            assert!(check(text).unwrap_err().contains("expected 1 at least"), "{text}");
+        }
+        for text in [
+            "lstm forward H=1000000000",
+            "lstm forward H=8 T=18446744073709551615 B=18446744073709551615",
+            "lstm train H=18446744073709551615 I=18446744073709551615 L=18446744073709551615",
+        ] {
+            assert!(check(text).unwrap_err().contains("GB"), "{text}");
+        }
+        assert!(check("lstm step H=8 dir=2").is_err());
+    }
+
+    #[test]
+    fn ragged_rows_count_their_own_steps() {
+        let full = shapes::parse("lstm forward H=8 B=16 T=10", 1).unwrap();
+        let ragged = Case { lengths: Lengths::Ragged, ..full.clone() };
+        let lengths = ragged.row_lengths().unwrap();
+        assert!(lengths.len() == 16 && lengths.iter().all(|n| (1..=10).contains(n)));
+        assert_eq!(full.flops(), 2.0 * 32.0 * 16.0 * 160.0);
+        assert_eq!(ragged.flops() / full.flops(), lengths.iter().sum::<usize>() as f64 / 160.0);
+        let both = Case { bidirectional: true, layers: 2, ..full };
+        assert_eq!(both.flops(), 2.0 * 2.0 * 32.0 * ((8.0 + 8.0) + (16.0 + 8.0)) * 160.0);
     }
 }

@@ -11,7 +11,8 @@
 //!           + latency of h through memory into a broadcast, and of the activations one after the other
 //! ```
 //! BW is the read bandwidth measured at exactly the footprint of those weights. With n threads the peak and the bandwidth are
-//! those of n threads, and the gates are shared out among them. Layers and directions add up.
+//! those of n threads, and the gates are shared out among them. Layers and directions add up. Where rows differ in length, only
+//! their valid steps count, and W_hh is read in every step of the longest.
 
 use crate::case::{Case, Pass};
 use crate::machine::{self, Cost};
@@ -72,7 +73,9 @@ pub struct Term {
 pub fn terms(case: &Case, ceilings: &Ceilings) -> Vec<Term> {
     let mut all = Vec::new();
     for layer in 0..case.layers {
-        Layer { case, ceilings, input: case.layer_input(layer), layer }.terms(&mut all);
+        for direction in 0..case.directions() {
+            Layer { case, ceilings, input: case.layer_input(layer), layer, direction }.terms(&mut all);
+        }
     }
     all
 }
@@ -82,6 +85,7 @@ struct Layer<'a> {
     ceilings: &'a Ceilings,
     input: usize,
     layer: usize,
+    direction: usize,
 }
 
 impl Layer<'_> {
@@ -142,9 +146,9 @@ impl Layer<'_> {
 
     /// The product of all steps with W_hh or its transpose.
     fn recurrence(&self, name: &str, all: &mut Vec<Term>) {
-        let (steps, hidden) = (self.case.seq as f64, self.case.hidden);
+        let (steps, hidden) = (self.case.longest() as f64, self.case.hidden);
         let weights = self.case.cell.cell().gates() * hidden * hidden;
-        let flops = 2.0 * (weights * self.case.batch) as f64 * steps;
+        let flops = 2.0 * weights as f64 * self.case.row_steps() as f64;
         let compute = flops / self.ceilings.fma_peak / 1e3;
         let bandwidth = self.bandwidth(4 * weights);
         let read = 4.0 * weights as f64 * steps / bandwidth / 1e3;
@@ -159,14 +163,14 @@ impl Layer<'_> {
     /// A matmul of all steps and rows with weights of that many columns.
     fn flops(&self, name: &str, columns: usize, all: &mut Vec<Term>) {
         let width = self.case.cell.cell().gates() * self.case.hidden;
-        let flops = 2.0 * (width * columns) as f64 * (self.case.batch * self.case.seq) as f64;
+        let flops = 2.0 * (width * columns) as f64 * self.case.row_steps() as f64;
         let peak = self.ceilings.fma_peak;
         self.push(name, flops / peak / 1e3, format!("{:.3} GFLOP at {peak:.0} GFLOP/s", flops / 1e9), all);
     }
 
     fn gates(&self, name: &str, sigmoids: usize, tanhs: usize, all: &mut Vec<Term>) {
         let Ceilings { sigmoid, tanh, threads, lanes, .. } = *self.ceilings;
-        let vectors = (self.case.hidden.div_ceil(lanes) * self.case.batch * self.case.seq) as f64;
+        let vectors = (self.case.hidden.div_ceil(lanes) * self.case.row_steps()) as f64;
         let per_vector = sigmoids as f64 * sigmoid.throughput + tanhs as f64 * tanh.throughput;
         let from =
             format!("{vectors} vectors of {sigmoids} sigmoid and {tanhs} tanh, {per_vector:.1} ns each");
@@ -174,7 +178,8 @@ impl Layer<'_> {
     }
 
     fn push(&self, name: &str, us: f64, from: String, all: &mut Vec<Term>) {
-        all.push(Term { name: format!("layer {} {name}", self.layer), us, from });
+        let direction = if self.direction == 0 { "" } else { " reverse" };
+        all.push(Term { name: format!("layer {}{direction} {name}", self.layer), us, from });
     }
 }
 

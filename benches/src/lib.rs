@@ -7,6 +7,7 @@ pub mod compare;
 pub mod floor;
 pub mod machine;
 pub mod output;
+pub mod points;
 pub mod problem;
 pub mod report;
 pub mod runner;

@@ -5,15 +5,18 @@ use gatewise::{Philox, Tensors};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::path::Path;
 
-/// Weights uniform in +-1/sqrt(H) under PyTorch's names; input [T, B, I] and upstream gradient [T, B, H] uniform in +-1.
+/// Weights uniform in +-1/sqrt(H) under PyTorch's names; input [T, B, I] and upstream gradient [T, B, D * H], D directions,
+/// uniform in +-1.
 #[derive(Clone, Debug)]
 pub struct Problem {
     /// Names, shapes and values of the weights.
     pub weights: Vec<(String, Vec<usize>, Vec<f32>)>,
     /// [T, B, I]
     pub x: Vec<f32>,
-    /// dL/dy, [T, B, H]; empty if the case does not train.
+    /// dL/dy, [T, B, D * H]; empty if the case does not train.
     pub dy: Vec<f32>,
+    /// Valid steps of each row, if they differ.
+    pub lengths: Option<Vec<usize>>,
 }
 
 impl Problem {
@@ -23,20 +26,23 @@ impl Problem {
         let bound = 1.0 / (case.hidden as f32).sqrt();
         let mut weights = Vec::new();
         for layer in 0..case.layers {
-            for (name, shape) in [
-                ("weight_ih", vec![rows, case.layer_input(layer)]),
-                ("weight_hh", vec![rows, case.hidden]),
-                ("bias_ih", vec![rows]),
-                ("bias_hh", vec![rows]),
-            ] {
-                let stream = weights.len() as u64;
-                let values = uniform(stream, shape.iter().product(), bound);
-                weights.push((format!("{name}_l{layer}"), shape, values));
+            for direction in ["", "_reverse"].into_iter().take(case.directions()) {
+                for (name, shape) in [
+                    ("weight_ih", vec![rows, case.layer_input(layer)]),
+                    ("weight_hh", vec![rows, case.hidden]),
+                    ("bias_ih", vec![rows]),
+                    ("bias_hh", vec![rows]),
+                ] {
+                    let stream = weights.len() as u64;
+                    let values = uniform(stream, shape.iter().product(), bound);
+                    weights.push((format!("{name}_l{layer}{direction}"), shape, values));
+                }
             }
         }
         let rows = case.steps() * case.batch;
-        let dy = if case.pass == Pass::Train { rows * case.hidden } else { 0 };
-        Problem { weights, x: uniform(1000, rows * case.input, 1.0), dy: uniform(1001, dy, 1.0) }
+        let dy = if case.pass == Pass::Train { rows * case.output() } else { 0 };
+        let (x, dy) = (uniform(1000, rows * case.input, 1.0), uniform(1001, dy, 1.0));
+        Problem { weights, x, dy, lengths: case.row_lengths() }
     }
 
     /// Copies the weights into a network's parameters.
@@ -49,7 +55,7 @@ impl Problem {
         }
     }
 
-    /// Writes everything as a safetensors file: the weights, `x` and, for training, `dy`.
+    /// Writes everything as a safetensors file: the weights, `x`, for training `dy`, and `lengths` [B] where the rows differ.
     ///
     /// # Errors
     /// One line that names the file.
@@ -61,7 +67,11 @@ impl Problem {
             .collect();
         all.push(("x", vec![case.steps(), case.batch, case.input], &self.x));
         if !self.dy.is_empty() {
-            all.push(("dy", vec![case.steps(), case.batch, case.hidden], &self.dy));
+            all.push(("dy", vec![case.steps(), case.batch, case.output()], &self.dy));
+        }
+        let lengths: Vec<f32> = self.lengths.iter().flatten().map(|&steps| steps as f32).collect();
+        if !lengths.is_empty() {
+            all.push(("lengths", vec![lengths.len()], &lengths));
         }
         save_tensors(path, &all)
     }

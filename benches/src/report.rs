@@ -27,6 +27,8 @@ pub struct Report {
     pub layers: usize,
     /// Directions.
     pub dir: usize,
+    /// full or ragged.
+    pub lengths: String,
     /// Threads.
     pub threads: usize,
     /// Instruction set.
@@ -77,14 +79,15 @@ impl Report {
             I: case.input,
             H: case.hidden,
             layers: case.layers,
-            dir: 1,
+            dir: case.directions(),
+            lengths: format!("{:?}", case.lengths).to_lowercase(),
             threads: case.threads,
             median_us,
             min_us: times.min(),
             max_us: times.max(),
             reps: times.all.len(),
             gflops: case.flops() / median_us / 1e3,
-            bytes_weights: 4 * (0..case.layers).map(floats).sum::<usize>(),
+            bytes_weights: 4 * case.directions() * (0..case.layers).map(floats).sum::<usize>(),
             ..Report::default()
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::case::{Case, Pass};
 use crate::problem::Problem;
-use gatewise::{Any, Error, Network, State, Tape, Tensors, Upstream, View, Workspace};
+use gatewise::{Any, Error, Input, Network, State, Tape, Tensors, Upstream, View, Workspace};
 use gatewise_kernels::Kernels;
 
 /// A case, ready to be called over and over.
@@ -26,6 +26,7 @@ impl Runner {
     pub fn new(case: &Case, kernels: Kernels, chunk: Option<usize>) -> Result<Runner, Error> {
         let mut network = Network::with_cell(case.cell.cell(), case.input, case.hidden)
             .num_layers(case.layers)
+            .bidirectional(case.bidirectional)
             .projection_chunk(chunk)
             .training(case.pass == Pass::Train)
             .kernels(kernels)
@@ -34,7 +35,7 @@ impl Runner {
         problem.set(&mut network.params_mut());
         Ok(Runner {
             state: network.zero_state(case.batch)?,
-            y: vec![0.0; case.steps() * case.batch * case.hidden],
+            y: vec![0.0; case.steps() * case.batch * case.output()],
             room: Workspace::default(),
             tape: Tape::default(),
             grads: network.params().zeros_like(),
@@ -49,21 +50,22 @@ impl Runner {
     /// # Errors
     /// The network's own.
     pub fn call(&mut self) -> Result<(), Error> {
-        let Case { batch, input, hidden, .. } = self.case;
-        let steps = self.case.steps();
+        let Case { batch, input, .. } = self.case;
+        let (steps, output) = (self.case.steps(), self.case.output());
+        let with_lengths = |x| Input { lengths: self.problem.lengths.as_deref(), ..Input::from(x) };
         match self.case.pass {
             Pass::Step => self.network.step(&self.problem.x, &mut self.state, &mut self.y),
             Pass::Forward => {
                 let x = View::new(&self.problem.x, [steps, batch, input])?;
                 self.state.fill_zero();
-                self.network.forward_into(x, &mut self.state, &mut self.y, &mut self.room)
+                self.network.forward_into(with_lengths(x), &mut self.state, &mut self.y, &mut self.room)
             }
             Pass::Train => {
                 let x = View::new(&self.problem.x, [steps, batch, input])?;
-                let dy = View::new(&self.problem.dy, [steps, batch, hidden])?;
+                let dy = View::new(&self.problem.dy, [steps, batch, output])?;
                 // An optimizer would change the parameters here: dropping the guard packs them.
                 drop(self.network.params_mut());
-                self.network.forward_train_into(x, None, &mut self.tape)?;
+                self.network.forward_train_into(with_lengths(x), None, &mut self.tape)?;
                 self.grads.fill(0.0);
                 self.network.backward(&mut self.tape, Upstream::output(dy), &mut self.grads)
             }
@@ -103,5 +105,41 @@ impl Runner {
     /// The network's own.
     pub fn kernel(&self) -> Result<&'static str, Error> {
         self.network.kernel_id(self.case.steps(), self.case.batch, self.case.threads)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::case::Lengths;
+    use crate::compare::shapes;
+    use gatewise::Cell;
+
+    #[test]
+    fn every_combination_of_options_runs() {
+        for kernels in Kernels::available().unwrap() {
+            for cell in Cell::ALL {
+                for (pass, dirs) in [("step", 1), ("forward", 1), ("forward", 2), ("train", 1), ("train", 2)]
+                {
+                    let text = format!("{} {pass} B=3 T=5 I=4 H=6 L=2 dir={dirs}", cell.name());
+                    let full = shapes::parse(&text, 1).unwrap();
+                    let ragged = Case { lengths: Lengths::Ragged, ..full.clone() };
+                    for case in [full, ragged].into_iter().filter(|case| case.check().is_ok()) {
+                        let mut runner = Runner::new(&case, kernels, None).unwrap();
+                        let outputs = runner.outputs().unwrap();
+                        let (name, y) = &outputs[0];
+                        assert_eq!((&name[..], y.len()), ("y", case.steps() * 3 * 6 * dirs), "{text}");
+                        assert!(outputs.iter().all(|(_, values)| values.iter().any(|x| *x != 0.0)), "{text}");
+                        // Beyond its length a row has no output.
+                        for (row, steps) in case.row_lengths().into_iter().flatten().enumerate() {
+                            let width = 6 * dirs;
+                            let outside = (steps..5).flat_map(|t| &y[(t * 3 + row) * width..][..width]);
+                            assert!(outside.into_iter().all(|x| *x == 0.0), "{text}");
+                        }
+                        runner.call().unwrap();
+                    }
+                }
+            }
+        }
     }
 }

@@ -8,7 +8,7 @@
 //! A program in `GATEWISE_PEER_<NAME>` takes the options of `measure` instead and answers `measure`'s JSON line: it is started
 //! anew for each repetition.
 
-use crate::case::Case;
+use crate::case::{Case, Lengths};
 use crate::report::Report;
 use serde::Deserialize;
 use std::io::{BufRead, BufReader, Write};
@@ -76,6 +76,9 @@ pub fn arguments(case: &Case) -> Vec<String> {
     option("threads", case.threads.to_string());
     if case.bidirectional {
         all.push("--bidirectional".to_string());
+    }
+    if case.lengths == Lengths::Ragged {
+        all.extend(["--lengths", "ragged"].map(String::from));
     }
     all
 }
