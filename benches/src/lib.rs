@@ -6,6 +6,8 @@ pub mod case;
 pub mod compare;
 pub mod floor;
 pub mod machine;
+pub mod matmul;
+pub mod onnx;
 pub mod output;
 pub mod points;
 pub mod problem;

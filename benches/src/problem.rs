@@ -77,7 +77,8 @@ impl Problem {
     }
 }
 
-fn uniform(stream: u64, len: usize, bound: f32) -> Vec<f32> {
+/// Values uniform in +-bound, the same ones for the same stream.
+pub(crate) fn uniform(stream: u64, len: usize, bound: f32) -> Vec<f32> {
     let mut random = Philox::new(2026, stream);
     (0..len).map(|_| bound * (2.0 * random.uniform() - 1.0)).collect()
 }

@@ -12,6 +12,14 @@ pub fn ready(system: &str, version: &str, note: &str) -> Result<(), String> {
     say(&hello.to_string())
 }
 
+/// Says that the peer does not do this.
+///
+/// # Errors
+/// If the standard output is gone.
+pub fn refuse(why: &str) -> Result<(), String> {
+    say(&serde_json::json!({ "ready": false, "why": why }).to_string())
+}
+
 /// Runs calls as the standard input says, until it ends.
 ///
 /// # Errors

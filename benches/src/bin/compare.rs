@@ -1,25 +1,19 @@
 //! `cargo xtask compare`: Gatewise beside its peers.
 
 use benches::compare::peer::Spec;
+use benches::compare::results::Results;
 use benches::compare::round::{self, Effort};
 use benches::compare::shapes::{self, Shape};
-use benches::compare::{Origin, Row, chart, table};
-use benches::machine;
-use benches::say;
+use benches::compare::systems::{self, Places};
+use benches::compare::{publish, table};
+use benches::{machine, say};
 use clap::Parser;
 use gatewise::Kernels;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Where a Python with torch, onnxruntime, openvino, numpy and onnx is.
-const PYTHON_VARIABLE: &str = "GATEWISE_PEERS_PYTHON";
-/// Programs of one's own: `GATEWISE_PEER_<NAME>`.
-const PEER_VARIABLE: &str = "GATEWISE_PEER_";
-const RUST_PEERS: [&str; 4] = ["burn", "candle", "tract", "rten"];
-const PYTHON_PEERS: [&str; 4] = ["torch", "torch-no-onednn", "ort", "openvino"];
-
-/// Times Gatewise and its peers on the same cases, in turns.
+/// Times Gatewise and its peers on the same work, in turns.
 #[derive(Parser)]
 #[command(name = "compare")]
 struct Options {
@@ -29,15 +23,18 @@ struct Options {
     /// All cases, nine rounds of 100 ms
     #[arg(long)]
     full: bool,
-    /// One case, e.g. "lstm forward B=32 T=100 I=256 H=256"; may be given several times
+    /// One case, e.g. "lstm forward B=32 T=100 I=256 H=256" or "matmul m=256 n=256 k=256"; may be given several times
     #[arg(long)]
     shape: Vec<String>,
     /// Only these peers
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     peers: Vec<String>,
-    /// Threads, each on a core of its own
-    #[arg(long, default_value_t = 1)]
-    threads: usize,
+    /// Threads, each on a core of its own; several numbers run every case on each
+    #[arg(long, value_delimiter = ',', default_value = "1")]
+    threads: Vec<usize>,
+    /// Write BENCHMARKS.md and its pictures, from this run or, if no cases are asked for, from the last one
+    #[arg(long)]
+    publish: bool,
     /// The root of the workspace
     #[arg(long, default_value = ".", hide = true)]
     root: PathBuf,
@@ -47,7 +44,7 @@ fn main() -> ExitCode {
     match run(&Options::parse()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => {
-            eprintln!("compare: something is missing: see the rows marked absent or FAILED");
+            eprintln!("compare: something is missing: see the lines above with absent, FAILED or an error");
             ExitCode::from(3)
         }
         Err(error) => {
@@ -59,116 +56,104 @@ fn main() -> ExitCode {
 
 /// Answers whether nothing was missing.
 fn run(options: &Options) -> Result<bool, String> {
-    let shapes = shapes(options)?;
-    let specs = specs(options)?;
     let folder = options.root.join("target/compare");
-    std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let file = folder.join("results.json");
+    let measures = options.quick || options.full || !options.shape.is_empty() || !options.publish;
+    let (results, is_whole) = if measures {
+        std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        let (results, is_whole) = measure(options, &folder)?;
+        results.save(&file)?;
+        publish::draw_charts(&results, &folder)?;
+        say!("results.json and pictures are in {}", folder.display());
+        (results, is_whole)
+    } else {
+        (Results::load(&file)?, true)
+    };
+    if options.publish {
+        publish::publish(&results, &options.root)?;
+        say!("BENCHMARKS.md is written");
+    }
+    Ok(is_whole)
+}
+
+fn measure(options: &Options, folder: &std::path::Path) -> Result<(Results, bool), String> {
+    let own = std::env::current_exe().map_err(|error| error.to_string())?;
+    let places = Places {
+        programs: own.parent().map_or(PathBuf::new(), PathBuf::from),
+        root: options.root.clone(),
+        variables: std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect(),
+    };
+    let specs: Vec<Spec> = systems::systems(&places, &options.peers);
     let kernels = Kernels::auto().map_err(|error| error.to_string())?;
-    let fma_peak = machine::fma_peak(kernels.isa(), options.threads);
-    say!("FMA peak {fma_peak:.0} GFLOP/s on {} thread(s), {}\n", options.threads, kernels.isa());
+    let fma_peaks: Vec<(usize, f64)> =
+        options.threads.iter().map(|&n| (n, machine::fma_peak(kernels.isa(), n))).collect();
+    for (threads, peak) in &fma_peaks {
+        say!("FMA peak {peak:.0} GFLOP/s on {threads} thread(s), {}", kernels.isa());
+    }
+    say!("");
     let effort = if options.full {
-        Effort { reps: 9, least: Duration::from_millis(100), slow: Duration::from_secs(2) }
+        Effort { reps: 9, least: Duration::from_millis(100), slow: Duration::from_secs(1) }
     } else {
         Effort { reps: 5, least: Duration::from_millis(20), slow: Duration::from_secs(1) }
     };
 
-    let (mut all, mut is_whole) = (Vec::new(), true);
+    let mut results = Results::here(kernels.isa().name(), &command_line(), &fma_peaks);
+    let (shapes, mut is_whole) = shapes(options);
     for shape in &shapes {
-        match round::run(shape, &specs, effort, fma_peak, &folder) {
+        let threads = shape.work.threads();
+        let peak = fma_peaks.iter().find(|(n, _)| *n == threads).map(|(_, peak)| *peak);
+        let peak = peak.unwrap_or_else(|| machine::fma_peak(kernels.isa(), threads));
+        match round::run(shape, &specs, effort, peak, folder) {
             Ok(rows) => {
                 say!("{}", table::text(&rows));
-                let is_missing = |row: &Row| matches!(row.origin, Origin::Absent | Origin::Failed);
-                is_whole &= !rows.iter().any(is_missing);
-                all.push(rows);
+                is_whole &= !rows.iter().any(|row| row.is_missing);
+                results.cases.push(rows);
             }
             Err(error) => {
-                say!("{error}\n");
+                say!("error: {error}\n");
                 is_whole = false;
             }
         }
     }
-    write(&folder, &all)?;
-    say!("results.json, table.md and pictures are in {}", folder.display());
-    Ok(is_whole)
+    Ok((results, is_whole))
 }
 
-fn shapes(options: &Options) -> Result<Vec<Shape>, String> {
-    let mut all = Vec::new();
-    for text in &options.shape {
-        let case = shapes::parse(text, options.threads)?;
-        case.check()?;
-        all.push(Shape { group: "asked for", case });
-    }
-    if options.full {
-        all.extend(shapes::full(options.threads));
-    } else if options.quick || all.is_empty() {
-        all.extend(shapes::quick(options.threads));
-    }
-    Ok(all)
-}
-
-/// Gatewise, and every peer that was not ruled out.
-fn specs(options: &Options) -> Result<Vec<Spec>, String> {
-    let program = |path: &Path| path.display().to_string();
-    let own = std::env::current_exe().map_err(|error| error.to_string())?.with_file_name("measure");
-    let served = vec![program(&own), "--serve".to_string()];
-    let spec = |name: &str, command: Vec<String>, absent: &str| Spec {
-        name: name.to_string(),
-        command,
-        is_measure: false,
-        absent: absent.to_string(),
-    };
-    let mut all = vec![spec("gatewise", served, "")];
-
-    let rust = options.root.join("benches/peers/target/release/peers");
-    for name in RUST_PEERS {
-        let command = if rust.exists() { vec![program(&rust), name.to_string()] } else { Vec::new() };
-        all.push(spec(name, command, "build it: cargo build --release in benches/peers"));
-    }
-    let script = options.root.join("benches/peers/python/peers.py");
-    let python = std::env::var(PYTHON_VARIABLE).ok().filter(|python| !python.is_empty());
-    for name in PYTHON_PEERS {
-        let command = python.as_ref().map(|python| vec![python.clone(), program(&script), name.to_string()]);
-        let absent = format!("set {PYTHON_VARIABLE} to a Python that has it");
-        all.push(spec(name, command.unwrap_or_default(), &absent));
-    }
-    let mut own_peers: Vec<(String, String)> = std::env::vars()
-        .filter_map(|(name, path)| Some((name.strip_prefix(PEER_VARIABLE)?.to_lowercase(), path)))
-        .collect();
-    own_peers.sort();
-    for (name, path) in own_peers {
-        all.push(Spec { is_measure: true, ..spec(&name, vec![path], "") });
-    }
-    for name in &options.peers {
-        if !all.iter().any(|spec| spec.name == *name) {
-            let known: Vec<_> = all.iter().skip(1).map(|spec| &spec.name[..]).collect();
-            return Err(format!("--peers {name}: unknown peer; there are {}", known.join(", ")));
+/// The work that was asked for, and whether all of it could be read; what could not is named.
+fn shapes(options: &Options) -> (Vec<Shape>, bool) {
+    let (mut all, mut is_whole) = (Vec::new(), true);
+    for &threads in &options.threads {
+        for text in &options.shape {
+            match shapes::work(text, threads) {
+                Ok(work) => all.push(Shape { group: "asked for", work }),
+                Err(error) => {
+                    say!("error: {error}\n");
+                    is_whole = false;
+                }
+            }
+        }
+        if options.full {
+            all.extend(shapes::full(threads));
+        } else if options.quick || options.shape.is_empty() {
+            all.extend(shapes::quick(threads));
         }
     }
-    let is_wanted = |spec: &Spec| {
-        spec.name == "gatewise" || options.peers.is_empty() || options.peers.contains(&spec.name)
-    };
-    Ok(all.into_iter().filter(is_wanted).collect())
+    (all, is_whole)
 }
 
-fn write(folder: &Path, all: &[Vec<Row>]) -> Result<(), String> {
-    let file = |name: String, text: String| {
-        let path = folder.join(name);
-        std::fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))
-    };
-    let json = serde_json::to_string_pretty(all).map_err(|error| error.to_string())?;
-    file("results.json".to_string(), json)?;
-    file("table.md".to_string(), table::markdown(all))?;
-    let mut groups: Vec<&str> = all.iter().flatten().map(|row| &row.group[..]).collect();
-    groups.dedup();
-    groups.sort_unstable();
-    groups.dedup();
-    for group in groups {
-        let of_group = |rows: &&Vec<Row>| rows.first().is_some_and(|row| row.group == group);
-        let cases: Vec<&[Row]> = all.iter().filter(of_group).map(|rows| &rows[..]).collect();
-        let path = folder.join(format!("{}.svg", group.replace(' ', "-")));
-        let title = format!("Gatewise and its peers: {group}");
-        chart::draw(&path, &title, &cases).map_err(|error| format!("{}: {error}", path.display()))?;
+/// What was typed, as one would type it again.
+fn command_line() -> String {
+    let mut words = vec!["cargo xtask compare".to_string()];
+    let mut arguments = std::env::args().skip(1);
+    while let Some(word) = arguments.next() {
+        if word == "--root" {
+            arguments.next();
+        } else if word.contains(' ') {
+            words.push(format!("{word:?}"));
+        } else {
+            words.push(word);
+        }
     }
-    Ok(())
+    words.join(" ")
 }

@@ -3,9 +3,12 @@
 pub mod chart;
 pub mod outputs;
 pub mod peer;
+pub mod publish;
 pub mod recorded;
+pub mod results;
 pub mod round;
 pub mod shapes;
+pub mod systems;
 pub mod table;
 
 use serde::{Deserialize, Serialize};
@@ -23,6 +26,8 @@ pub struct Row {
     pub version: String,
     /// Where the figure is from.
     pub origin: Origin,
+    /// It should have been measured and was not: it is absent, or it failed.
+    pub is_missing: bool,
     /// Microseconds a call; none if there is no figure.
     pub median_us: Option<f64>,
     /// Fastest and slowest repetition.

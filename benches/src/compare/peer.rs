@@ -1,31 +1,75 @@
-//! A system to compare with: a process that prepares a case and then runs it as often as it is told.
+//! A system to compare with: a process that prepares its work and then does it as often as it is told.
 //!
 //! It is started with a peer's name (unless the program is one peer only), `--problem FILE`, `--out FILE` and the options of
-//! [`Case`]. It writes its outputs of one call to FILE and prints one JSON line,
-//! `{"ready": true, "system": .., "version": .., "note": ..}`, or `"ready": false` and `"why"`. Then it runs as many calls as
-//! each line of its input says and answers the microseconds of one call on a line.
+//! [`Case`], or of [`Matmul`] and no others. The numbers are in FILE; beside it, where the case does not train, lies
+//! its network with the ending `.onnx`. It writes the outputs of one call to `--out` and prints one JSON line,
+//! `{"ready": true, "version": .., "note": ..}`; or `{"ready": false, "why": ..}`, with `"absent": true` if something that it
+//! needs is not installed. Then it makes as many calls as each line of its input says and answers the microseconds of one call
+//! on a line. Its standard error goes to a file beside `--out` that ends in `.log`.
 //!
 //! A program in `GATEWISE_PEER_<NAME>` takes the options of `measure` instead and answers `measure`'s JSON line: it is started
 //! anew for each repetition.
 
-use crate::case::{Case, Lengths};
+use super::shapes::Work;
+use crate::case::Case;
+use crate::matmul::Matmul;
 use crate::report::Report;
 use serde::Deserialize;
+use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-/// How a peer is started.
+/// What libraries read their number of threads from; they are told in their own ways too, where they have some.
+const THREAD_VARIABLES: [&str; 4] =
+    ["RAYON_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "MATMUL_NUM_THREADS"];
+
+/// A system and how it is started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spec {
     /// Its name in tables.
     pub name: String,
-    /// Program and first arguments; empty if it is not installed.
-    pub command: Vec<String>,
-    /// It speaks `measure`'s language instead of the one above.
-    pub is_measure: bool,
-    /// Why it is not installed, for the table.
-    pub absent: String,
+    /// What it takes part in.
+    pub speciality: Speciality,
+    /// How it is started.
+    pub program: Program,
+}
+
+/// What a system does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speciality {
+    /// Recurrent networks.
+    Networks,
+    /// Products of matrices.
+    Matmuls,
+    /// Both.
+    Both,
+}
+
+/// How a system is started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// Program and first arguments of one that keeps to the protocol.
+    Served(Vec<String>),
+    /// One that speaks `measure`'s language.
+    Measure(String),
+    /// It is not installed, and why.
+    Absent(String),
+}
+
+impl Spec {
+    /// A system.
+    pub fn new(name: &str, speciality: Speciality, program: Program) -> Spec {
+        Spec { name: name.to_string(), speciality, program }
+    }
+
+    /// Whether it takes part.
+    pub fn does(&self, work: &Work) -> bool {
+        match work {
+            Work::Network(_) => self.speciality != Speciality::Matmuls,
+            Work::Matmul(_) => self.speciality != Speciality::Networks,
+        }
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -34,6 +78,7 @@ struct Hello {
     ready: bool,
     version: String,
     note: String,
+    absent: bool,
     why: String,
 }
 
@@ -50,7 +95,7 @@ pub struct Peer {
 #[derive(Debug)]
 enum How {
     Served { child: Child, to: ChildStdin, from: BufReader<ChildStdout> },
-    Measure { command: Vec<String>, case: Vec<String> },
+    Measure { program: String, arguments: Vec<String>, threads: usize },
 }
 
 /// What came of starting a peer.
@@ -58,14 +103,32 @@ enum How {
 pub enum Started {
     /// It runs, and its outputs are in the file.
     Ready(Peer),
-    /// It does not do this case.
+    /// It does not do this.
     Unsupported(String),
+    /// It is not installed.
+    Absent(String),
 }
 
-/// The options of a case.
-pub fn arguments(case: &Case) -> Vec<String> {
+/// The options of a piece of work.
+pub fn arguments(work: &Work) -> Vec<String> {
     let mut all = Vec::new();
     let mut option = |name: &str, value: String| all.extend([format!("--{name}"), value]);
+    option("threads", work.threads().to_string());
+    match work {
+        Work::Network(case) => network_options(case, option),
+        Work::Matmul(Matmul { m, n, k, .. }) => {
+            [("m", m), ("n", n), ("k", k)]
+                .into_iter()
+                .for_each(|(name, size)| option(name, size.to_string()));
+        }
+    }
+    if matches!(work, Work::Network(case) if case.bidirectional) {
+        all.push("--bidirectional".to_string());
+    }
+    all
+}
+
+fn network_options(case: &Case, mut option: impl FnMut(&str, String)) {
     option("cell", case.cell.cell().name().to_string());
     option("pass", format!("{:?}", case.pass).to_lowercase());
     option("input", case.input.to_string());
@@ -73,74 +136,94 @@ pub fn arguments(case: &Case) -> Vec<String> {
     option("batch", case.batch.to_string());
     option("seq", case.seq.to_string());
     option("layers", case.layers.to_string());
-    option("threads", case.threads.to_string());
-    if case.bidirectional {
-        all.push("--bidirectional".to_string());
-    }
-    if case.lengths == Lengths::Ragged {
-        all.extend(["--lengths", "ragged"].map(String::from));
-    }
-    all
+    option("lengths", format!("{:?}", case.lengths).to_lowercase());
 }
 
-/// Starts a peer on a case.
+/// Starts a system on a piece of work.
 ///
 /// # Errors
 /// One line: it cannot be started, it failed, or it does not keep to the protocol.
-pub fn start(spec: &Spec, case: &Case, problem: &Path, out: &Path) -> Result<Started, String> {
-    let (program, first) = spec.command.split_first().ok_or(spec.absent.clone())?;
-    let case = arguments(case);
-    let mut command = Command::new(program);
-    command.args(first).arg("--out").arg(out).args(&case);
-    if spec.is_measure {
-        let report = measure(command.args(["--reps", "1"]))?;
-        let how = How::Measure { command: spec.command.clone(), case };
-        let version = report.isa;
-        return Ok(Started::Ready(Peer { version, note: String::new(), how }));
+pub fn start(spec: &Spec, work: &Work, problem: &Path, out: &Path) -> Result<Started, String> {
+    match &spec.program {
+        Program::Absent(why) => Ok(Started::Absent(why.clone())),
+        Program::Measure(program) => {
+            let arguments = arguments(work);
+            let mut command = command(program, work.threads());
+            let report = measure(command.arg("--out").arg(out).args(&arguments).args(["--reps", "1"]))?;
+            let how = How::Measure { program: program.clone(), arguments, threads: work.threads() };
+            Ok(Started::Ready(Peer { version: report.isa, note: report.kernel, how }))
+        }
+        Program::Served(words) => {
+            let log = out.with_extension("log");
+            let started = start_served(words, work, problem, out, &log);
+            started.map_err(|error| match last_line(&log) {
+                Some(line) => format!("{error}: {line}"),
+                None => error,
+            })
+        }
     }
-    command.arg("--problem").arg(problem).stdin(Stdio::piped()).stdout(Stdio::piped());
+}
+
+fn start_served(
+    words: &[String],
+    work: &Work,
+    problem: &Path,
+    out: &Path,
+    log: &Path,
+) -> Result<Started, String> {
+    let (program, first) = words.split_first().ok_or("no program")?;
+    let log = File::create(log).map_err(|error| format!("{}: {error}", log.display()))?;
+    let mut command = command(program, work.threads());
+    command.args(first).arg("--problem").arg(problem).arg("--out").arg(out).args(arguments(work));
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
     let mut child = command.spawn().map_err(|error| format!("{program}: {error}"))?;
     let (Some(to), Some(from)) = (child.stdin.take(), child.stdout.take()) else {
         return Err(format!("{program}: no pipes"));
     };
-    let mut from = BufReader::new(from);
+    let how = How::Served { child, to, from: BufReader::new(from) };
+    let mut peer = Peer { version: String::new(), note: String::new(), how };
     // Libraries print what they like; the first line that is the JSON object counts.
     let hello: Hello = loop {
-        let line = read_line(&mut from)?;
-        match serde_json::from_str(&line) {
-            Ok(hello) => break hello,
-            Err(_) => continue,
+        if let Ok(hello) = serde_json::from_str(&peer.line()?) {
+            break hello;
         }
     };
-    if !hello.ready {
-        drop(to);
-        child.wait().map_err(|error| error.to_string())?;
-        return Ok(Started::Unsupported(hello.why));
+    if hello.ready {
+        (peer.version, peer.note) = (hello.version, hello.note);
+        Ok(Started::Ready(peer))
+    } else if hello.absent {
+        Ok(Started::Absent(hello.why))
+    } else {
+        Ok(Started::Unsupported(hello.why))
     }
-    let how = How::Served { child, to, from };
-    Ok(Started::Ready(Peer { version: hello.version, note: hello.note, how }))
 }
 
-fn read_line(from: &mut BufReader<ChildStdout>) -> Result<String, String> {
-    let mut line = String::new();
-    match from.read_line(&mut line) {
-        Ok(0) => Err("it ended before it answered".to_string()),
-        Ok(_) => Ok(line),
-        Err(error) => Err(error.to_string()),
-    }
+fn command(program: &str, threads: usize) -> Command {
+    let mut command = Command::new(program);
+    command.envs(THREAD_VARIABLES.map(|name| (name, threads.to_string())));
+    command
+}
+
+/// The last line that a peer wrote to its log.
+fn last_line(log: &Path) -> Option<String> {
+    let text = String::from_utf8_lossy(&std::fs::read(log).ok()?).into_owned();
+    text.lines().map(str::trim).rfind(|line| !line.is_empty()).map(str::to_string)
 }
 
 /// Runs a program that speaks `measure`'s language.
 fn measure(command: &mut Command) -> Result<Report, String> {
-    let program = PathBuf::from(command.get_program());
-    let output = command.stderr(Stdio::inherit()).output();
-    let output = output.map_err(|error| format!("{}: {error}", program.display()))?;
+    let program = Path::new(command.get_program()).display().to_string();
+    let output = command.output().map_err(|error| format!("{program}: {error}"))?;
     if !output.status.success() {
-        return Err(format!("{}: {}", program.display(), output.status));
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        let line = complaint.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("");
+        return Err(format!("{program}: {}: {line}", output.status));
     }
     let text = String::from_utf8_lossy(&output.stdout);
     let line = text.lines().last().unwrap_or("");
-    serde_json::from_str(line).map_err(|error| format!("{}: its last line: {error}", program.display()))
+    let report: Report =
+        serde_json::from_str(line).map_err(|error| format!("{program}: its last line: {error}"))?;
+    if report.median_us > 0.0 { Ok(report) } else { Err(format!("{program}: its median_us is no time")) }
 }
 
 impl Peer {
@@ -150,16 +233,31 @@ impl Peer {
     /// One line if it failed.
     pub fn run(&mut self, calls: usize) -> Result<f64, String> {
         match &mut self.how {
-            How::Served { to, from, .. } => {
-                writeln!(to, "{calls}").and_then(|()| to.flush()).map_err(|error| error.to_string())?;
-                let line = read_line(from)?;
-                line.trim().parse().map_err(|_| format!("it answered {line:?}, expected microseconds"))
+            How::Served { to, .. } => {
+                let sent = writeln!(to, "{calls}").and_then(|()| to.flush());
+                sent.map_err(|error| format!("it takes no more calls: {error}"))?;
+                let line = self.line()?;
+                let us: Option<f64> = line.trim().parse().ok();
+                us.filter(|us| *us > 0.0).ok_or(format!("it answered {line:?}, expected microseconds"))
             }
-            How::Measure { command, case } => {
-                let mut program = Command::new(&command[0]);
-                program.args(&command[1..]).args(case).args(["--reps", "1"]);
-                Ok(measure(&mut program)?.median_us)
+            How::Measure { program, arguments, threads } => {
+                Ok(measure(command(program, *threads).args(arguments).args(["--reps", "1"]))?.median_us)
             }
+        }
+    }
+
+    fn line(&mut self) -> Result<String, String> {
+        let How::Served { child, from, .. } = &mut self.how else {
+            return Err("it has no lines".to_string());
+        };
+        let mut line = String::new();
+        match from.read_line(&mut line) {
+            Ok(0) => {
+                let status = child.wait().map_or(String::new(), |status| format!(", {status}"));
+                Err(format!("it ended before it answered{status}"))
+            }
+            Ok(_) => Ok(line),
+            Err(error) => Err(error.to_string()),
         }
     }
 }

@@ -1,30 +1,46 @@
-//! One case: all peers prepared, their outputs compared, then timed in turns.
+//! One piece of work: all systems prepared, their outputs compared, then timed in turns.
 
 use super::outputs;
-use super::peer::{self, Peer, Spec, Started};
+use super::peer::{self, Peer, Program, Spec, Started};
 use super::recorded;
-use super::shapes::{self, Shape};
+use super::shapes::{self, Shape, Work};
 use super::{Origin, Row};
+use crate::case::Pass;
+use crate::matmul::Operands;
+use crate::onnx;
 use crate::problem::{Problem, load_tensors};
 use crate::timing::{Times, median};
 use std::path::Path;
 use std::time::Duration;
+
+/// How long a system's threads may spin after a call before the next system is timed.
+const REST: Duration = Duration::from_millis(2);
 
 /// How long and how often.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Effort {
     /// Rounds.
     pub reps: usize,
-    /// What a peer's share of a round takes at least.
+    /// What a system's share of a round takes at least.
     pub least: Duration,
-    /// A peer whose one call takes longer takes part in one round only.
+    /// A system whose one call takes longer takes part in one round only.
     pub slow: Duration,
 }
 
-/// Runs a case. The first spec is Gatewise; the others are compared with it. Row 0 is Gatewise's.
+/// A system that takes its turns.
+struct Runner {
+    /// Its row.
+    at: usize,
+    peer: Peer,
+    /// Calls of a turn; none says that one call is slow already.
+    calls: Option<usize>,
+    times: Vec<f64>,
+}
+
+/// Does one piece of work. The first spec that takes part is Gatewise; the others are compared with it. Row 0 is Gatewise's.
 ///
 /// # Errors
-/// One line if Gatewise itself cannot run the case, or a file cannot be written.
+/// One line if Gatewise itself cannot do it, or a file cannot be written.
 pub fn run(
     shape: &Shape,
     specs: &[Spec],
@@ -32,119 +48,181 @@ pub fn run(
     fma_peak: f64,
     folder: &Path,
 ) -> Result<Vec<Row>, String> {
-    let case = &shape.case;
     let problem = folder.join("problem.safetensors");
-    Problem::new(case).save(case, &problem)?;
-    let row = |spec: &Spec, origin, note: String| Row {
-        shape: shapes::text(case),
-        group: shape.group.to_string(),
-        system: spec.name.clone(),
-        version: String::new(),
-        origin,
-        median_us: None,
-        range_us: None,
-        ratio: None,
-        note,
-    };
-
-    let mut rows = Vec::new();
-    let mut runners: Vec<(usize, Peer, usize)> = Vec::new();
+    write_problem(&shape.work, &problem)?;
+    let mut rows: Vec<Row> = Vec::new();
+    let mut runners: Vec<Runner> = Vec::new();
     let mut ours = Vec::new();
-    for spec in specs {
-        let is_ours = rows.is_empty();
-        if spec.command.is_empty() {
-            rows.push(row(spec, Origin::Absent, spec.absent.clone()));
-            continue;
-        }
+    for spec in specs.iter().filter(|spec| spec.does(&shape.work)) {
+        let (at, is_ours) = (rows.len(), rows.is_empty());
         let out = folder.join(format!("{}.safetensors", spec.name));
-        let prepared = peer::start(spec, case, &problem, &out).and_then(|started| {
-            let Started::Ready(mut peer) = started else { return Ok(started) };
+        let prepared = peer::start(spec, &shape.work, &problem, &out).and_then(|started| {
+            let mut peer = match started {
+                Started::Ready(peer) => peer,
+                Started::Unsupported(why) => return Ok((Origin::Unsupported, why)),
+                Started::Absent(why) => return Ok((Origin::Absent, why)),
+            };
             let outputs = load_tensors(&out)?;
             if is_ours {
                 ours = outputs;
             } else {
                 outputs::compare(&ours, &outputs)?;
             }
-            let calls = calibrate(&mut peer, effort)?;
-            runners.push((rows.len(), peer, calls));
-            Ok(Started::Unsupported(String::new()))
+            // A program that is started anew for each turn chooses its number of calls itself.
+            let is_served = matches!(spec.program, Program::Served(_));
+            let calls = if is_served { calibrate(&mut peer, effort)? } else { Some(1) };
+            runners.push(Runner { at, peer, calls, times: Vec::new() });
+            Ok((Origin::Measured, String::new()))
         });
-        rows.push(match prepared {
-            Ok(Started::Unsupported(why)) => row(spec, Origin::Unsupported, why),
-            Ok(Started::Ready(_)) => unreachable!("taken apart above"),
-            Err(error) => row(spec, Origin::Failed, error),
-        });
+        let (origin, note) = prepared.unwrap_or_else(|error| (Origin::Failed, error));
+        rows.push(row(shape, &spec.name, origin, note));
         if is_ours && runners.is_empty() {
-            return Err(format!("{}: {}", shapes::text(case), rows[0].note));
+            return Err(format!("{}: {}", shapes::text(&shape.work), rows[0].note));
         }
     }
-
-    let mut times: Vec<Vec<f64>> = vec![Vec::new(); rows.len()];
-    for round in 0..effort.reps {
-        for (at, peer, calls) in &mut runners {
-            if round > 0 && *calls == 0 {
-                continue;
-            }
-            match peer.run((*calls).max(1)) {
-                Ok(us) => times[*at].push(us),
-                Err(error) => rows[*at].note = error,
-            }
-        }
+    take_turns(&mut runners, &mut rows, effort);
+    let ours = runners[0].times.clone();
+    for runner in runners {
+        fill_in(&mut rows[runner.at], runner, &ours);
     }
-    for (at, peer, _) in &runners {
-        let row = &mut rows[*at];
-        let of_peer = Times { all: times[*at].clone() };
-        row.version = peer.version.clone();
-        if row.note.is_empty() {
-            row.origin = Origin::Measured;
-            row.note = peer.note.clone();
-            row.median_us = Some(of_peer.median());
-            row.range_us = Some((of_peer.min(), of_peer.max()));
-            let pairs: Vec<f64> = of_peer.all.iter().zip(&times[0]).map(|(peer, ours)| peer / ours).collect();
-            row.ratio = Some(median(&pairs));
-        } else {
-            row.origin = Origin::Failed;
-        }
+    for row in &mut rows {
+        row.is_missing = matches!(row.origin, Origin::Absent | Origin::Failed);
     }
-    add_recorded(shape, &mut rows, fma_peak);
+    if let Work::Network(case) = &shape.work {
+        add_recorded(&recorded::times(case, fma_peak), &mut rows);
+    }
     Ok(rows)
 }
 
-/// How many calls take `least`; 0 says that one call is slow already.
-fn calibrate(peer: &mut Peer, effort: Effort) -> Result<usize, String> {
+fn row(shape: &Shape, system: &str, origin: Origin, note: String) -> Row {
+    Row {
+        shape: shapes::text(&shape.work),
+        group: shape.group.to_string(),
+        system: system.to_string(),
+        version: String::new(),
+        origin,
+        is_missing: false,
+        median_us: None,
+        range_us: None,
+        ratio: None,
+        note,
+    }
+}
+
+/// Writes the numbers, and for inference the network.
+fn write_problem(work: &Work, path: &Path) -> Result<(), String> {
+    match work {
+        Work::Matmul(matmul) => Operands::new(matmul).save(matmul, path),
+        Work::Network(case) => {
+            case.check().map_err(|error| format!("{}: {error}", shapes::text(work)))?;
+            let problem = Problem::new(case);
+            problem.save(case, path)?;
+            if case.pass == Pass::Train {
+                return Ok(());
+            }
+            onnx::save(case, &problem, &path.with_extension("onnx"))
+        }
+    }
+}
+
+/// A B C A B C ...; who fails takes no further turn.
+fn take_turns(runners: &mut [Runner], rows: &mut [Row], effort: Effort) {
+    for round in 0..effort.reps {
+        for runner in runners.iter_mut() {
+            let is_done = rows[runner.at].origin == Origin::Failed || (round > 0 && runner.calls.is_none());
+            if is_done {
+                continue;
+            }
+            std::thread::sleep(REST);
+            match runner.peer.run(runner.calls.unwrap_or(1)) {
+                Ok(us) => runner.times.push(us),
+                Err(error) => (rows[runner.at].origin, rows[runner.at].note) = (Origin::Failed, error),
+            }
+        }
+    }
+}
+
+fn fill_in(row: &mut Row, runner: Runner, ours: &[f64]) {
+    row.version = runner.peer.version.clone();
+    if row.origin == Origin::Measured {
+        row.note = runner.peer.note.clone();
+        let times = Times { all: runner.times };
+        row.median_us = Some(times.median());
+        row.range_us = Some((times.min(), times.max()));
+        let pairs: Vec<f64> = times.all.iter().zip(ours).map(|(peer, ours)| peer / ours).collect();
+        row.ratio = Some(median(&pairs)).filter(|ratio| ratio.is_finite());
+    }
+}
+
+/// How many calls take `least`.
+fn calibrate(peer: &mut Peer, effort: Effort) -> Result<Option<usize>, String> {
     let mut calls = 1;
     loop {
         let us = peer.run(calls)?;
         if us * 1e-6 > effort.slow.as_secs_f64() {
-            return Ok(0);
+            return Ok(None);
         }
         let total = us * calls as f64 * 1e-6;
         if total >= 0.1 * effort.least.as_secs_f64() {
-            return Ok((effort.least.as_secs_f64() / (us * 1e-6)).ceil().max(1.0) as usize);
+            return Ok(Some((effort.least.as_secs_f64() / (us * 1e-6)).ceil().max(1.0) as usize));
         }
         calls *= 4;
     }
 }
 
 /// Recorded figures stand in for systems that were not measured.
-fn add_recorded(shape: &Shape, rows: &mut Vec<Row>, fma_peak: f64) {
+fn add_recorded(times: &[(&str, f64)], rows: &mut Vec<Row>) {
     let ours = rows[0].median_us;
-    for (system, us) in recorded::times(&shape.case, fma_peak) {
-        let note = "measured on another machine, scaled by the FMA peaks".to_string();
-        let recorded = Row {
+    for &(system, us) in times {
+        let at = rows.iter().position(|row| row.system == system);
+        if at.is_some_and(|at| rows[at].origin != Origin::Absent) {
+            continue;
+        }
+        let absent = at.map_or(String::new(), |at| format!("; absent: {}", rows[at].note));
+        let row = Row {
             system: system.to_string(),
             version: String::new(),
             origin: Origin::Recorded,
+            is_missing: at.is_some(),
             median_us: Some(us),
             range_us: None,
             ratio: ours.map(|ours| us / ours),
-            note,
+            note: format!("on another machine, scaled by the FMA peaks{absent}"),
             ..rows[0].clone()
         };
-        match rows.iter_mut().find(|row| row.system == system) {
-            Some(row) if row.origin == Origin::Absent => *row = recorded,
-            Some(_) => {}
-            None => rows.push(recorded),
+        match at {
+            Some(at) => rows[at] = row,
+            None => rows.push(row),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::shapes::{quick, work};
+    use super::*;
+
+    #[test]
+    fn a_recorded_figure_stands_in_and_the_system_stays_missing() {
+        let shape = Shape { group: "grid", work: work("lstm forward B=32 T=100 I=256 H=256", 1).unwrap() };
+        let ours = Row { median_us: Some(10.0), ..row(&shape, "gatewise", Origin::Measured, String::new()) };
+        let absent = |name| Row { is_missing: true, ..row(&shape, name, Origin::Absent, "why".to_string()) };
+        let measured = Row { median_us: Some(20.0), ..row(&shape, "ort", Origin::Measured, String::new()) };
+        let mut rows = vec![ours, absent("torch"), measured, absent("other")];
+        add_recorded(&[("torch", 30.0), ("ort", 40.0), ("onednn", 50.0)], &mut rows);
+        let of = |name| rows.iter().find(|row| row.system == name).unwrap();
+        assert_eq!((of("torch").ratio, of("torch").is_missing), (Some(3.0), true));
+        assert!(of("torch").note.contains("why"));
+        assert_eq!(of("ort").median_us, Some(20.0));
+        assert_eq!((of("onednn").ratio, of("onednn").is_missing), (Some(5.0), false));
+        assert_eq!(of("other").origin, Origin::Absent);
+    }
+
+    #[test]
+    fn the_dozen_can_be_measured() {
+        for shape in quick(1) {
+            let Work::Network(case) = shape.work else { panic!("the dozen are networks") };
+            case.check().unwrap();
         }
     }
 }

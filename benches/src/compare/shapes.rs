@@ -1,15 +1,35 @@
-//! The cases, by who uses them, and their short form: `lstm forward B=32 T=100 I=256 H=256`.
+//! What is compared, by who uses it, and its short form: `lstm forward B=32 T=100 I=256 H=256`, `matmul m=64 n=64 k=64`.
 
 use crate::case::{Case, CellName, Lengths, Pass};
+use crate::matmul::Matmul;
 use clap::ValueEnum;
 
-/// A case and the group it stands in.
+/// What is done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// A recurrent network.
+    Network(Case),
+    /// A product of matrices.
+    Matmul(Matmul),
+}
+
+impl Work {
+    /// Threads, each on a core of its own.
+    pub fn threads(&self) -> usize {
+        match self {
+            Work::Network(case) => case.threads,
+            Work::Matmul(matmul) => matmul.threads,
+        }
+    }
+}
+
+/// Work and the group it stands in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shape {
     /// Who uses it.
     pub group: &'static str,
-    /// The case.
-    pub case: Case,
+    /// What is done.
+    pub work: Work,
 }
 
 /// A dozen that show the range.
@@ -28,11 +48,13 @@ const QUICK: [(&str, &str); 12] = [
     ("language", "lstm train B=50 T=50 I=128 H=128 L=2"),
 ];
 
-/// Those of real uses.
-const USES: [(&str, &str); 24] = [
+/// Those of real uses; DeepBench's are a dozen of its inference and training sets.
+const USES: [(&str, &str); 36] = [
     ("audio", "lstm step I=1 H=8"),
     ("audio", "lstm step I=1 H=16"),
+    ("audio", "lstm step I=1 H=24"),
     ("audio", "lstm step I=1 H=32"),
+    ("audio", "lstm step I=1 H=40"),
     ("audio", "lstm step I=1 H=64"),
     ("audio", "gru step I=1 H=8"),
     ("audio", "gru step I=1 H=40"),
@@ -48,12 +70,23 @@ const USES: [(&str, &str); 24] = [
     ("language", "lstm train B=50 T=50 I=512 H=512 L=2"),
     ("deepbench", "lstm forward B=1 T=25 I=512 H=512"),
     ("deepbench", "lstm forward B=4 T=25 I=1024 H=1024"),
+    ("deepbench", "lstm forward B=4 T=25 I=2048 H=2048"),
     ("deepbench", "lstm forward B=2 T=50 I=1536 H=1536"),
     ("deepbench", "lstm forward B=1 T=150 I=256 H=256"),
+    ("deepbench", "gru forward B=1 T=1 I=512 H=512"),
     ("deepbench", "gru forward B=1 T=187 I=1536 H=1536"),
     ("deepbench", "lstm train B=16 T=25 I=512 H=512"),
+    ("deepbench", "lstm train B=16 T=25 I=1024 H=1024"),
     ("deepbench", "lstm train B=32 T=150 I=256 H=256"),
+    ("deepbench", "gru train B=32 T=1 I=512 H=512"),
     ("deepbench", "rnn_relu train B=16 T=50 I=1760 H=1760"),
+    // Squares; one step of a batch; the input projection of a sequence; the gradient of its weights.
+    ("matmul", "matmul m=64 n=64 k=64"),
+    ("matmul", "matmul m=256 n=256 k=256"),
+    ("matmul", "matmul m=1024 n=1024 k=1024"),
+    ("matmul", "matmul m=32 n=1024 k=256"),
+    ("matmul", "matmul m=3200 n=1024 k=256"),
+    ("matmul", "matmul m=1024 n=256 k=3200"),
 ];
 
 /// The dozen.
@@ -78,21 +111,41 @@ pub fn full(threads: usize) -> Vec<Shape> {
 }
 
 fn named(group: &'static str, text: &str, threads: usize) -> Shape {
-    Shape { group, case: parse(text, threads).expect("the lists above are well-formed") }
+    Shape { group, work: work(text, threads).expect("the lists above are well-formed") }
 }
 
 /// Reads the short form.
 ///
 /// # Errors
 /// One line that names the word.
-pub fn parse(text: &str, threads: usize) -> Result<Case, String> {
-    let wrong = |word: &str| {
-        format!("--shape {text:?}: {word:?}: expected e.g. \"lstm forward B=32 T=100 I=256 H=256\"")
+pub fn work(text: &str, threads: usize) -> Result<Work, String> {
+    let Some(sizes) = text.trim().strip_prefix("matmul ") else {
+        return Ok(Work::Network(parse(text, threads)?));
     };
+    let mut matmul = Matmul { m: 0, n: 0, k: 0, threads };
+    for word in sizes.split_whitespace() {
+        match size(word).ok_or_else(|| wrong(text, word))? {
+            ("m", value) => matmul.m = value,
+            ("n", value) => matmul.n = value,
+            ("k", value) => matmul.k = value,
+            ("threads", value) => matmul.threads = value,
+            _ => return Err(wrong(text, word)),
+        }
+    }
+    matmul.check().map_err(|error| format!("--shape {text:?}: {error}"))?;
+    Ok(Work::Matmul(matmul))
+}
+
+/// Reads the short form of a network.
+///
+/// # Errors
+/// One line that names the word.
+pub fn parse(text: &str, threads: usize) -> Result<Case, String> {
     let mut words = text.split_whitespace();
     let mut next = || words.next().unwrap_or("");
-    let cell = CellName::from_str(next(), false).map_err(|word| wrong(&word))?;
-    let pass = Pass::from_str(next(), false).map_err(|word| wrong(&word))?;
+    let (cell, pass) = (next(), next());
+    let cell = CellName::from_str(cell, false).map_err(|_| wrong(text, cell))?;
+    let pass = Pass::from_str(pass, false).map_err(|_| wrong(text, pass))?;
     let mut case = Case {
         cell,
         pass,
@@ -108,17 +161,15 @@ pub fn parse(text: &str, threads: usize) -> Result<Case, String> {
     };
     let mut has_input = false;
     for word in words {
-        let (key, value) = word.split_once('=').ok_or_else(|| wrong(word))?;
-        let value: usize = value.parse().map_err(|_| wrong(word))?;
-        match key {
-            "B" => case.batch = value,
-            "T" => case.seq = value,
-            "I" => (case.input, has_input) = (value, true),
-            "H" => case.hidden = value,
-            "L" => case.layers = value,
-            "dir" => case.bidirectional = value == 2,
-            "threads" => case.threads = value,
-            _ => return Err(wrong(word)),
+        match size(word).ok_or_else(|| wrong(text, word))? {
+            ("B", value) => case.batch = value,
+            ("T", value) => case.seq = value,
+            ("I", value) => (case.input, has_input) = (value, true),
+            ("H", value) => case.hidden = value,
+            ("L", value) => case.layers = value,
+            ("dir", value @ 1..=2) => case.bidirectional = value == 2,
+            ("threads", value) => case.threads = value,
+            _ => return Err(wrong(text, word)),
         }
     }
     if !has_input {
@@ -127,8 +178,30 @@ pub fn parse(text: &str, threads: usize) -> Result<Case, String> {
     Ok(case)
 }
 
-/// The short form of a case.
-pub fn text(case: &Case) -> String {
+fn wrong(text: &str, word: &str) -> String {
+    let examples = "\"lstm forward B=32 T=100 I=256 H=256\" or \"matmul m=256 n=256 k=256\"";
+    format!("--shape {text:?}: {word:?}: expected e.g. {examples}")
+}
+
+/// `B=32` as its name and its number.
+fn size(word: &str) -> Option<(&str, usize)> {
+    let (name, value) = word.split_once('=')?;
+    Some((name, value.parse().ok()?))
+}
+
+/// The short form.
+pub fn text(work: &Work) -> String {
+    let mut text = match work {
+        Work::Matmul(Matmul { m, n, k, .. }) => format!("matmul m={m} n={n} k={k}"),
+        Work::Network(case) => text_of_network(case),
+    };
+    if work.threads() > 1 {
+        text += &format!(" threads={}", work.threads());
+    }
+    text
+}
+
+fn text_of_network(case: &Case) -> String {
     let mut text = format!("{} {:?}", case.cell.cell().name(), case.pass).to_lowercase();
     text += &match case.pass {
         Pass::Step => format!(" B={} I={} H={}", case.batch, case.input, case.hidden),
@@ -140,9 +213,6 @@ pub fn text(case: &Case) -> String {
     if case.bidirectional {
         text += " dir=2";
     }
-    if case.threads > 1 {
-        text += &format!(" threads={}", case.threads);
-    }
     text
 }
 
@@ -153,10 +223,23 @@ mod tests {
     #[test]
     fn the_short_form_reads_back() {
         for shape in quick(1).into_iter().chain(full(2)) {
-            assert_eq!(parse(&text(&shape.case), shape.case.threads), Ok(shape.case));
+            assert_eq!(work(&text(&shape.work), shape.work.threads()), Ok(shape.work));
         }
-        assert!(parse("lstm forward B=x", 1).is_err());
-        assert!(parse("lstm", 1).is_err());
-        assert!(parse("elman forward H=3", 1).is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named() {
+        for (text, word) in [
+            ("lstm forward B=x", "B=x"),
+            ("lstm", "\"\""),
+            ("elman forward H=3", "elman"),
+            ("lstm sideways H=3", "sideways"),
+            ("lstm forward H=3 dir=3", "dir=3"),
+            ("matmul m=2 n=2 p=2", "p=2"),
+            ("matmul m=2 n=2", "--k 0"),
+        ] {
+            let error = work(text, 1).unwrap_err();
+            assert!(error.contains(word) && error.lines().count() == 1, "{error}");
+        }
     }
 }

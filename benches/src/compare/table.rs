@@ -13,13 +13,16 @@ pub fn text(rows: &[Row]) -> String {
         let ratio = row.ratio.map_or(String::new(), |ratio| format!("{ratio:.2}x"));
         let origin = match row.origin {
             Origin::Measured => "",
-            Origin::Recorded => "recorded ",
-            Origin::Unsupported => "unsupported ",
-            Origin::Absent => "absent ",
-            Origin::Failed => "FAILED ",
+            Origin::Recorded => "recorded",
+            Origin::Unsupported => "unsupported",
+            Origin::Absent => "absent",
+            Origin::Failed => "FAILED",
         };
-        let about = format!("{origin}{} {}", row.version, row.note);
-        writeln!(text, "  {:<18} {figure:>11} {ratio:>8}  {}", row.system, about.trim())
+        let range =
+            row.range_us.map_or(String::new(), |(min, max)| format!("{} .. {}", time(min), time(max)));
+        let about = [origin, &row.version, &row.note].into_iter().filter(|words| !words.is_empty());
+        let about = about.collect::<Vec<_>>().join(" ");
+        writeln!(text, "  {:<18} {figure:>10} {ratio:>8}  {range:<22}  {}", row.system, about)
             .expect("a string takes all");
     }
     text
@@ -45,10 +48,10 @@ pub fn time(us: f64) -> String {
     }
 }
 
-/// All results as a Markdown table: a row a case, Gatewise's time, and each system's time over it.
-pub fn markdown(all: &[Vec<Row>]) -> String {
+/// Cases as a Markdown table: a row a case, Gatewise's time, and each system's time over it.
+pub fn markdown(cases: &[&[Row]]) -> String {
     let mut systems: Vec<&str> = Vec::new();
-    for row in all.iter().flatten() {
+    for row in cases.iter().copied().flatten() {
         let has_figure = row.ratio.is_some() && row.system != "gatewise";
         if has_figure && !systems.contains(&&row.system[..]) {
             systems.push(&row.system);
@@ -57,19 +60,58 @@ pub fn markdown(all: &[Vec<Row>]) -> String {
     let mut text = format!("| case | Gatewise | {} |\n|---|---|", systems.join(" | "));
     text += &"---|".repeat(systems.len());
     text += "\n";
-    for rows in all {
+    for rows in cases {
         let Some(ours) = rows.first() else { continue };
-        write!(text, "| {} | {} |", ours.shape, ours.median_us.map_or("-".to_string(), time))
-            .expect("a string takes all");
+        text += &format!("| {} | {} |", ours.shape, ours.median_us.map_or("-".to_string(), time));
         for system in &systems {
             let row = rows.iter().find(|row| row.system == *system);
-            let cell = row.and_then(|row| Some((row.ratio?, row.origin)));
-            let mark = |origin| if origin == Origin::Recorded { "\\*" } else { "" };
-            let cell = cell.map_or(String::new(), |(ratio, origin)| format!("{ratio:.2}{}", mark(origin)));
-            write!(text, " {cell} |").expect("a string takes all");
+            text += &format!(" {} |", row.map_or(String::new(), cell));
         }
         text += "\n";
     }
-    text + "\nTimes of a call; of the others their time over Gatewise's, so above 1 Gatewise is faster. \\* recorded on another \
-            machine and scaled by the FMA peaks.\n"
+    text
+}
+
+/// A system's time over Gatewise's, a star on recorded ones; or why there is none.
+fn cell(row: &Row) -> String {
+    match (row.ratio, row.origin) {
+        (Some(ratio), Origin::Recorded) => format!("{ratio:.2}\\*"),
+        (Some(ratio), _) => format!("{ratio:.2}"),
+        (None, Origin::Failed) => "failed".to_string(),
+        (None, Origin::Absent) => "absent".to_string(),
+        (None, _) => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_has_a_column_for_each_system_with_a_figure() {
+        let row = |system: &str, origin, ratio: Option<f64>| Row {
+            shape: "lstm step B=1 I=1 H=8".to_string(),
+            group: "audio".to_string(),
+            system: system.to_string(),
+            version: String::new(),
+            origin,
+            is_missing: false,
+            median_us: ratio.map(|ratio| 2.0 * ratio),
+            range_us: None,
+            ratio,
+            note: String::new(),
+        };
+        let rows = [
+            row("gatewise", Origin::Measured, Some(1.0)),
+            row("rten", Origin::Absent, None),
+            row("torch", Origin::Recorded, Some(3.0)),
+            row("ort", Origin::Measured, Some(2.5)),
+        ];
+        let table = markdown(&[&rows]);
+        assert!(table.starts_with("| case | Gatewise | torch | ort |\n|---|---|---|---|\n"), "{table}");
+        assert!(table.ends_with("| lstm step B=1 I=1 H=8 | 2.0 us | 3.00\\* | 2.50 |\n"), "{table}");
+        let text = text(&rows);
+        let places: Vec<_> = ["gatewise", "ort", "torch", "rten"].map(|name| text.find(name)).to_vec();
+        assert!(places.is_sorted() && places[0].is_some(), "{text}");
+    }
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Where `unsafe` may stand, a file or a folder, and what for.
-const UNSAFE: [(&str, &str); 14] = [
+const UNSAFE: [(&str, &str); 16] = [
     ("crates/kernels/src/simd/avx2_fma.rs", "intrinsics"),
     ("crates/kernels/src/simd/avx512.rs", "intrinsics"),
     ("crates/kernels/src/aligned.rs", "allocation"),
@@ -25,6 +25,8 @@ const UNSAFE: [(&str, &str); 14] = [
     ("benches/src/allocations.rs", "an allocator that counts"),
     ("benches/src/machine/", "instructions to be timed, pinned threads"),
     ("benches/benches/", "an allocator that counts"),
+    ("benches/peers/src/gemm.rs", "a library's own interface"),
+    ("benches/peers/src/matrixmultiply.rs", "a library's own interface"),
     ("tests/", "guard pages, an allocator that counts"),
 ];
 

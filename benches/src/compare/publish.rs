@@ -1,0 +1,91 @@
+//! The results of a run as a page: `BENCHMARKS.md`, with a table and a picture for each group.
+
+use super::results::Results;
+use super::{Origin, chart, table};
+use std::fmt::Write;
+use std::path::Path;
+
+/// Where the pictures are, from the root.
+const CHARTS: &str = "benches/charts";
+
+/// Writes the page and its pictures below the root of the workspace.
+///
+/// # Errors
+/// One line that names the file that cannot be written.
+pub fn publish(results: &Results, root: &Path) -> Result<(), String> {
+    let charts = root.join(CHARTS);
+    std::fs::create_dir_all(&charts).map_err(|error| format!("{}: {error}", charts.display()))?;
+    draw_charts(results, &charts)?;
+    let path = root.join("BENCHMARKS.md");
+    std::fs::write(&path, page(results)).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// Draws a picture of each group into a folder.
+///
+/// # Errors
+/// One line that names the file that cannot be written.
+pub fn draw_charts(results: &Results, folder: &Path) -> Result<(), String> {
+    for (group, cases) in results.groups() {
+        let path = folder.join(chart_name(group));
+        let title = format!("Gatewise and its peers: {group}");
+        chart::draw(&path, &title, &cases).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    Ok(())
+}
+
+fn chart_name(group: &str) -> String {
+    format!("{}.svg", group.replace(' ', "-"))
+}
+
+/// The page.
+pub fn page(results: &Results) -> String {
+    let peaks: Vec<String> = results
+        .fma_peaks
+        .iter()
+        .map(|(threads, peak)| {
+            format!("{peak:.0} GFLOP/s on {threads} thread{}", if *threads == 1 { "" } else { "s" })
+        })
+        .collect();
+    let mut text = format!(
+        "# Benchmarks\n\n\
+         Measured on {} by `{}`; written by `cargo xtask compare --publish`.\n\n\
+         - Processor: {}, {} cores, {}. FMA peak, {}: {}.\n\
+         - Systems: {}.\n\
+         - Every system gets the same numbers, weights prepared beforehand where its interface allows, and as many threads, each\n\
+         \u{20}\u{20}on a core of its own; its outputs are compared with Gatewise's (1e-4) before it is timed. All take turns, round after\n\
+         \u{20}\u{20}round.\n\
+         - The tables give Gatewise's median time of a call, and of the others the median over the rounds of their time over\n\
+         \u{20}\u{20}Gatewise's: above 1 Gatewise is faster. A star: recorded on another machine and scaled by the FMA peaks\n\
+         \u{20}\u{20}([where from](benches/data/README.md)). No figure: the system does not do that.\n",
+        results.date,
+        results.command,
+        results.cpu,
+        results.cores,
+        results.system,
+        results.isa,
+        peaks.join(", "),
+        versions(results).join(", "),
+    );
+    for (group, cases) in results.groups() {
+        write!(
+            text,
+            "\n## {group}\n\n{}\n![{group}]({CHARTS}/{})\n",
+            table::markdown(&cases),
+            chart_name(group)
+        )
+        .expect("a string takes all");
+    }
+    text
+}
+
+/// The systems that were measured, each with its version.
+fn versions(results: &Results) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    for row in results.cases.iter().flatten().filter(|row| row.origin == Origin::Measured) {
+        let version = format!("{} {}", row.system, row.version).trim().to_string();
+        if !all.contains(&version) {
+            all.push(version);
+        }
+    }
+    all
+}
