@@ -137,7 +137,9 @@ impl WeightFile {
         let is_known = |name: &str| params.iter().any(|tensor| tensor.name() == name);
         let of_prefix = |name: &&str| name.strip_prefix(prefix).is_some_and(|rest| !is_known(rest));
         // An empty prefix takes the parameters out of a larger model's file: the rest is none of its business.
-        if let Some(extra) = tensors.names().into_iter().filter(|_| !prefix.is_empty()).find(of_prefix) {
+        if let Some(extra) =
+            tensors.names().into_iter().filter(|_| !prefix.is_empty()).filter(of_prefix).min()
+        {
             return Err(problem(extra, "the model has no such parameter"));
         }
         for (tensor, view) in params.iter_mut().zip(views) {

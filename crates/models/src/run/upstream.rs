@@ -39,6 +39,8 @@ pub struct Gradients {
     dims: Option<Dims>,
     batch_first: bool,
     has_input: bool,
+    /// Features of the input, which an input of no rows does not tell.
+    input_size: usize,
     pub(super) input: Vec<f32>,
     pub(super) h_0: Vec<f32>,
     pub(super) c_0: Vec<f32>,
@@ -91,6 +93,7 @@ impl Gradients {
         resize(what, &mut self.c_0, states_of_c)?;
         resize(what, &mut self.input, if input_grad { dims.input(config.input_size) } else { 0 })?;
         (self.dims, self.batch_first, self.has_input) = (Some(*dims), config.batch_first, input_grad);
+        self.input_size = config.input_size;
         Ok(())
     }
 
@@ -102,8 +105,7 @@ impl Gradients {
     /// dL/dx, in the layout of the input, as the last pass left it; `None` if it was not asked for. Zeros beyond a row's length.
     pub fn grad_input(&self) -> Option<View<'_>> {
         let dims = self.dims.filter(|_| self.has_input)?;
-        let width = self.input.len().checked_div(dims.steps * dims.batch).unwrap_or(0);
-        View::new(&self.input, dims.shape(width, self.batch_first)).ok()
+        View::new(&self.input, dims.shape(self.input_size, self.batch_first)).ok()
     }
 
     /// dL/dh_0, [num_layers * directions, batch, hidden_size]; empty before the first pass.

@@ -1,0 +1,136 @@
+//! How far an f32 result may be from the oracle's: formulas of eps, of the lengths of the sums and of what is summed.
+//!
+//! ```text
+//! K      = steps * (sum over layers of layer_input + hidden)
+//! output error   <= 4 ceil(log2 K) eps max(1, |value|)
+//! gradient error <= 8 ceil(log2 K) eps scale
+//! ```
+//! `scale` is what the terms of the gradient's sum come to if none cancels another: for a parameter of a layer the sum over steps
+//! and rows of the largest |da|, times the largest |input| of the layer if that is above 1; for dx the largest |da| of the first
+//! layer, for dh_0 and dc_0 the largest of the row's first step; never less than the array's own largest element.
+
+use crate::oracle::{StackGrads, StackTrace};
+use crate::problem::{Arrays, Problem};
+
+/// The oracle's arrays, and how far off each may be.
+#[derive(Debug, Clone)]
+pub struct Expected {
+    /// Names and order as [`Problem::train`] has them.
+    pub arrays: Arrays<f64>,
+    /// For each array: the allowed error of its elements, relative to `scale` (gradients), or to max(1, |value|) (outputs).
+    scales: Vec<Option<f64>>,
+    forward: f64,
+    /// Whether a relu stands so near its kink that f32 and f64 may take different sides.
+    pub is_near_kink: bool,
+}
+
+fn largest(values: &[f64]) -> f64 {
+    values.iter().fold(0.0, |most, value| value.abs().max(most))
+}
+
+impl Problem {
+    /// Runs the oracle.
+    pub fn expected(&self) -> Expected {
+        let (run, upstream) = (self.stack_run(), self.upstream());
+        let trace = self.stack.forward(&run);
+        let grads = self.stack.backward(&run, &trace, &upstream);
+        let setup = &self.setup;
+        let depth: usize = (0..setup.layers).map(|layer| setup.layer_input(layer) + setup.hidden).sum();
+        let forward = 4.0 * ((depth * setup.steps) as f64).log2().ceil().max(1.0) * f64::from(f32::EPSILON);
+
+        let mut list = vec![
+            ("out".to_string(), trace.out.clone(), None),
+            ("h_n".to_string(), trace.h_n.clone(), None),
+            ("c_n".to_string(), trace.c_n.clone(), None),
+        ];
+        let of_inputs =
+            (0..setup.directions()).fold(0.0, |most: f64, d| most.max(largest(&grads.layers[d].xa)));
+        let of_states = first_steps(&trace, &grads);
+        list.push(("grad x".to_string(), grads.x.clone(), Some(of_inputs)));
+        list.push(("grad h_0".to_string(), grads.h0.clone(), Some(of_states)));
+        list.push(("grad c_0".to_string(), grads.c0.clone(), Some(of_states)));
+        let count = self.stack.weights[0].tensors().len();
+        for (i, (name, values)) in grads.tensors(&self.stack.shape).into_iter().enumerate() {
+            let (layer, run) = (&grads.layers[i / count], &trace.runs[i / count]);
+            let rows = layer.xa.chunks_exact(self.stack.shape.layer(0).gate_rows());
+            let reach = largest(&run.x).max(largest(&trace.layers[i / count].h_in)).max(1.0);
+            let scale = rows.map(largest).sum::<f64>() * reach;
+            list.push((format!("grad {name}"), values.to_vec(), Some(scale)));
+        }
+        let near = |part: (&f64, &f64)| part.0 + part.1 != 0.0 && (part.0 + part.1).abs() < forward;
+        let is_relu = self.stack.shape.cell == crate::oracle::Cell::RnnRelu;
+        let is_near_kink =
+            is_relu && trace.layers.iter().any(|layer| layer.xa.iter().zip(&layer.ha).any(near));
+        let scales = list.iter().map(|(_, values, scale)| scale.map(|scale| scale.max(largest(values))));
+        let scales = scales.collect();
+        let list = list.into_iter().map(|(name, values, _)| (name, values)).collect();
+        Expected { arrays: Arrays { list }, scales, forward, is_near_kink }
+    }
+}
+
+/// The largest |da| (and |dc|) that a row's first step has.
+fn first_steps(trace: &StackTrace, grads: &StackGrads) -> f64 {
+    let mut most = 0.0_f64;
+    for (run, layer) in trace.runs.iter().zip(&grads.layers) {
+        for b in 0..run.batch {
+            if let Some(t) = run.order(b).first() {
+                let of_row = |values: &[f64]| {
+                    let width = values.len() / (run.steps * run.batch);
+                    largest(&values[(t * run.batch + b) * width..][..width])
+                };
+                most = most.max(of_row(&layer.ha)).max(of_row(&layer.c));
+            }
+        }
+    }
+    most
+}
+
+impl Expected {
+    /// The first element of each array that is too far off, in words; with as many arrays as were computed.
+    pub fn compare(&self, got: &Arrays<f32>) -> Result<(), String> {
+        for (i, (name, got)) in got.list.iter().enumerate() {
+            let (of, expected) = &self.arrays.list[i];
+            if name != of || got.len() != expected.len() {
+                return Err(format!("{name} of {} values, expected {of} of {}", got.len(), expected.len()));
+            }
+            for (k, (&got, &expected)) in got.iter().zip(expected).enumerate() {
+                let allowed = match self.scales[i] {
+                    None => self.forward * expected.abs().max(1.0),
+                    Some(scale) => 2.0 * self.forward * scale,
+                };
+                let error = (f64::from(got) - expected).abs();
+                // Not `error > allowed`: a NaN is beyond any bound.
+                if !matches!(error.partial_cmp(&allowed), Some(order) if order.is_le()) {
+                    return Err(format!(
+                        "{name}[{k}] is {got:e}, expected {expected:e}: {error:e} > {allowed:e}"
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The first bit that differs between two runs, in words. Any NaN equals any NaN.
+pub fn same_bits(one: &Arrays<f32>, other: &Arrays<f32>) -> Result<(), String> {
+    for ((name, a), (other_name, b)) in one.list.iter().zip(&other.list) {
+        if name != other_name {
+            return Err(format!("{name} against {other_name}"));
+        }
+        same_slices(name, a, b)?;
+    }
+    Ok(())
+}
+
+/// The same for two slices.
+pub fn same_slices(name: &str, a: &[f32], b: &[f32]) -> Result<(), String> {
+    if a.len() != b.len() {
+        return Err(format!("{name}: {} and {} values", a.len(), b.len()));
+    }
+    for (k, (a, b)) in a.iter().zip(b).enumerate() {
+        if a.to_bits() != b.to_bits() && !(a.is_nan() && b.is_nan()) {
+            return Err(format!("{name}[{k}]: {a:e} ({:08x}) and {b:e} ({:08x})", a.to_bits(), b.to_bits()));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,334 @@
+//! The numbers of a configuration; what a network makes of them, and what the f64 oracle does.
+
+use crate::oracle::{self, Stack, StackRun, StackShape};
+use crate::philox;
+use crate::rng::Rng;
+use crate::setup::Setup;
+use gatewise::{Any, Builder, Cell, DropoutKey, Input, Kernels, Network, State, Tape, Upstream, View};
+
+/// A configuration with all its numbers. Sequences are time-major here, whatever the network's layout.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    /// The configuration.
+    pub setup: Setup,
+    /// `[T, B, I]`
+    pub x: Vec<f32>,
+    /// `[B]`
+    pub lengths: Option<Vec<usize>>,
+    /// `[T, B]`
+    pub resets: Option<Vec<bool>>,
+    /// `[L * D, B, H]`
+    pub h_0: Option<Vec<f32>>,
+    /// Likewise, for an LSTM.
+    pub c_0: Option<Vec<f32>>,
+    /// Upstream gradient, `[T, B, D * H]`.
+    pub dy: Option<Vec<f32>>,
+    /// Upstream gradient, `[L * D, B, H]`.
+    pub dh_n: Option<Vec<f32>>,
+    /// Upstream gradient, `[L * D, B, H]`, for an LSTM.
+    pub dc_n: Option<Vec<f32>>,
+    /// The parameters; every number is an f32.
+    pub stack: Stack,
+    /// The numbers of the rows, for dropout.
+    pub rows: Vec<u32>,
+    /// The number of the first step, for dropout.
+    pub first_step: u32,
+}
+
+/// Named arrays in a fixed order: outputs, states and all gradients.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Arrays<T> {
+    /// `out`, `h_n`, `c_n`, `grad x`, `grad h_0`, `grad c_0`, then `grad NAME` of every parameter. Sequences are time-major.
+    pub list: Vec<(String, Vec<T>)>,
+}
+
+impl<T> Arrays<T> {
+    /// The array of that name.
+    pub fn get(&self, name: &str) -> &[T] {
+        let found = self.list.iter().find(|(of, _)| of == name);
+        &found.unwrap_or_else(|| panic!("no array {name}")).1
+    }
+}
+
+impl Problem {
+    /// Draws the numbers of a configuration.
+    pub fn new(setup: &Setup) -> Problem {
+        let rng = &mut Rng::new(setup.seed);
+        let Setup { input, hidden, layers, steps, batch, .. } = *setup;
+        let states = layers * setup.directions() * batch * hidden;
+        let has_c = setup.cell.has_cell_state();
+        let mut draw = |len: usize, bound: f64| -> Vec<f32> {
+            rng.vec(len, -bound, bound).into_iter().map(|value| value as f32).collect()
+        };
+        let x = draw(steps * batch * input, 1.5);
+        let (h_0, c_0) = (draw(states, 1.0), draw(states, 1.0));
+        let (dy, dh_n) = (draw(steps * batch * setup.output(), 1.0), draw(states, 1.0));
+        let dc_n = draw(states, 1.0);
+        let [wants_y, wants_h, wants_c] = setup.upstream;
+        let of_rows = |rng: &mut Rng| match rng.below(4) {
+            0 => 0,
+            1 => steps,
+            _ => rng.below(steps + 1),
+        };
+        let lengths = setup.ragged.then(|| (0..batch).map(|_| of_rows(rng)).collect());
+        let resets = setup.resets.then(|| (0..steps * batch).map(|_| rng.chance(0.2)).collect());
+        Problem {
+            x,
+            lengths,
+            resets,
+            h_0: setup.initial_state.then_some(h_0),
+            c_0: (setup.initial_state && has_c).then_some(c_0),
+            dy: wants_y.then_some(dy),
+            dh_n: wants_h.then_some(dh_n),
+            dc_n: (wants_c && has_c).then_some(dc_n),
+            stack: draw_stack(setup, rng),
+            rows: (0..batch as u32).collect(),
+            first_step: 0,
+            setup: setup.clone(),
+        }
+    }
+
+    /// The network, built but with parameters of its own.
+    pub fn builder(&self) -> Builder<Any> {
+        let setup = &self.setup;
+        Network::with_cell(setup.cell, setup.input, setup.hidden)
+            .num_layers(setup.layers)
+            .bias(setup.bias)
+            .batch_first(setup.batch_first)
+            .bidirectional(setup.bidirectional)
+            .dropout(setup.dropout)
+    }
+
+    /// The network with the parameters of the problem.
+    pub fn network(&self, kernels: Kernels) -> Network<Any> {
+        let mut network = self.builder().kernels(kernels).build().expect("a configuration that makes sense");
+        self.load(&mut network);
+        network
+    }
+
+    /// Sets a network's parameters.
+    pub fn load(&self, network: &mut Network<Any>) {
+        let mut params = network.params_mut();
+        assert_eq!(params.len(), self.stack.tensors().len(), "as many parameters as the oracle has");
+        for (name, values) in self.stack.tensors() {
+            let tensor = params.get_mut(&name).unwrap_or_else(|| panic!("no parameter {name}"));
+            assert_eq!(tensor.data().len(), values.len(), "{name}");
+            for (to, value) in tensor.data_mut().iter_mut().zip(values) {
+                *to = *value as f32;
+            }
+        }
+    }
+
+    /// A sequence in the network's layout, from time-major.
+    pub fn layout(&self, time_major: &[f32], width: usize) -> Vec<f32> {
+        self.swapped(time_major, width, self.setup.steps, self.setup.batch)
+    }
+
+    /// A sequence from the network's layout, time-major.
+    pub fn time_major(&self, laid_out: &[f32], width: usize) -> Vec<f32> {
+        self.swapped(laid_out, width, self.setup.batch, self.setup.steps)
+    }
+
+    fn swapped(&self, data: &[f32], width: usize, outer: usize, inner: usize) -> Vec<f32> {
+        if !self.setup.batch_first {
+            return data.to_vec();
+        }
+        let vectors = (0..inner).flat_map(|i| (0..outer).map(move |o| o * inner + i));
+        vectors.flat_map(|at| &data[at * width..][..width]).copied().collect()
+    }
+
+    /// The shape of a sequence in the network's layout.
+    pub fn shape(&self, width: usize) -> [usize; 3] {
+        let Setup { steps, batch, batch_first, .. } = self.setup;
+        if batch_first { [batch, steps, width] } else { [steps, batch, width] }
+    }
+
+    /// The input around a sequence that [`layout`](Problem::layout) made.
+    pub fn input<'a>(&'a self, x: &'a [f32]) -> Input<'a> {
+        let mut input = Input::from(View::new(x, self.shape(self.setup.input)).unwrap());
+        input.lengths = self.lengths.as_deref();
+        input.resets = self.resets.as_deref();
+        let (seed, first_step) = (self.setup.seed, self.first_step);
+        input.dropout(DropoutKey { seed, first_step, rows: Some(&self.rows) })
+    }
+
+    /// The initial state, if one is given.
+    pub fn state<K>(&self, network: &Network<K>) -> Option<State> {
+        let h_0 = self.h_0.as_ref()?;
+        let mut state = network.zero_state(self.setup.batch).unwrap();
+        state.h_mut().copy_from_slice(h_0);
+        state.c_mut().copy_from_slice(self.c_0.as_deref().unwrap_or(&[]));
+        Some(state)
+    }
+
+    /// Inference: `out`, `h_n`, `c_n`.
+    pub fn infer<K>(&self, network: &Network<K>) -> Arrays<f32> {
+        let x = self.layout(&self.x, self.setup.input);
+        let (y, end) = network.forward(self.input(&x), self.state(network).as_ref()).unwrap();
+        assert_eq!(y.shape(), self.shape(self.setup.output()), "the shape of the output");
+        let out = self.time_major(y.data(), self.setup.output());
+        let list = [("out", out), ("h_n", end.h().to_vec()), ("c_n", end.c().to_vec())];
+        Arrays { list: list.map(|(name, data)| (name.to_string(), data)).to_vec() }
+    }
+
+    /// A training pass, forward and backward.
+    pub fn train<K>(&self, network: &Network<K>) -> Arrays<f32> {
+        self.train_on(network, &mut Tape::default())
+    }
+
+    /// The same on a tape that may have been used before.
+    pub fn train_on<K>(&self, network: &Network<K>, tape: &mut Tape) -> Arrays<f32> {
+        let x = self.layout(&self.x, self.setup.input);
+        network.forward_train_into(self.input(&x), self.state(network).as_ref(), tape).unwrap();
+        let width = self.setup.output();
+        assert_eq!(tape.output().shape(), self.shape(width), "the shape of the output");
+        let out = self.time_major(tape.output().data(), width);
+        let mut end = network.zero_state(0).unwrap();
+        tape.final_state(&mut end).unwrap();
+
+        let dy = self.dy.as_ref().map(|dy| self.layout(dy, width));
+        let output = dy.as_ref().map(|dy| View::new(dy, self.shape(width)).unwrap());
+        let upstream =
+            Upstream { output, h_n: self.dh_n.as_deref(), c_n: self.dc_n.as_deref(), ..Upstream::default() };
+        let mut grads = network.params().zeros_like();
+        network.backward(tape, upstream, &mut grads).unwrap();
+        let dx = tape.grad_input().expect("the gradient of the input was asked for");
+        assert_eq!(dx.shape(), self.shape(self.setup.input), "the shape of the input's gradient");
+        let dx = self.time_major(dx.data(), self.setup.input);
+        let list = [
+            ("out", out),
+            ("h_n", end.h().to_vec()),
+            ("c_n", end.c().to_vec()),
+            ("grad x", dx),
+            ("grad h_0", tape.grad_h_0().to_vec()),
+            ("grad c_0", tape.grad_c_0().to_vec()),
+        ];
+        let mut list = list.map(|(name, data)| (name.to_string(), data)).to_vec();
+        list.extend(grads.iter().map(|grad| (format!("grad {}", grad.name()), grad.data().to_vec())));
+        Arrays { list }
+    }
+
+    /// The problem of some rows alone, in that order.
+    pub fn pick_rows(&self, rows: &[usize]) -> Problem {
+        let Setup { input, hidden, batch, .. } = self.setup;
+        let output = self.setup.output();
+        let pick = |data: &Vec<f32>, width: usize| pick_each(data, batch, width, rows);
+        let mut setup = self.setup.clone();
+        setup.batch = rows.len();
+        Problem {
+            setup,
+            x: pick(&self.x, input),
+            lengths: self.lengths.as_ref().map(|lengths| pick_each(lengths, batch, 1, rows)),
+            resets: self.resets.as_ref().map(|resets| pick_each(resets, batch, 1, rows)),
+            h_0: self.h_0.as_ref().map(|state| pick(state, hidden)),
+            c_0: self.c_0.as_ref().map(|state| pick(state, hidden)),
+            dy: self.dy.as_ref().map(|dy| pick(dy, output)),
+            dh_n: self.dh_n.as_ref().map(|state| pick(state, hidden)),
+            dc_n: self.dc_n.as_ref().map(|state| pick(state, hidden)),
+            stack: self.stack.clone(),
+            rows: pick_each(&self.rows, batch, 1, rows),
+            first_step: self.first_step,
+        }
+    }
+
+    /// The problem of the steps `begin .. end`, states and their upstream gradients as they are.
+    pub fn pick_steps(&self, begin: usize, end: usize) -> Problem {
+        assert!(self.lengths.is_none(), "rows end where the sequence does");
+        let batch = self.setup.batch;
+        let mut part = self.clone();
+        part.setup.steps = end - begin;
+        part.first_step += begin as u32;
+        let (input, output) = (batch * self.setup.input, batch * self.setup.output());
+        part.x = self.x[begin * input..end * input].to_vec();
+        part.dy = self.dy.as_ref().map(|dy| dy[begin * output..end * output].to_vec());
+        part.resets = self.resets.as_ref().map(|resets| resets[begin * batch..end * batch].to_vec());
+        part
+    }
+
+    /// Of the arrays that have rows (all but the gradients of parameters) these rows, in that order.
+    pub fn of_rows(&self, arrays: &Arrays<f32>, rows: &[usize]) -> Arrays<f32> {
+        let width = |name: &str| match name {
+            "out" => Some(self.setup.output()),
+            "grad x" => Some(self.setup.input),
+            "h_n" | "c_n" | "grad h_0" | "grad c_0" => Some(self.setup.hidden),
+            _ => None,
+        };
+        let list = arrays.list.iter().filter_map(|(name, data)| {
+            let picked = pick_each(data, self.setup.batch, width(name)?, rows);
+            Some((name.clone(), picked))
+        });
+        Arrays { list: list.collect() }
+    }
+
+    /// What the oracle runs on.
+    pub fn stack_run(&self) -> StackRun {
+        let wide = |data: &Option<Vec<f32>>| data.as_ref().map(|data| widened(data));
+        let Setup { steps, batch, layers, .. } = self.setup;
+        let masks = (0..layers - 1).map(|layer| {
+            let at = (0..steps).flat_map(|t| (0..batch).map(move |b| (t, b)));
+            at.flat_map(|(t, b)| (0..self.setup.output()).map(move |unit| (t, b, unit)))
+                .map(|(t, b, unit)| {
+                    let (seed, step) = (self.setup.seed, self.first_step + t as u32);
+                    f64::from(philox::dropout(seed, self.setup.dropout, layer, step, self.rows[b], unit))
+                })
+                .collect::<Vec<f64>>()
+        });
+        StackRun {
+            steps,
+            batch,
+            x: widened(&self.x),
+            h0: wide(&self.h_0),
+            c0: wide(&self.c_0),
+            lengths: self.lengths.clone(),
+            resets: self.resets.clone(),
+            dropout: (self.setup.dropout > 0.0).then(|| masks.collect()),
+            ..StackRun::default()
+        }
+    }
+
+    /// The upstream gradients for the oracle.
+    pub fn upstream(&self) -> oracle::Upstream {
+        let wide = |data: &Option<Vec<f32>>| data.as_ref().map(|data| widened(data));
+        oracle::Upstream { out: wide(&self.dy), h_n: wide(&self.dh_n), c_n: wide(&self.dc_n) }
+    }
+}
+
+/// f32 as f64.
+pub fn widened(data: &[f32]) -> Vec<f64> {
+    data.iter().map(|&value| f64::from(value)).collect()
+}
+
+/// Elements `rows` of each group of `batch` vectors.
+fn pick_each<T: Copy>(data: &[T], batch: usize, width: usize, rows: &[usize]) -> Vec<T> {
+    let groups = data.chunks_exact((batch * width).max(1));
+    groups
+        .flat_map(|group| rows.iter().flat_map(move |row| &group[row * width..][..width]))
+        .copied()
+        .collect()
+}
+
+/// Weights that keep all sums near 1: uniform in +-1/sqrt(depth), so that a wrong gate or bias shows in full.
+fn draw_stack(setup: &Setup, rng: &mut Rng) -> Stack {
+    let cell = match setup.cell {
+        Cell::RnnTanh => oracle::Cell::RnnTanh,
+        Cell::RnnRelu => oracle::Cell::RnnRelu,
+        Cell::Lstm => oracle::Cell::Lstm,
+        Cell::Gru => oracle::Cell::Gru,
+    };
+    let Setup { input, hidden, layers, bidirectional, bias, .. } = *setup;
+    let shape = StackShape { cell, input, hidden, proj: None, layers, bidirectional };
+    let mut stack = Stack::filled(shape, bias, || 0.0);
+    let lens: Vec<usize> = (0..layers).map(|layer| setup.layer_input(layer)).collect();
+    for (index, weights) in stack.weights.iter_mut().enumerate() {
+        for (name, values) in weights.tensors_mut() {
+            let depth = match name {
+                "weight_ih" => lens[index / setup.directions()],
+                "weight_hh" => hidden,
+                _ => 4,
+            };
+            let bound = 1.0 / (depth.max(1) as f64).sqrt();
+            values.iter_mut().for_each(|value| *value = f64::from(rng.uniform(-bound, bound) as f32));
+        }
+    }
+    stack
+}

@@ -1,0 +1,158 @@
+//! Random configurations of networks: what a property test draws.
+//!
+//! To try a new option everywhere: a field of [`Setup`] with its usual value in `Default`, a line in [`setups`] that draws it, a
+//! line in `Problem::builder` and one in `Problem::stack_run` (`problem.rs`) that hand it to the network and to the oracle.
+
+use crate::problem::Problem;
+use gatewise::Cell;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+/// All options of a network and of one pass. The numbers themselves (weights, inputs, lengths) come from `seed`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Setup {
+    /// The cell.
+    pub cell: Cell,
+    /// `I`, may be 0.
+    pub input: usize,
+    /// `H`.
+    pub hidden: usize,
+    /// Number of layers.
+    pub layers: usize,
+    /// Both directions.
+    pub bidirectional: bool,
+    /// Biases.
+    pub bias: bool,
+    /// Layout of sequences.
+    pub batch_first: bool,
+    /// `T`.
+    pub steps: usize,
+    /// `B`, may be 0.
+    pub batch: usize,
+    /// Rows of different lengths, 0 and `T` among them.
+    pub ragged: bool,
+    /// Some rows start anew here and there.
+    pub resets: bool,
+    /// A given initial state; else it is left out.
+    pub initial_state: bool,
+    /// Dropout between layers.
+    pub dropout: f32,
+    /// Which upstream gradients are given: of the outputs, of h_n, of c_n.
+    pub upstream: [bool; 3],
+    /// Everything else.
+    pub seed: u64,
+}
+
+impl Default for Setup {
+    /// A small LSTM, three rows, five steps, all upstream gradients.
+    fn default() -> Setup {
+        Setup {
+            cell: Cell::Lstm,
+            input: 3,
+            hidden: 9,
+            layers: 1,
+            bidirectional: false,
+            bias: true,
+            batch_first: false,
+            steps: 5,
+            batch: 3,
+            ragged: false,
+            resets: false,
+            initial_state: true,
+            dropout: 0.0,
+            upstream: [true; 3],
+            seed: 1,
+        }
+    }
+}
+
+impl Setup {
+    /// `D`.
+    pub fn directions(&self) -> usize {
+        1 + usize::from(self.bidirectional)
+    }
+
+    /// Features of an output.
+    pub fn output(&self) -> usize {
+        self.directions() * self.hidden
+    }
+
+    /// Features of a layer's input.
+    pub fn layer_input(&self, layer: usize) -> usize {
+        if layer == 0 { self.input } else { self.output() }
+    }
+
+    /// Multiply-adds of a forward pass.
+    pub fn work(&self) -> usize {
+        let depths = (0..self.layers).map(|layer| self.layer_input(layer) + self.hidden);
+        self.steps * self.batch * self.directions() * self.cell.gates() * self.hidden * depths.sum::<usize>()
+    }
+
+    /// With fewer steps, then rows, until the work is no more than that.
+    fn within(mut self, work: usize) -> Setup {
+        while self.work() > work && self.steps > 1 {
+            self.steps = self.steps.div_ceil(2);
+        }
+        while self.work() > work && self.batch > 1 {
+            self.batch = self.batch.div_ceil(2);
+        }
+        self
+    }
+
+    /// The numbers.
+    pub fn problem(&self) -> Problem {
+        Problem::new(self)
+    }
+}
+
+/// Sizes at, below and above the lanes and tiles of the kernels, and some others.
+const HIDDEN: [usize; 24] =
+    [1, 2, 3, 5, 7, 8, 9, 12, 15, 16, 17, 20, 23, 24, 25, 31, 32, 33, 40, 47, 48, 63, 64, 65];
+const INPUT: [usize; 12] = [0, 1, 2, 3, 4, 5, 7, 8, 9, 17, 33, 65];
+const BATCH: [usize; 12] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13];
+const STEPS: [usize; 10] = [1, 2, 3, 4, 5, 8, 13, 21, 40, 97];
+
+/// Any configuration of at most that many multiply-adds a forward pass, each option alone and with others.
+pub fn setups(work: usize) -> impl Strategy<Value = Setup> {
+    let sizes =
+        (select(&HIDDEN[..]), select(&INPUT[..]), select(&BATCH[..]), select(&STEPS[..]), 1..=3_usize);
+    let flags = proptest::array::uniform6(any::<bool>());
+    let dropout = prop_oneof![3 => Just(0.0_f32), 1 => Just(0.25), 1 => Just(0.6), 1 => Just(1.0)];
+    let upstream = prop_oneof![3 => Just([true; 3]), 2 => any::<[bool; 3]>()];
+    (select(&Cell::ALL[..]), sizes, flags, dropout, upstream, any::<u64>()).prop_map(
+        move |(cell, (hidden, input, batch, steps, layers), flags, dropout, upstream, seed)| {
+            let [bidirectional, bias, batch_first, ragged, resets, initial_state] = flags;
+            let sizes = Setup { cell, input, hidden, layers, steps, batch, ..Setup::default() };
+            let options = Setup { bidirectional, bias, batch_first, ragged, resets, initial_state, ..sizes };
+            Setup { dropout, upstream, seed, ..options }.within(work)
+        },
+    )
+}
+
+/// Configurations that are worth several threads: at least four million multiply-adds a layer.
+pub fn large_setups() -> impl Strategy<Value = Setup> {
+    let sizes = (select(vec![64, 72, 96, 128]), select(vec![0, 4, 40]), 2..12_usize, 1..=2_usize);
+    let flags = proptest::array::uniform6(any::<bool>());
+    (select(&Cell::ALL[..]), sizes, flags, any::<u64>()).prop_map(
+        |(cell, (hidden, input, batch, layers), flags, seed)| {
+            let [bidirectional, bias, batch_first, ragged, resets, initial_state] = flags;
+            let row = batch * cell.gates() * hidden * (hidden + input);
+            let steps = 4_000_000_usize.div_ceil(row);
+            let sizes = Setup { cell, input, hidden, layers, steps, batch, ..Setup::default() };
+            Setup { bidirectional, bias, batch_first, ragged, resets, initial_state, seed, ..sizes }
+        },
+    )
+}
+
+/// The usual options of a property test: `usual` cases, or as many times more as `PROPTEST_CASES` is more than 512. Failures
+/// become tests with a name instead of files of seeds.
+pub fn cases(usual: u32) -> ProptestConfig {
+    let all = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse::<u32>().ok());
+    let cases = all.map_or(usual, |all| (u64::from(all) * u64::from(usual) / 512).max(1) as u32);
+    ProptestConfig {
+        cases,
+        failure_persistence: None,
+        max_global_rejects: 65_536,
+        ..ProptestConfig::default()
+    }
+}

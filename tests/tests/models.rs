@@ -1,0 +1,18 @@
+//! What proves the models: against the f64 oracle, against themselves bit for bit, against what must hold whatever the numbers
+//! are, and with everything that can be wrong with a call.
+
+mod models {
+    mod dropout;
+    mod edges;
+    mod errors;
+    mod laws;
+    mod losses;
+    mod optimizers;
+    mod oracle;
+    mod promises;
+    mod refusals;
+    mod start;
+    mod threads;
+    mod training;
+    mod weights;
+}

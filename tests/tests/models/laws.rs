@@ -1,0 +1,262 @@
+//! What must hold whatever the numbers are.
+
+use super::edges::set_bias;
+use gatewise::{Any, Cell, Kernels, Network};
+use proptest::prelude::*;
+use tests::bounds::{same_bits, same_slices};
+use tests::oracle::Stack;
+use tests::problem::{Arrays, Problem};
+use tests::setup::{Setup, cases, setups};
+
+fn kernels() -> Kernels {
+    Kernels::auto().unwrap()
+}
+
+/// The problem of one layer in one direction of another's, as a network of its own, on that layer's input.
+fn one_layer(problem: &Problem, index: usize, x: Vec<f32>, input: usize) -> Problem {
+    let mut one = problem.clone();
+    one.setup = Setup { input, layers: 1, bidirectional: false, dropout: 0.0, ..problem.setup.clone() };
+    let shape = tests::oracle::StackShape { input, layers: 1, bidirectional: false, ..problem.stack.shape };
+    one.stack = Stack { shape, weights: vec![problem.stack.weights[index].clone()] };
+    one.x = x;
+    let states = problem.setup.batch * problem.setup.hidden;
+    let own = |data: &Option<Vec<f32>>| data.as_ref().map(|data| data[index * states..][..states].to_vec());
+    (one.h_0, one.c_0) = (own(&problem.h_0), own(&problem.c_0));
+    (one.dh_n, one.dc_n) = (own(&problem.dh_n), own(&problem.dc_n));
+    one
+}
+
+/// Each row's valid steps in reverse; the rest stays where it is.
+fn reversed(problem: &Problem, data: &[f32], width: usize) -> Vec<f32> {
+    let Setup { steps, batch, .. } = problem.setup;
+    let mut to = data.to_vec();
+    for row in 0..batch {
+        let length = problem.lengths.as_ref().map_or(steps, |lengths| lengths[row]);
+        for t in 0..length {
+            let from = ((length - 1 - t) * batch + row) * width;
+            to[(t * batch + row) * width..][..width].copy_from_slice(&data[from..][..width]);
+        }
+    }
+    to
+}
+
+/// Columns `start ..` of vectors of `total` floats.
+fn columns(data: &[f32], total: usize, start: usize, width: usize) -> Vec<f32> {
+    data.chunks_exact(total).flat_map(|vector| &vector[start..start + width]).copied().collect()
+}
+
+fn passed(what: &str, checked: Result<(), String>) -> Result<(), TestCaseError> {
+    checked.map_err(|error| TestCaseError::fail(format!("{what}: {error}")))
+}
+
+proptest! {
+    #![proptest_config(cases(64))]
+
+    /// PyTorch's `BidirectionalGRUReverseForward` and `BidirectionalLSTMReverseForward`, Keras' `test_go_backwards`: the reverse
+    /// direction is the forward one on reversed input, each row from its own last step, backward too.
+    #[test]
+    fn the_reverse_direction_is_forward_on_reversed_input(setup in setups(1 << 17)) {
+        let problem = Setup { layers: 1, bidirectional: true, resets: false, ..setup }.problem();
+        let (hidden, width) = (problem.setup.hidden, problem.setup.output());
+        let both = problem.train(&problem.network(kernels()));
+        let x = reversed(&problem, &problem.x, problem.setup.input);
+        let mut one = one_layer(&problem, 1, x, problem.setup.input);
+        one.dy = problem.dy.as_ref().map(|dy| reversed(&problem, &columns(dy, width, hidden, hidden), hidden));
+        let one_way = one.train(&one.network(kernels()));
+        let out = reversed(&problem, one_way.get("out"), hidden);
+        passed("out", same_slices("out", &columns(both.get("out"), width, hidden, hidden), &out))?;
+        let states = problem.setup.batch * hidden;
+        for array in ["h_n", "c_n", "grad h_0", "grad c_0"] {
+            if !one_way.get(array).is_empty() {
+                passed(array, same_slices(array, &both.get(array)[states..], one_way.get(array)))?;
+            }
+        }
+    }
+
+    /// A network of several layers is networks of one layer, one on the other: outputs, states, all gradients.
+    #[test]
+    fn a_stack_is_its_layers_composed(setup in setups(1 << 17)) {
+        let problem = Setup { dropout: 0.0, bidirectional: false, ..setup }.problem();
+        let Setup { layers, hidden, batch, .. } = problem.setup;
+        let whole = problem.train(&problem.network(kernels()));
+        let mut ones: Vec<Problem> = Vec::new();
+        let mut x = problem.x.clone();
+        for layer in 0..layers {
+            let one = one_layer(&problem, layer, x, problem.setup.layer_input(layer));
+            x = one.infer(&one.network(kernels())).get("out").to_vec();
+            ones.push(one);
+        }
+        passed("out", same_slices("out", whole.get("out"), &x))?;
+        let mut dy = problem.dy.clone();
+        for (layer, one) in ones.iter_mut().enumerate().rev() {
+            one.dy = dy;
+            let got = one.train(&one.network(kernels()));
+            let states = layer * batch * hidden..(layer + 1) * batch * hidden;
+            for array in ["h_n", "c_n", "grad h_0", "grad c_0"] {
+                if !got.get(array).is_empty() {
+                    passed(array, same_slices(array, &whole.get(array)[states.clone()], got.get(array)))?;
+                }
+            }
+            for (name, data) in got.list.iter().filter(|(name, _)| name.ends_with("_l0")) {
+                let of_whole = name.replace("_l0", &format!("_l{layer}"));
+                passed(name, same_slices(&of_whole, whole.get(&of_whole), data))?;
+            }
+            dy = Some(got.get("grad x").to_vec());
+        }
+        passed("grad x", same_slices("grad x", whole.get("grad x"), &dy.unwrap()))?;
+    }
+
+    /// PyTorch's `test_rnn_initial_hidden_state`: explicit zeros are the state left out.
+    #[test]
+    fn zeros_are_the_state_left_out(setup in setups(1 << 16)) {
+        let omitted = Setup { initial_state: false, ..setup.clone() }.problem();
+        let mut zeros = Setup { initial_state: true, ..setup }.problem();
+        for state in [&mut zeros.h_0, &mut zeros.c_0].into_iter().flatten() {
+            state.fill(0.0);
+        }
+        let network = omitted.network(kernels());
+        zeros.stack = omitted.stack.clone();
+        (zeros.lengths, zeros.resets) = (omitted.lengths.clone(), omitted.resets.clone());
+        passed("train", same_bits(&omitted.train(&network), &zeros.train(&network)))?;
+        passed("infer", same_bits(&omitted.infer(&network), &zeros.infer(&network)))?;
+    }
+
+    /// The layout of the sequences is a matter of layout alone.
+    #[test]
+    fn batch_first_is_a_transposition(setup in setups(1 << 16)) {
+        let mut problem = setup.problem();
+        problem.setup.batch_first = false;
+        let time_major = problem.train(&problem.network(kernels()));
+        problem.setup.batch_first = true;
+        passed("train", same_bits(&time_major, &problem.train(&problem.network(kernels()))))?;
+    }
+
+    /// Twice the upstream gradient is twice every gradient, bit for bit; that of a sum is the sum, within rounding.
+    #[test]
+    fn backward_is_linear_in_its_upstream(setup in setups(1 << 16), seed in any::<u64>()) {
+        let one = Setup { upstream: [true; 3], ..setup.clone() }.problem();
+        let other = Setup { upstream: [true; 3], seed, ..setup }.problem();
+        let with = |combine: &dyn Fn(f32, f32) -> f32| {
+            let mut problem = one.clone();
+            let lists = [(&mut problem.dy, &other.dy), (&mut problem.dh_n, &other.dh_n), (&mut problem.dc_n, &other.dc_n)];
+            for (to, from) in lists {
+                for (to, from) in to.iter_mut().flatten().zip(from.iter().flatten()) {
+                    *to = combine(*to, *from);
+                }
+            }
+            problem
+        };
+        let network = one.network(kernels());
+        let run = |combine: &dyn Fn(f32, f32) -> f32| with(combine).train(&network);
+        let (a, b, twice, sum) = (run(&|a, _| a), run(&|_, b| b), run(&|a, _| 2.0 * a), run(&|a, b| a + b));
+        let tolerance = 8.0 * 12.0 * f32::EPSILON * (1.0 + (one.setup.steps * one.setup.batch) as f32);
+        for (i, (name, a)) in a.list.iter().enumerate().filter(|(_, (name, _))| name.starts_with("grad")) {
+            let (b, twice, sum) = (&b.list[i].1, &twice.list[i].1, &sum.list[i].1);
+            let largest = a.iter().chain(b).fold(1.0_f32, |most, value| most.max(value.abs()));
+            for k in 0..a.len() {
+                // Below the normal numbers a doubled value has a bit more.
+                let exact = 2.0 * a[k] == twice[k] || a[k].abs() < 1e-30;
+                prop_assert!(exact, "{name}[{k}]: {:e}, doubled upstream {:e}", a[k], twice[k]);
+                let error = (a[k] + b[k] - sum[k]).abs();
+                prop_assert!(error <= tolerance * largest, "{name}[{k}]: {error:e} off");
+            }
+        }
+    }
+
+    /// Whatever the weights: outputs of tanh cells, LSTM and GRU stay within -1 ..= 1, and are no NaN.
+    #[test]
+    fn outputs_stay_within_one(setup in setups(1 << 16), scale in 1.0..1000.0_f64) {
+        let cell = if setup.cell == Cell::RnnRelu { Cell::RnnTanh } else { setup.cell };
+        let mut problem = Setup { cell, ..setup }.problem();
+        for (_, values) in problem.stack.tensors_mut() {
+            values.iter_mut().for_each(|value| *value = f64::from((*value * scale) as f32));
+        }
+        for kernels in Kernels::available().unwrap() {
+            let got = problem.infer(&problem.network(kernels));
+            let all = got.get("out").iter().chain(got.get("h_n"));
+            for value in all {
+                prop_assert!(value.abs() <= 1.0, "{value} on {}", kernels.isa());
+            }
+        }
+    }
+
+    /// A NaN in one row's input stays in that row: in outputs, states, and the gradients of inputs and states.
+    #[test]
+    fn a_nan_stays_in_its_row(setup in setups(1 << 16), place in any::<prop::sample::Index>()) {
+        prop_assume!(setup.batch > 1 && setup.input > 0);
+        let clean = setup.problem();
+        let mut dirty = clean.clone();
+        let at = place.index(clean.x.len());
+        dirty.x[at] = f32::NAN;
+        let Setup { steps, batch, input, .. } = clean.setup;
+        let (t, row) = (at / input / batch, at / input % batch);
+        let others: Vec<usize> = (0..batch).filter(|&other| other != row).collect();
+        for kernels in Kernels::available().unwrap() {
+            let network = clean.network(kernels);
+            let (was, is) = (clean.train(&network), dirty.train(&network));
+            passed("others", same_bits(&clean.of_rows(&was, &others), &clean.of_rows(&is, &others)))?;
+            let length = clean.lengths.as_ref().map_or(steps, |lengths| lengths[row]);
+            if t < length && clean.setup.dropout == 0.0 {
+                let out = clean.of_rows(&is, &[row]);
+                let width = clean.setup.output();
+                let vector = &out.get("out")[t * width..][..width];
+                prop_assert!(vector.iter().all(|value| value.is_nan()), "{vector:?} on {}", kernels.isa());
+            }
+        }
+    }
+}
+
+/// GRU with z = 1 keeps h: h' = fma(1, h - n, n), which rounds twice.
+#[test]
+fn a_gru_whose_update_gate_is_one_keeps_h() {
+    let mut problem = Setup { cell: Cell::Gru, hidden: 19, steps: 7, ..Setup::default() }.problem();
+    set_bias(&mut problem, 1, 200.0);
+    for kernels in Kernels::available().unwrap() {
+        let got = problem.infer(&problem.network(kernels));
+        for (h, h_0) in got.get("h_n").iter().zip(problem.h_0.as_ref().unwrap()) {
+            // |h - n| <= 2: half an ULP of it, and half an ULP of h, each step.
+            assert!((h - h_0).abs() <= 7.0 * 1.5 * f32::EPSILON, "{h}, was {h_0}, on {}", kernels.isa());
+        }
+    }
+}
+
+/// LSTM with f = 1 and i = 0 keeps c, bit for bit, however long.
+#[test]
+fn an_lstm_that_forgets_nothing_and_takes_nothing_in_keeps_c() {
+    let mut problem = Setup { hidden: 19, steps: 60, ..Setup::default() }.problem();
+    set_bias(&mut problem, 0, -200.0);
+    set_bias(&mut problem, 1, 200.0);
+    for kernels in Kernels::available().unwrap() {
+        let got = problem.infer(&problem.network(kernels));
+        same_slices("c", got.get("c_n"), problem.c_0.as_ref().unwrap()).unwrap();
+    }
+}
+
+/// A NaN among the weights reaches every row (of a unit it belongs to), and infinite pre-activations give exact limits.
+#[test]
+fn infinite_sums_give_exact_limits() {
+    for (cell, bias, limits) in
+        [(Cell::RnnTanh, f32::INFINITY, [1.0, 1.0]), (Cell::RnnTanh, f32::NEG_INFINITY, [-1.0, -1.0])]
+    {
+        let mut problem = Setup { cell, hidden: 11, ..Setup::default() }.problem();
+        set_bias(&mut problem, 0, f64::from(bias));
+        for kernels in Kernels::available().unwrap() {
+            let got = problem.infer(&problem.network(kernels));
+            assert!(got.get("out").iter().all(|h| limits.contains(h)), "{bias} on {}", kernels.isa());
+        }
+    }
+    // i = f = o = 1, g = 1: c counts the steps.
+    let mut problem = Setup { hidden: 11, initial_state: false, ..Setup::default() }.problem();
+    for gate in 0..4 {
+        set_bias(&mut problem, gate, f64::INFINITY);
+    }
+    for kernels in Kernels::available().unwrap() {
+        let got = problem.infer(&problem.network(kernels));
+        assert!(got.get("c_n").iter().all(|c| *c == problem.setup.steps as f32), "{:?}", got.get("c_n"));
+    }
+    let mut problem = Setup { cell: Cell::Gru, hidden: 11, ..Setup::default() }.problem();
+    problem.stack.weights[0].w_hh[3] = f64::NAN;
+    let network: Network<Any> = problem.network(kernels());
+    let got: Arrays<f32> = problem.infer(&network);
+    assert!(got.get("h_n").chunks(11).all(|row| row[0].is_nan()), "a NaN weight is a NaN in every row");
+}

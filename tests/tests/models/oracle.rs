@@ -1,0 +1,116 @@
+//! Random configurations against the f64 oracle: outputs, final states, all gradients, on every instruction set.
+
+use gatewise::{Cell, Kernels};
+use proptest::prelude::*;
+use tests::setup::{Setup, cases, setups};
+
+/// Runs one configuration on all instruction sets; nothing where a relu stands on its kink.
+fn check(setup: &Setup) -> Result<(), TestCaseError> {
+    let problem = setup.problem();
+    let expected = problem.expected();
+    prop_assume!(!expected.is_near_kink);
+    for kernels in Kernels::available().unwrap() {
+        let network = problem.network(kernels);
+        let got = problem.train(&network);
+        prop_assert!(got.list.len() == expected.arrays.list.len());
+        let within = expected.compare(&got);
+        prop_assert!(within.is_ok(), "{}: {}", kernels.isa(), within.unwrap_err());
+        if setup.dropout == 0.0 {
+            let within = expected.compare(&problem.infer(&network));
+            prop_assert!(within.is_ok(), "{} inference: {}", kernels.isa(), within.unwrap_err());
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(cases(512))]
+
+    /// Any configuration, all options in any company.
+    #[test]
+    fn any_configuration(setup in setups(1 << 18)) {
+        check(&setup)?;
+    }
+}
+
+/// Every option by itself and every pair of options, for every cell, on one set of sizes.
+#[test]
+fn every_option_alone_and_in_pairs() {
+    type Set = fn(&mut Setup);
+    let options: [(&str, Set); 9] = [
+        ("layers", |s| s.layers = 3),
+        ("bidirectional", |s| s.bidirectional = true),
+        ("no bias", |s| s.bias = false),
+        ("batch_first", |s| s.batch_first = true),
+        ("ragged", |s| s.ragged = true),
+        ("resets", |s| s.resets = true),
+        ("no initial state", |s| s.initial_state = false),
+        ("dropout", |s| (s.dropout, s.layers) = (0.5, s.layers.max(2))),
+        ("no input", |s| s.input = 0),
+    ];
+    for cell in Cell::ALL {
+        for (i, (first, set_first)) in options.iter().enumerate() {
+            for (second, set_second) in &options[i..] {
+                let mut setup = Setup { cell, hidden: 17, input: 5, steps: 6, batch: 4, ..Setup::default() };
+                set_first(&mut setup);
+                set_second(&mut setup);
+                // A relu on its kink is another seed's turn.
+                let passed = (0..3).any(|seed| {
+                    setup.seed = seed;
+                    match check(&setup) {
+                        Ok(()) => true,
+                        Err(TestCaseError::Reject(_)) => false,
+                        Err(error) => panic!("{cell:?} with {first} and {second}: {error}"),
+                    }
+                });
+                assert!(passed, "{cell:?} with {first} and {second}: no seed away from the kink");
+            }
+        }
+    }
+}
+
+/// PyTorch's `test_lstmcell_backward_only_one_output_grad`: a missing upstream gradient counts as zero.
+#[test]
+fn a_missing_upstream_gradient_is_zero() {
+    for cell in Cell::ALL {
+        for mask in 0..8_u32 {
+            let upstream = [0, 1, 2].map(|bit| mask >> bit & 1 == 1);
+            let setup = Setup { cell, layers: 2, upstream, seed: 5, ..Setup::default() };
+            let given = setup.problem();
+            let mut zeros = given.clone();
+            let full = Setup { upstream: [true; 3], ..setup }.problem();
+            let or_zeros = |some: &Option<Vec<f32>>, like: &Option<Vec<f32>>| {
+                some.clone().or_else(|| like.as_ref().map(|like| vec![0.0; like.len()]))
+            };
+            zeros.dy = or_zeros(&given.dy, &full.dy);
+            zeros.dh_n = or_zeros(&given.dh_n, &full.dh_n);
+            zeros.dc_n = or_zeros(&given.dc_n, &full.dc_n);
+            let network = given.network(Kernels::auto().unwrap());
+            let (given, zeros) = (given.train(&network), zeros.train(&network));
+            for ((name, a), (_, b)) in given.list.iter().zip(&zeros.list) {
+                // Values, not bits: x + 0 makes a -0 a +0.
+                assert_eq!(a, b, "{cell:?} {upstream:?}: {name}");
+            }
+        }
+    }
+}
+
+/// PyTorch's `test_RNN_cell`, `test_LSTM_cell`: six steps of a cell, then backward, bias on and off.
+#[test]
+fn six_steps_of_a_cell() {
+    for cell in Cell::ALL {
+        for bias in [true, false] {
+            let setup = Setup { cell, bias, input: 10, hidden: 20, steps: 6, batch: 3, ..Setup::default() };
+            check(&setup).unwrap_or_else(|error| panic!("{cell:?} bias {bias}: {error}"));
+        }
+    }
+}
+
+/// A long sequence: the longest chain of states that the golden files have, and twice that.
+#[test]
+fn a_long_sequence() {
+    for cell in [Cell::RnnTanh, Cell::Lstm, Cell::Gru] {
+        let setup = Setup { cell, input: 3, hidden: 8, steps: 400, batch: 2, ..Setup::default() };
+        check(&setup).unwrap_or_else(|error| panic!("{cell:?}: {error}"));
+    }
+}
