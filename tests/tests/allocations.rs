@@ -1,0 +1,271 @@
+//! What is promised not to allocate does not, once its room has grown: counted by an allocator of these tests' own.
+//!
+//! On a pool of one thread nothing is allocated at all. With more threads rayon works the queues of its own: a call from within
+//! the pool allocates nothing either; one from outside goes through the pool's injector, which takes a block of memory for every
+//! 63 calls.
+
+use gatewise::{
+    Cell, Kernels, Linear, LinearRoom, Network, Sequence, State, Tape, Upstream, View, Workspace,
+};
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell as Flag;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use tests::problem::Problem;
+use tests::setup::Setup;
+
+/// The system's allocator, counting the calls of watched threads.
+struct Counting;
+
+static CALLS: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    /// Whether calls of this thread count: those of the test's thread and of its pool, not those of the test harness.
+    static IS_WATCHED: Flag<bool> = const { Flag::new(false) };
+}
+
+fn count() {
+    if IS_WATCHED.try_with(Flag::get).unwrap_or(false) {
+        CALLS.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+// SAFETY: every call goes to the system's allocator unchanged; counting allocates nothing, for the flag needs no destructor and
+// the counter is an atomic.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promises are those that `System` asks for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: as above; `memory` came from `System`.
+        unsafe { System.dealloc(memory, layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: as above.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: as above; `memory` came from `System`.
+        unsafe { System.realloc(memory, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// A test's turn: one at a time, for they share the counter. What its thread does afterwards is not watched.
+struct Turn {
+    _lock: MutexGuard<'static, ()>,
+}
+
+fn alone() -> Turn {
+    static LOCK: Mutex<()> = Mutex::new(());
+    let turn = Turn { _lock: LOCK.lock().unwrap_or_else(PoisonError::into_inner) };
+    IS_WATCHED.set(true);
+    turn
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        IS_WATCHED.set(false);
+    }
+}
+
+/// Allocations during a job.
+fn allocations(job: impl FnOnce()) -> usize {
+    let before = CALLS.load(Ordering::Relaxed);
+    job();
+    CALLS.load(Ordering::Relaxed) - before
+}
+
+fn pool(threads: usize) -> ThreadPool {
+    ThreadPoolBuilder::new().num_threads(threads).start_handler(|_| IS_WATCHED.set(true)).build().unwrap()
+}
+
+/// All options that have room of their own: layers, directions, layout, lengths, resets, dropout; and none of them.
+fn problems() -> Vec<Problem> {
+    let plain = Setup { hidden: 24, input: 9, steps: 20, batch: 6, ..Setup::default() };
+    let mut all = Vec::new();
+    for cell in Cell::ALL {
+        let plain = Setup { cell, ..plain.clone() };
+        let deep = Setup { layers: 3, dropout: 0.5, resets: true, ..plain.clone() };
+        let full = Setup { bidirectional: true, batch_first: true, ragged: true, ..deep.clone() };
+        all.extend([plain, deep, full].map(|setup| setup.problem()));
+    }
+    all
+}
+
+/// A forward pass and a training pass in room that is used again.
+struct Passes {
+    problem: Problem,
+    network: Network<gatewise::Any>,
+    x: Vec<f32>,
+    dy: Vec<f32>,
+    state: State,
+    start: State,
+    y: Sequence,
+    workspace: Workspace,
+    tape: Tape,
+    grads: gatewise::Tensors,
+}
+
+impl Passes {
+    fn new(problem: Problem, kernels: Kernels) -> Passes {
+        let network = problem.network(kernels);
+        let width = problem.setup.output();
+        let start = problem.state(&network).unwrap();
+        let shape = problem.shape(width);
+        Passes {
+            x: problem.layout(&problem.x, problem.setup.input),
+            dy: problem.layout(problem.dy.as_ref().unwrap(), width),
+            state: start.clone(),
+            start,
+            y: Sequence::new(vec![0.0; shape.iter().product()], shape).unwrap(),
+            workspace: Workspace::default(),
+            tape: Tape::default(),
+            grads: network.params().zeros_like(),
+            network,
+            problem,
+        }
+    }
+
+    fn infer(&mut self, y: &mut [f32]) {
+        let input = self.problem.input(&self.x);
+        self.network.forward_into(input, &mut self.state, y, &mut self.workspace).unwrap();
+    }
+
+    fn train(&mut self) {
+        let input = self.problem.input(&self.x);
+        self.network.forward_train_into(input, Some(&self.start), &mut self.tape).unwrap();
+        self.tape.final_state(&mut self.state).unwrap();
+        let dy = View::new(&self.dy, self.y.shape()).unwrap();
+        let (h_n, c_n) = (self.problem.dh_n.as_deref(), self.problem.dc_n.as_deref());
+        let upstream = Upstream { h_n, c_n, ..Upstream::output(dy) };
+        self.network.backward(&mut self.tape, upstream, &mut self.grads).unwrap();
+    }
+}
+
+/// The counter counts: otherwise nothing below would prove anything.
+#[test]
+fn the_counter_counts() {
+    let _turn = alone();
+    assert_eq!(allocations(|| drop(std::hint::black_box(vec![1_u8; 100]))), 1);
+    let mut grown = Vec::with_capacity(1);
+    assert!(allocations(|| (0..100).for_each(|i| grown.push(i))) > 0);
+    assert!(pool(2).install(|| allocations(|| drop(std::hint::black_box(Box::new(7))))) > 0);
+}
+
+/// `forward_into`, and `forward_train_into` with `final_state` and `backward`, of every cell with and without options.
+#[test]
+fn passes_of_one_thread_allocate_nothing() {
+    let _turn = alone();
+    let pool = pool(1);
+    for kernels in Kernels::available().unwrap() {
+        for problem in problems() {
+            let mut passes = Passes::new(problem, kernels);
+            let mut y = passes.y.data().to_vec();
+            let counts = pool.install(|| {
+                passes.infer(&mut y);
+                passes.train();
+                let infer = allocations(|| (0..3).for_each(|_| passes.infer(&mut y)));
+                (infer, allocations(|| (0..3).for_each(|_| passes.train())))
+            });
+            assert_eq!(counts, (0, 0), "{:?} on {}", passes.problem.setup, kernels.isa());
+        }
+    }
+}
+
+/// A shorter and narrower pass fits into the room of a longer one.
+#[test]
+fn smaller_passes_fit_into_the_room_of_larger_ones() {
+    let _turn = alone();
+    let large = problems().swap_remove(8);
+    let small = Problem::new(&Setup { steps: 7, batch: 4, ..large.setup.clone() });
+    let kernels = Kernels::auto().unwrap();
+    let (mut large, mut small) = (Passes::new(large, kernels), Passes::new(small, kernels));
+    let (mut y, mut small_y) = (large.y.data().to_vec(), small.y.data().to_vec());
+    pool(1).install(|| {
+        large.infer(&mut y);
+        large.train();
+        std::mem::swap(&mut small.workspace, &mut large.workspace);
+        std::mem::swap(&mut small.tape, &mut large.tape);
+        assert_eq!(allocations(|| small.infer(&mut small_y)), 0);
+        assert_eq!(allocations(|| small.train()), 0);
+    });
+}
+
+/// `step`, from the first call on: its room is the state's. Only rayon's pool of all threads has to be there, which a step of several
+/// rows asks for its size.
+#[test]
+fn steps_allocate_nothing() {
+    let _turn = alone();
+    rayon::current_num_threads();
+    for kernels in Kernels::available().unwrap() {
+        for cell in Cell::ALL {
+            for (layers, batch, hidden) in [(1, 1, 8), (1, 1, 21), (3, 1, 16), (2, 5, 40)] {
+                let network =
+                    Network::with_cell(cell, 3, hidden).num_layers(layers).kernels(kernels).build().unwrap();
+                let mut state = network.zero_state(batch).unwrap();
+                let (x, mut y) = (vec![0.5; batch * 3], vec![0.0; batch * hidden]);
+                let count = allocations(|| {
+                    for _ in 0..10 {
+                        network.step(&x, &mut state, &mut y).unwrap();
+                    }
+                });
+                assert_eq!(count, 0, "{cell:?} of {layers} layers, {batch} rows, on {}", kernels.isa());
+            }
+        }
+    }
+}
+
+/// A linear layer forward, and backward with its room.
+#[test]
+fn linear_layers_allocate_nothing() {
+    let _turn = alone();
+    let pool = pool(1);
+    for kernels in Kernels::available().unwrap() {
+        let linear = Linear::with_kernels(20, 12, 1, kernels).unwrap();
+        let (x, dy, rows) = (vec![0.5; 30 * 20], vec![0.25; 30 * 12], 30);
+        let (mut y, mut dx) = (vec![0.0; 30 * 12], vec![0.0; 30 * 20]);
+        let (mut grads, mut room) = (linear.params().zeros_like(), LinearRoom::default());
+        let mut both = || {
+            linear.forward(rows, &x, &mut y).unwrap();
+            linear.backward(rows, &x, &dy, Some(&mut dx), &mut grads, &mut room).unwrap();
+        };
+        let count = pool.install(|| {
+            both();
+            allocations(&mut both)
+        });
+        assert_eq!(count, 0, "on {}", kernels.isa());
+    }
+}
+
+/// Four threads, passes that are shared out: none from within the pool; from outside rayon's injector takes a block of memory now
+/// and then, less than one for every ten calls.
+#[test]
+fn what_rayon_allocates_with_more_threads() {
+    let _turn = alone();
+    let pool = pool(4);
+    let setup = Setup { hidden: 64, input: 16, steps: 40, batch: 8, ..Setup::default() };
+    let mut passes = Passes::new(setup.problem(), Kernels::auto().unwrap());
+    let of = |threads| passes.network.explain(setup.steps, setup.batch, threads).unwrap();
+    assert_ne!(of(1), of(4), "these passes are shared out");
+    let mut y = passes.y.data().to_vec();
+    let mut both = |passes: &mut Passes| {
+        passes.infer(&mut y);
+        passes.train();
+    };
+    pool.install(|| (0..10).for_each(|_| both(&mut passes)));
+    let within = pool.install(|| allocations(|| (0..20).for_each(|_| both(&mut passes))));
+    assert_eq!(within, 0, "from within the pool");
+    let outside = allocations(|| (0..100).for_each(|_| pool.install(|| both(&mut passes))));
+    assert!(outside <= 10, "{outside} allocations in 100 calls from outside the pool");
+}
