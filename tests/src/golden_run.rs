@@ -153,9 +153,7 @@ fn load(case: &Case, params: &mut Tensors) -> Result<(), String> {
 }
 
 fn set_state(state: &mut State, h: Option<Vec<f32>>, c: Option<Vec<f32>>) -> Result<(), String> {
-    for (name, from, to) in [("h0", h, state.h_mut())] {
-        set(name, from, to)?;
-    }
+    set("h0", h, state.h_mut())?;
     set("c0", c, state.c_mut())
 }
 

@@ -19,16 +19,25 @@ use tests::setup::Setup;
 struct Counting;
 
 static CALLS: AtomicUsize = AtomicUsize::new(0);
+/// The number of the test whose turn it is.
+static TURN: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
-    /// Whether calls of this thread count: those of the test's thread and of its pool, not those of the test harness.
-    static IS_WATCHED: Flag<bool> = const { Flag::new(false) };
+    /// The test that this thread works for, as its own thread or one of its pool's; 0 is none. Calls of the test harness, and of an
+    /// earlier test's threads on their way out, do not count.
+    static WORKS_FOR: Flag<usize> = const { Flag::new(0) };
 }
 
 fn count() {
-    if IS_WATCHED.try_with(Flag::get).unwrap_or(false) {
+    let works_for = WORKS_FOR.try_with(Flag::get).unwrap_or(0);
+    if works_for != 0 && works_for == TURN.load(Ordering::Relaxed) {
         CALLS.fetch_add(1, Ordering::Relaxed);
     }
+}
+
+/// From here on the calls of this thread count for the test whose turn it is.
+fn watch() {
+    WORKS_FOR.set(TURN.load(Ordering::Relaxed));
 }
 
 // SAFETY: every call goes to the system's allocator unchanged; counting allocates nothing, for the flag needs no destructor and
@@ -61,7 +70,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// A test's turn: one at a time, for they share the counter. What its thread does afterwards is not watched.
+/// A test's turn: one at a time, for they share the counter. What its thread does afterwards does not count.
 struct Turn {
     _lock: MutexGuard<'static, ()>,
 }
@@ -69,13 +78,14 @@ struct Turn {
 fn alone() -> Turn {
     static LOCK: Mutex<()> = Mutex::new(());
     let turn = Turn { _lock: LOCK.lock().unwrap_or_else(PoisonError::into_inner) };
-    IS_WATCHED.set(true);
+    TURN.fetch_add(1, Ordering::Relaxed);
+    watch();
     turn
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        IS_WATCHED.set(false);
+        WORKS_FOR.set(0);
     }
 }
 
@@ -86,8 +96,11 @@ fn allocations(job: impl FnOnce()) -> usize {
     CALLS.load(Ordering::Relaxed) - before
 }
 
+/// A pool whose threads are watched, and all there.
 fn pool(threads: usize) -> ThreadPool {
-    ThreadPoolBuilder::new().num_threads(threads).start_handler(|_| IS_WATCHED.set(true)).build().unwrap()
+    let pool = ThreadPoolBuilder::new().num_threads(threads).start_handler(|_| watch()).build().unwrap();
+    pool.broadcast(|_| ());
+    pool
 }
 
 /// All options that have room of their own: layers, directions, layout, lengths, resets, dropout; and none of them.

@@ -1,8 +1,9 @@
 //! The project's own copy of the cases that PyTorch computed, on every instruction set of this machine: forward, backward and
 //! clipping. `cargo run --release -p tests --bin golden -- DIR` does the same for any folder.
 
-use gatewise::{Error, Kernels, NonFinite, Norm, Tensors, clip_grad_norm};
+use gatewise::{CEILING_VARIABLE, Error, Kernels, NonFinite, Norm, Tensors, clip_grad_norm};
 use std::collections::BTreeMap;
+use std::process::Command;
 use tests::golden::{self, Case};
 use tests::golden_run;
 
@@ -136,4 +137,36 @@ fn non_finite_gradients_are_refused_or_treated_as_pytorch_does() {
             }
         }
     }
+}
+
+/// The program `golden`, with that folder and ceiling: exit code, standard output, standard error.
+fn program(folder: Option<&str>, ceiling: &str) -> (Option<i32>, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_golden"));
+    let output = command.args(folder).env(CEILING_VARIABLE, ceiling).output().expect("golden starts");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("golden writes UTF-8");
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+/// `golden DIR` ends with the count of all cases, and its exit code is 1 exactly if one of them failed.
+#[test]
+fn the_program_counts_what_passes() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/data/torch-golden");
+    let (code, out, _) = program(Some(folder), "portable");
+    let all = cases().len();
+    let unsupported =
+        cases().iter().filter(|case| UNSUPPORTED.iter().any(|(kind, _)| *kind == case.kind)).count();
+    let last = out.lines().last().expect("a last line");
+    assert!(last.starts_with(&format!("golden {}/{all} max_rel ", all - unsupported)), "{last}");
+    assert_eq!(code, Some(i32::from(unsupported > 0)));
+}
+
+/// A ceiling that names no instruction set, a folder that is not there, no folder: said in words, and no exit code 0.
+#[test]
+fn the_program_says_what_is_wrong() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/data/torch-golden");
+    let (code, _, error) = program(Some(folder), "avx3");
+    assert!(code == Some(1) && error.contains("avx3"), "{code:?} {error}");
+    let (code, _, error) = program(Some("no-such-folder"), "portable");
+    assert!(code == Some(1) && error.contains("no-such-folder"), "{code:?} {error}");
+    assert_eq!(program(None, "portable").0, Some(2));
 }

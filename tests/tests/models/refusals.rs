@@ -44,7 +44,7 @@ fn instruction_sets() {
             Ok(kernels) => assert_eq!(kernels.isa(), isa),
             Err(error) => {
                 assert!(!isa.is_available());
-                assert!(gatewise::Error::from(error).to_string().contains(isa.name()));
+                assert!(Error::from(error).to_string().contains(isa.name()));
             }
         }
     }
@@ -143,7 +143,8 @@ fn clipping() {
 /// so that the next right step is the first one.
 #[test]
 fn optimizers() {
-    let all: [(&str, fn() -> Box<dyn Optimizer>); 4] = [
+    type Make = fn() -> Box<dyn Optimizer>;
+    let all: [(&str, Make); 4] = [
         ("Sgd", || Box::new(with(Sgd::new(0.1), |o| o.momentum = 0.9))),
         ("Adam", || Box::new(Adam::new(0.1))),
         ("AdamW", || Box::new(AdamW::new(0.1))),
