@@ -16,11 +16,8 @@ pub(crate) fn check(tune: &str) -> Result<(), String> {
     for (i, line) in lines[..=key].iter().enumerate() {
         let field = field(line).ok_or_else(|| at(i, "no field, and the header has no K yet"))?;
         match (i, field) {
-            (0, 'X') => {
-                if line[2..].trim().parse::<u32>().is_err() {
-                    return Err(at(i, "X is no number"));
-                }
-            }
+            (0, 'X') if line[2..].trim().parse::<u32>().is_ok() => {}
+            (0, 'X') => return Err(at(i, "X is no number")),
             (0, _) => return Err(at(i, "the first field is not X")),
             (1, 'T') => {}
             (1, _) => return Err(at(i, "the second field is not T")),

@@ -78,7 +78,7 @@ impl Run {
             }
             let (loss, norm) = self.update(train)?;
             let done = self.updates();
-            if done % validate_every == 0 {
+            if done.is_multiple_of(validate_every) {
                 self.validate(corpus, validation, options)?;
             }
             let validation = self.curves.validation.last().map(|&(_, loss)| loss);
