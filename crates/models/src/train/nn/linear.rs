@@ -4,7 +4,7 @@ use crate::spec::shape::{expect_len, product};
 use crate::spec::{Error, Pack, ParamsMut, Tensors, init};
 use gatewise_kernels::{Kernels, Matrix, MatrixMut, OuterProducts, OuterScratch, PackedB};
 
-/// `torch.nn.Linear`: y = x W^T + b, with `weight` [out_features, in_features] and `bias` [out_features].
+/// `torch.nn.Linear`: y = x W^T + b, with `weight` `[out_features, in_features]` and `bias` `[out_features]`.
 #[derive(Clone, Debug)]
 pub struct Linear {
     params: Tensors,
