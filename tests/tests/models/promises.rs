@@ -201,7 +201,7 @@ proptest! {
                 let network = problem.network(kernels);
                 let mut state = problem.state(&network).unwrap_or(network.zero_state(problem.setup.batch).unwrap());
                 let width = problem.setup.output();
-                let (x, mut y) = (problem.layout(&problem.x, problem.setup.input), vec![0.0; problem.shape(width).iter().product()]);
+                let (x, mut y) = (problem.layout(&problem.x, problem.setup.input), vec![f32::NAN; problem.shape(width).iter().product()]);
                 network.forward_into(problem.input(&x), &mut state, &mut y, &mut workspace).unwrap();
                 let of = problem.infer(&network);
                 passed(same_slices("out", of.get("out"), &problem.time_major(&y, width)), kernels)?;
