@@ -127,10 +127,12 @@ impl Kernels {
         self.matmul_packed(m, a, &self.pack_b(k, n, b)?, beta, c, threads)
     }
 
-    /// As [`matmul`](Kernels::matmul), with B packed before. Allocates nothing once each thread has run a large product.
+    /// As [`matmul`](Kernels::matmul), with B packed before. Allocates nothing once each thread has run a large product, unless
+    /// the columns of C are apart.
     ///
     /// # Errors
-    /// [`Error::Shape`] if an operand does not hold its elements, or B was packed for another instruction set.
+    /// [`Error::Shape`] if an operand does not hold its elements, or B was packed for another instruction set;
+    /// [`Error::SizeOverflow`] if room for a C with columns apart cannot be had.
     pub fn matmul_packed(
         &self,
         m: usize,
@@ -143,6 +145,9 @@ impl Kernels {
         a.check("a", m, b.depth())?;
         c.check("c", m, b.columns())?;
         self.check_lanes(b)?;
+        if c.col != 1 && b.columns() > 1 {
+            return self.matmul_strided(m, a, b, beta, c, threads);
+        }
         let start = if beta == 0.0 { Start::Zero } else { Start::Load(beta) };
         let task = GemmTask {
             a: a.data.as_ptr(),
@@ -151,6 +156,30 @@ impl Kernels {
             ..packed_task(m, b, start, c)
         };
         self.run_matmul(self.common().matmul, task, threads);
+        Ok(())
+    }
+
+    /// [`matmul_packed`](Kernels::matmul_packed) into a C whose columns are apart, by way of one whose columns are not.
+    fn matmul_strided(
+        &self,
+        m: usize,
+        a: Matrix<'_>,
+        b: &PackedB,
+        beta: f32,
+        c: MatrixMut<'_>,
+        threads: usize,
+    ) -> Result<(), Error> {
+        let n = b.columns();
+        let mut dense = AlignedBuf::zeroed(m.checked_mul(n).ok_or(Error::SizeOverflow { what: "c" })?)?;
+        if beta != 0.0 {
+            for (i, row) in dense.chunks_exact_mut(n).enumerate() {
+                row.iter_mut().enumerate().for_each(|(j, x)| *x = c.data[i * c.row + j * c.col]);
+            }
+        }
+        self.matmul_packed(m, a, b, beta, MatrixMut::row_major(&mut dense, n), threads)?;
+        for (i, row) in dense.chunks_exact(n).enumerate() {
+            row.iter().enumerate().for_each(|(j, x)| c.data[i * c.row + j * c.col] = *x);
+        }
         Ok(())
     }
 
@@ -340,7 +369,7 @@ fn packed_task(m: usize, b: &PackedB, start: Start, c: MatrixMut<'_>) -> GemmTas
         start,
         c: c.data.as_mut_ptr(),
         c_rows: RowMap::even(c.row),
-        c_columns: ColumnMap { run: usize::MAX, outer: 0, col: c.col },
+        c_columns: ColumnMap::EVEN,
         columns: b.columns(),
     }
 }

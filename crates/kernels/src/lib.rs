@@ -11,13 +11,13 @@
 //! | `isa`, `cache`, `error`, `aligned` | instruction sets and the ceiling, cache sizes, errors, buffers |
 //! | `simd` | the trait `Vector` and its three bodies; capability tokens |
 //! | `math` | exp, sigmoid, tanh over `Vector` |
-//! | `gates::{rnn, lstm, gru}`, `gemm::{block, micro, tiles}` | the arithmetic of each cell on registers; the matmul as data, the one inner loop, register tiles |
+//! | `gates::{rnn, lstm, gru}`, `gemm::{block, micro, single, tiles}` | the arithmetic of each cell on registers; the matmul as data, the one inner loop, register tiles |
 //! | `gates::{args, checked, drive}`, `gemm::pack` | arguments, the loops over time and tiles, packing |
 //! | `rows`, `gates::generated` | the registry: thin instantiations by `cargo xtask codegen` |
 //! | `plan`, `weights`, `tasks`, `kernels`, `dispatch` | decisions, packed weights, argument checks, [`Kernels`] and what it runs |
 //!
 //! `math` and the cells know no pointer; `generated` holds no arithmetic. `unsafe` is allowed in `simd::{avx2_fma, avx512}`,
-//! `aligned`, `gates::drive`, `gemm::{micro, tiles}`, `gates::generated` and `dispatch`.
+//! `aligned`, `gates::drive`, `gemm::{micro, pack, single, tiles}`, `gates::generated` and `dispatch`.
 //!
 //! # What is promised
 //! One chain of fused multiply-adds per sum, k ascending, starting from the bias (or from what the caller's buffer holds):

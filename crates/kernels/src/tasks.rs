@@ -141,7 +141,7 @@ pub(crate) fn projection_task(
         start: Start::Bias(task.b_ih),
         c: xa,
         c_rows: RowMap { inner: rows, outer: step.cast_signed(), row },
-        c_columns: ColumnMap { run: gates, outer: rows * row, col: 1 },
+        c_columns: ColumnMap { run: gates, outer: rows * row },
         columns: panels * row,
     }
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Where `unsafe` may stand, a file or a folder, and what for.
-const UNSAFE: [(&str, &str); 16] = [
+const UNSAFE: [(&str, &str); 17] = [
     ("crates/kernels/src/simd/avx2_fma.rs", "intrinsics"),
     ("crates/kernels/src/simd/avx512.rs", "intrinsics"),
     ("crates/kernels/src/aligned.rs", "allocation"),
@@ -19,6 +19,7 @@ const UNSAFE: [(&str, &str); 16] = [
     ("crates/kernels/src/gates/generated/", "functions with target features"),
     ("crates/kernels/src/gemm/micro.rs", "the inner loop"),
     ("crates/kernels/src/gemm/tiles.rs", "the walk over register tiles"),
+    ("crates/kernels/src/gemm/single.rs", "the walk over the tiles of single rows"),
     ("crates/kernels/src/gemm/pack.rs", "packing"),
     ("crates/kernels/src/dispatch.rs", "the calls of generated functions"),
     ("crates/kernels/src/team.rs", "memory that threads share"),

@@ -1,6 +1,6 @@
 //! The text of the generated files. Plain strings, already as rustfmt would have them.
 
-use super::plan::{Tile, single_panels, tile};
+use super::plan::{Tile, single_panels, single_unroll, tile};
 use super::spec::{CELLS, Cell, ISAS, Isa, MAPS};
 use std::fmt::Write;
 
@@ -101,7 +101,7 @@ fn cell_kernel(isa: &Isa, cell: &'static Cell, pass: &str, hidden: Option<usize>
     let (variant, entry, parameters, tile, call) = match (pass, hidden) {
         ("step", Some(hidden)) => {
             let panels = single_panels(isa, gates, hidden);
-            let tile = Tile { rows: 1, vectors: panels * gates, unroll: 2 };
+            let tile = Tile { rows: 1, vectors: panels * gates, unroll: single_unroll(gates) };
             let all = hidden.div_ceil(isa.lanes);
             let call = format!("drive::forward_single::<{}, {all}>", constants(panels, tile));
             ("Step", "Forward", "task: &ForwardTask", tile, call)

@@ -9,7 +9,8 @@
 use super::checked::{BackwardTask, ForwardTask, Schedule, Strided};
 use super::{Backward, CellBody, Forward};
 use crate::gemm::micro::{Operands, Tile, accumulate};
-use crate::gemm::tiles::{TileBody, walk, walk_single};
+use crate::gemm::single::walk_single;
+use crate::gemm::tiles::{TileBody, walk};
 use crate::simd::Vector;
 use std::marker::PhantomData;
 

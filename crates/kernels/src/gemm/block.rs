@@ -24,6 +24,19 @@ pub(crate) struct RowMap {
     pub(crate) row: usize,
 }
 
+impl ColumnMap {
+    /// One after the other.
+    pub(crate) const EVEN: ColumnMap = ColumnMap { run: usize::MAX, outer: 0 };
+
+    /// Where a vector starts.
+    #[inline(always)]
+    pub(crate) fn place(self, vector: usize, lanes: usize) -> usize {
+        let run = self.run.max(1);
+        let (outer, inner) = if vector < run { (0, vector) } else { (vector / run, vector % run) };
+        outer * self.outer + inner * lanes
+    }
+}
+
 impl RowMap {
     /// Rows evenly apart.
     pub(crate) const fn even(row: usize) -> RowMap {
@@ -34,8 +47,11 @@ impl RowMap {
     #[inline(always)]
     pub(crate) fn places<const M: usize>(self, first: usize) -> [isize; M] {
         // A division takes as long as many multiply-adds: none for rows that are evenly apart, else one for all.
-        let (mut outer, mut inner) =
-            if first < self.inner { (0, first) } else { (first / self.inner, first % self.inner) };
+        let (mut outer, mut inner) = if first < self.inner {
+            (0, first)
+        } else {
+            (first / self.inner.max(1), first % self.inner.max(1))
+        };
         let mut places = [0; M];
         for r in 0..M {
             places[r] = outer.cast_signed() * self.outer + (inner * self.row).cast_signed();
@@ -48,13 +64,11 @@ impl RowMap {
     }
 }
 
-/// Where the vectors of C stand: vector v at `(v / run) * outer + (v % run) * LANES * col`.
+/// Where the vectors of C stand in a row: vector v at `(v / run) * outer + (v % run) * LANES`.
 #[derive(Clone, Copy)]
 pub(crate) struct ColumnMap {
     pub(crate) run: usize,
     pub(crate) outer: usize,
-    /// From one column to the next.
-    pub(crate) col: usize,
 }
 
 /// `C = start + A B` for `rows` rows and all `vectors` of columns.

@@ -163,7 +163,7 @@ impl<V: Vector, const NR: usize, const U: usize> TileBody<V, 1, 1> for Block<'_,
     ) -> Tile<V, M, W, K> {
         let task = self.task;
         let a_rows = task.a_rows.places::<M>(task.first_row + row);
-        let c_rows = task.c_rows.places::<M>(task.first_row + row);
+        let c = TileOfC::<M, W, K>::new::<V>(task, row, vector);
         let mut a = [std::ptr::null(); M];
         for r in 0..M {
             a[r] = task.a.wrapping_offset(a_rows[r]);
@@ -171,22 +171,23 @@ impl<V: Vector, const NR: usize, const U: usize> TileBody<V, 1, 1> for Block<'_,
         let mut acc = [[[V::splat(token, 0.0); K]; W]; M];
         // SAFETY: rows and vectors lie within the task, and its maker vouches for all of them.
         unsafe {
-            for w in 0..W {
-                for k in 0..K {
-                    let n = vector + w * K + k;
-                    match task.start {
-                        Start::Zero => {}
-                        Start::Bias(bias) => {
-                            let bias = V::load(token, &*bias.add(n * V::LANES).cast());
-                            for r in 0..M {
-                                acc[r][w][k] = bias;
-                            }
+            match task.start {
+                Start::Zero => {}
+                Start::Bias(bias) => {
+                    for n in 0..W * K {
+                        let bias = V::load(token, &*bias.add((vector + n) * V::LANES).cast());
+                        for r in 0..M {
+                            acc[r][n / K][n % K] = bias;
                         }
-                        Start::Load(beta) => {
-                            let place = Columns::new::<V>(task, n);
-                            for r in 0..M {
-                                let c = load(token, task.c.wrapping_offset(c_rows[r]), place);
-                                acc[r][w][k] = if beta == 1.0 { c } else { c.mul(V::splat(token, beta)) };
+                    }
+                }
+                Start::Load(beta) => {
+                    acc = c.load(token);
+                    if beta != 1.0 {
+                        let beta = V::splat(token, beta);
+                        for r in 0..M {
+                            for n in 0..W * K {
+                                acc[r][n / K][n % K] = acc[r][n / K][n % K].mul(beta);
                             }
                         }
                     }
@@ -195,14 +196,7 @@ impl<V: Vector, const NR: usize, const U: usize> TileBody<V, 1, 1> for Block<'_,
             let b = task.b.add(vector / NR * task.strip + vector % NR * V::LANES);
             let operands = Operands { a, a_step: task.a_step, b, strip: task.strip, depth: task.depth };
             acc = accumulate::<V, M, W, K, NR, U>(token, acc, operands);
-            for w in 0..W {
-                for k in 0..K {
-                    let place = Columns::new::<V>(task, vector + w * K + k);
-                    for r in 0..M {
-                        store(acc[r][w][k], task.c.wrapping_offset(c_rows[r]), place);
-                    }
-                }
-            }
+            c.store(acc);
         }
         acc
     }
@@ -211,74 +205,75 @@ impl<V: Vector, const NR: usize, const U: usize> TileBody<V, 1, 1> for Block<'_,
     unsafe fn finish(&self, _: V::Token, _: usize, _: usize, _: [[V; 1]; 1]) {}
 }
 
-/// The columns of one vector in a row of C.
-#[derive(Clone, Copy)]
-struct Columns {
-    /// Where in the row they start.
-    at: usize,
-    /// From one to the next.
-    col: usize,
-    /// How many there are.
+/// Where a tile of C stands.
+struct TileOfC<const M: usize, const W: usize, const K: usize> {
+    rows: [*mut f32; M],
+    /// Where in a row the vectors start.
+    at: [[usize; K]; W],
+    /// Columns from the first vector on.
     left: usize,
 }
 
-impl Columns {
+impl<const M: usize, const W: usize, const K: usize> TileOfC<M, W, K> {
     #[inline(always)]
-    fn new<V: Vector>(task: &GemmTask, vector: usize) -> Columns {
-        let map = task.c_columns;
-        let (outer, inner) =
-            if vector < map.run { (0, vector) } else { (vector / map.run, vector % map.run) };
-        let at = outer * map.outer + inner * V::LANES * map.col;
-        Columns { at, col: map.col, left: task.columns.saturating_sub(vector * V::LANES) }
-    }
-}
-
-/// The vector of a row of C.
-///
-/// # Safety
-/// The row is readable at its columns; no others are touched.
-#[inline(always)]
-unsafe fn load<V: Vector>(token: V::Token, row: *const f32, columns: Columns) -> V {
-    let at = row.wrapping_add(columns.at);
-    // SAFETY: only the columns that are left are touched.
-    unsafe {
-        if columns.col == 1 && columns.left >= V::LANES {
-            return V::load(token, &*at.cast());
+    fn new<V: Vector>(task: &GemmTask, row: usize, vector: usize) -> Self {
+        let places = task.c_rows.places::<M>(task.first_row + row);
+        let mut rows = [task.c; M];
+        for r in 0..M {
+            rows[r] = task.c.wrapping_offset(places[r]);
         }
-        let mut lanes = [0.0; 16];
-        let count = if columns.left < V::LANES { columns.left } else { V::LANES };
-        copy_apart((at, columns.col), (lanes.as_mut_ptr(), 1), count);
-        V::load(token, &*lanes.as_ptr().cast())
-    }
-}
-
-/// Stores the vector of a row of C.
-///
-/// # Safety
-/// As [`load`], writable.
-#[inline(always)]
-unsafe fn store<V: Vector>(x: V, row: *mut f32, columns: Columns) {
-    let at = row.wrapping_add(columns.at);
-    // SAFETY: only the columns that are left are touched.
-    unsafe {
-        if columns.col == 1 && columns.left >= V::LANES {
-            return x.store(&mut *at.cast());
+        let mut at = [[0; K]; W];
+        for n in 0..W * K {
+            at[n / K][n % K] = task.c_columns.place(vector + n, V::LANES);
         }
-        let mut lanes = [0.0; 16];
-        x.store(&mut *lanes.as_mut_ptr().cast());
-        let count = if columns.left < V::LANES { columns.left } else { V::LANES };
-        copy_apart((lanes.as_ptr(), 1), (at, columns.col), count);
+        TileOfC { rows, at, left: task.columns.saturating_sub(vector * V::LANES) }
     }
-}
 
-/// Copies `count` floats, each a step from the one before: the ragged edge of C, kept out of the tiles.
-///
-/// # Safety
-/// `from` is readable and `to` writable at each step.
-#[inline(never)]
-unsafe fn copy_apart(from: (*const f32, usize), to: (*mut f32, usize), count: usize) {
-    for i in 0..count {
-        // SAFETY: the caller's promise.
-        unsafe { *to.0.add(i * to.1) = *from.0.add(i * from.1) };
+    /// The tile; +0 in columns that there are not.
+    ///
+    /// # Safety
+    /// The tile's rows are readable at its columns.
+    #[inline(always)]
+    unsafe fn load<V: Vector>(&self, token: V::Token) -> Tile<V, M, W, K> {
+        let mut tile = [[[V::splat(token, 0.0); K]; W]; M];
+        let is_whole = self.left >= W * K * V::LANES;
+        for r in 0..M {
+            for n in 0..W * K {
+                let from = self.rows[r].wrapping_add(self.at[n / K][n % K]).cast_const();
+                let left = self.left.saturating_sub(n * V::LANES);
+                // SAFETY: only the columns that are left are touched.
+                tile[r][n / K][n % K] = unsafe {
+                    if is_whole || left >= V::LANES {
+                        V::load(token, &*from.cast())
+                    } else {
+                        V::load_first(token, std::slice::from_raw_parts(from, left))
+                    }
+                };
+            }
+        }
+        tile
+    }
+
+    /// Stores the tile.
+    ///
+    /// # Safety
+    /// The tile's rows are writable at its columns.
+    #[inline(always)]
+    unsafe fn store<V: Vector>(&self, tile: Tile<V, M, W, K>) {
+        let is_whole = self.left >= W * K * V::LANES;
+        for r in 0..M {
+            for n in 0..W * K {
+                let to = self.rows[r].wrapping_add(self.at[n / K][n % K]);
+                let left = self.left.saturating_sub(n * V::LANES);
+                // SAFETY: only the columns that are left are touched.
+                unsafe {
+                    if is_whole || left >= V::LANES {
+                        tile[r][n / K][n % K].store(&mut *to.cast());
+                    } else {
+                        tile[r][n / K][n % K].store_first(std::slice::from_raw_parts_mut(to, left));
+                    }
+                }
+            }
+        }
     }
 }

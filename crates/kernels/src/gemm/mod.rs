@@ -9,6 +9,7 @@
 pub(crate) mod block;
 pub(crate) mod micro;
 pub(crate) mod pack;
+pub(crate) mod single;
 pub(crate) mod tiles;
 
 use crate::aligned::AlignedBuf;

@@ -80,10 +80,10 @@ pub(crate) unsafe fn walk<
     rows: usize,
     panels: usize,
 ) {
-    if rows == 0 {
+    let tiles = rows.div_ceil(MR);
+    if tiles == 0 {
         return;
     }
-    let tiles = rows.div_ceil(MR);
     let tallest = rows.div_ceil(tiles);
     let tall = rows - (tallest - 1) * tiles;
     let step = match tallest {
@@ -313,134 +313,17 @@ impl<V: Vector, B: TileBody<V, G, SETS>, const G: usize, const SETS: usize> Job<
         for r in 0..height {
             for p in 0..width {
                 let mut all = [[V::splat(token, 0.0); G]; SETS];
-                // SAFETY: only `block` makes one of these: it has set the sums, and its caller vouches for row and panel.
+                // SAFETY: only `block` makes one of these: it has set the sums, `height * width * G` of each set, and its
+                // caller vouches for row and panel.
                 unsafe {
                     for set in 0..SETS {
+                        let sums: *const V = self.sums[set].as_ptr().cast();
                         for g in 0..G {
-                            all[set][g] = self.sums[set][(r * width + p) * G + g].assume_init();
+                            all[set][g] = *sums.add((r * width + p) * G + g);
                         }
                     }
                     self.body.finish(token, row + r, panel + p, all);
                 }
-            }
-        }
-    }
-}
-
-/// [`walk`] of a kernel made for single rows of one hidden size, `PANELS` panels: its sums never leave the registers. A tile is
-/// at most `P` panels; the widths are balanced, for a narrow tile takes as long as its chain, and each starts a strip.
-///
-/// # Safety
-/// As [`walk`].
-#[inline(always)]
-pub(crate) unsafe fn walk_single<
-    V: Vector,
-    B: TileBody<V, G, SETS>,
-    const G: usize,
-    const SETS: usize,
-    const PANELS: usize,
-    const P: usize,
-    const NR: usize,
->(
-    token: V::Token,
-    body: &B,
-    rows: usize,
-) {
-    let tiles = const { PANELS.div_ceil(P) };
-    for row in 0..rows {
-        let mut panel = 0;
-        for i in 0..tiles {
-            let width = balanced(PANELS - panel, tiles - i, P, const { strip_panels(G, NR) });
-            // SAFETY: the widths add up to `PANELS`.
-            unsafe {
-                match width {
-                    12 => single::<V, B, G, SETS, PANELS, P, NR, 12>(token, body, row, panel),
-                    11 => single::<V, B, G, SETS, PANELS, P, NR, 11>(token, body, row, panel),
-                    10 => single::<V, B, G, SETS, PANELS, P, NR, 10>(token, body, row, panel),
-                    9 => single::<V, B, G, SETS, PANELS, P, NR, 9>(token, body, row, panel),
-                    8 => single::<V, B, G, SETS, PANELS, P, NR, 8>(token, body, row, panel),
-                    7 => single::<V, B, G, SETS, PANELS, P, NR, 7>(token, body, row, panel),
-                    6 => single::<V, B, G, SETS, PANELS, P, NR, 6>(token, body, row, panel),
-                    5 => single::<V, B, G, SETS, PANELS, P, NR, 5>(token, body, row, panel),
-                    4 => single::<V, B, G, SETS, PANELS, P, NR, 4>(token, body, row, panel),
-                    3 => single::<V, B, G, SETS, PANELS, P, NR, 3>(token, body, row, panel),
-                    2 => single::<V, B, G, SETS, PANELS, P, NR, 2>(token, body, row, panel),
-                    _ => single::<V, B, G, SETS, PANELS, P, NR, 1>(token, body, row, panel),
-                }
-            }
-            panel += width;
-        }
-    }
-}
-
-/// The fewest panels that fill whole strips.
-const fn strip_panels(g: usize, nr: usize) -> usize {
-    let mut panels = 1;
-    while !(panels * g).is_multiple_of(nr) {
-        panels += 1;
-    }
-    panels
-}
-
-/// The width of the next of `tiles` about equally wide tiles over `left` panels: at most `most`, and whole strips unless it is
-/// the last.
-const fn balanced(left: usize, tiles: usize, most: usize, strip: usize) -> usize {
-    if tiles == 1 {
-        return left;
-    }
-    let width = left.div_ceil(tiles);
-    let down = width - width % strip;
-    // Rounded down only if the tiles that are left can take the rest.
-    if down > 0 && left - down <= (tiles - 1) * most { down } else { down + strip }
-}
-
-/// Whether one of the tiles over `panels` panels is `width` panels wide.
-const fn is_balanced(width: usize, panels: usize, most: usize, strip: usize) -> bool {
-    let (mut left, mut tiles) = (panels, panels.div_ceil(most));
-    while tiles > 0 {
-        let next = balanced(left, tiles, most, strip);
-        if next == width {
-            return true;
-        }
-        left -= next;
-        tiles -= 1;
-    }
-    false
-}
-
-/// `W` panels of a single row. A width that does not occur is never asked for, and nothing is compiled for it.
-///
-/// # Safety
-/// As [`block`].
-#[inline(always)]
-unsafe fn single<
-    V: Vector,
-    B: TileBody<V, G, SETS>,
-    const G: usize,
-    const SETS: usize,
-    const PANELS: usize,
-    const P: usize,
-    const NR: usize,
-    const W: usize,
->(
-    token: V::Token,
-    body: &B,
-    row: usize,
-    panel: usize,
-) {
-    if const { is_balanced(W, PANELS, P, strip_panels(G, NR)) } {
-        let mut sums: [Tile<V, 1, W, G>; SETS] = [[[[V::splat(token, 0.0); G]; W]]; SETS];
-        // SAFETY: the caller's promise.
-        unsafe {
-            for set in 0..SETS {
-                sums[set] = body.products::<1, W, G>(token, set, row, panel * G);
-            }
-            for p in 0..W {
-                let mut all = [[V::splat(token, 0.0); G]; SETS];
-                for set in 0..SETS {
-                    all[set] = sums[set][0][p];
-                }
-                body.finish(token, row, panel + p, all);
             }
         }
     }

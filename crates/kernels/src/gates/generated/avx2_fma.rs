@@ -92,194 +92,194 @@ pub(crate) unsafe fn rnn_tanh_bwd_hn(task: &BackwardTask) {
     unsafe { drive::backward::<F32x8, RnnTanh, 1, 1, 6, 2, 1, 0>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h8-avx2_fma`: tile 1x1, k unrolled 2 times.
+/// `f32-rnn_tanh-step-h8-avx2_fma`: tile 1x1, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h8(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 1, 2, 2, 8, 1>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 1, 2, 1, 8, 1>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h12-avx2_fma`: tile 1x2, k unrolled 2 times.
+/// `f32-rnn_tanh-step-h12-avx2_fma`: tile 1x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h12(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 2, 2, 2, 12, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 2, 2, 1, 12, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h16-avx2_fma`: tile 1x2, k unrolled 2 times.
+/// `f32-rnn_tanh-step-h16-avx2_fma`: tile 1x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h16(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 2, 2, 2, 16, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 2, 2, 1, 16, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h20-avx2_fma`: tile 1x3, k unrolled 2 times.
+/// `f32-rnn_tanh-step-h20-avx2_fma`: tile 1x3, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h20(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 3, 2, 2, 20, 3>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 3, 2, 1, 20, 3>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h24-avx2_fma`: tile 1x3, k unrolled 2 times.
+/// `f32-rnn_tanh-step-h24-avx2_fma`: tile 1x3, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h24(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 3, 2, 2, 24, 3>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 3, 2, 1, 24, 3>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h32-avx2_fma`: tile 1x4, k unrolled 2 times.
+/// `f32-rnn_tanh-step-h32-avx2_fma`: tile 1x4, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h32(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 4, 2, 2, 32, 4>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 4, 2, 1, 32, 4>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h40-avx2_fma`: tile 1x5, k unrolled 2 times.
+/// `f32-rnn_tanh-step-h40-avx2_fma`: tile 1x5, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h40(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 5, 2, 2, 40, 5>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 5, 2, 1, 40, 5>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h48-avx2_fma`: tile 1x6, k unrolled 2 times.
+/// `f32-rnn_tanh-step-h48-avx2_fma`: tile 1x6, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h48(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 6, 2, 2, 48, 6>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 6, 2, 1, 48, 6>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h64-avx2_fma`: tile 1x8, k unrolled 2 times.
+/// `f32-rnn_tanh-step-h64-avx2_fma`: tile 1x8, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h64(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 8, 2, 2, 64, 8>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 8, 2, 1, 64, 8>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h80-avx2_fma`: tile 1x10, k unrolled 2 times.
+/// `f32-rnn_tanh-step-h80-avx2_fma`: tile 1x10, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h80(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 10, 2, 2, 80, 10>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 10, 2, 1, 80, 10>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h96-avx2_fma`: tile 1x12, k unrolled 2 times.
+/// `f32-rnn_tanh-step-h96-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h96(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 12, 2, 2, 96, 12>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 12, 2, 1, 96, 12>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h128-avx2_fma`: tile 1x12, k unrolled 2 times.
+/// `f32-rnn_tanh-step-h128-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h128(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 12, 2, 2, 128, 16>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 12, 2, 1, 128, 16>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h192-avx2_fma`: tile 1x12, k unrolled 2 times.
+/// `f32-rnn_tanh-step-h192-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h192(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 12, 2, 2, 192, 24>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 12, 2, 1, 192, 24>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h256-avx2_fma`: tile 1x12, k unrolled 2 times.
+/// `f32-rnn_tanh-step-h256-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h256(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 12, 2, 2, 256, 32>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 12, 2, 1, 256, 32>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h320-avx2_fma`: tile 1x12, k unrolled 2 times.
+/// `f32-rnn_tanh-step-h320-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h320(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 12, 2, 2, 320, 40>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 12, 2, 1, 320, 40>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h384-avx2_fma`: tile 1x12, k unrolled 2 times.
+/// `f32-rnn_tanh-step-h384-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h384(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 12, 2, 2, 384, 48>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 12, 2, 1, 384, 48>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h512-avx2_fma`: tile 1x12, k unrolled 2 times.
+/// `f32-rnn_tanh-step-h512-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h512(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 12, 2, 2, 512, 64>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 12, 2, 1, 512, 64>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h640-avx2_fma`: tile 1x12, k unrolled 2 times.
+/// `f32-rnn_tanh-step-h640-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h640(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 12, 2, 2, 640, 80>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 12, 2, 1, 640, 80>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h1024-avx2_fma`: tile 1x12, k unrolled 2 times.
+/// `f32-rnn_tanh-step-h1024-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h1024(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 12, 2, 2, 1024, 128>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 12, 2, 1, 1024, 128>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-rnn_relu-step-hn-avx2_fma`: tile 6x2, k unrolled 1 times.
@@ -312,194 +312,194 @@ pub(crate) unsafe fn rnn_relu_bwd_hn(task: &BackwardTask) {
     unsafe { drive::backward::<F32x8, RnnRelu, 1, 1, 6, 2, 1, 0>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h8-avx2_fma`: tile 1x1, k unrolled 2 times.
+/// `f32-rnn_relu-step-h8-avx2_fma`: tile 1x1, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h8(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 1, 2, 2, 8, 1>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 1, 2, 1, 8, 1>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h12-avx2_fma`: tile 1x2, k unrolled 2 times.
+/// `f32-rnn_relu-step-h12-avx2_fma`: tile 1x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h12(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 2, 2, 2, 12, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 2, 2, 1, 12, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h16-avx2_fma`: tile 1x2, k unrolled 2 times.
+/// `f32-rnn_relu-step-h16-avx2_fma`: tile 1x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h16(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 2, 2, 2, 16, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 2, 2, 1, 16, 2>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h20-avx2_fma`: tile 1x3, k unrolled 2 times.
+/// `f32-rnn_relu-step-h20-avx2_fma`: tile 1x3, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h20(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 3, 2, 2, 20, 3>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 3, 2, 1, 20, 3>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h24-avx2_fma`: tile 1x3, k unrolled 2 times.
+/// `f32-rnn_relu-step-h24-avx2_fma`: tile 1x3, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h24(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 3, 2, 2, 24, 3>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 3, 2, 1, 24, 3>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h32-avx2_fma`: tile 1x4, k unrolled 2 times.
+/// `f32-rnn_relu-step-h32-avx2_fma`: tile 1x4, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h32(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 4, 2, 2, 32, 4>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 4, 2, 1, 32, 4>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h40-avx2_fma`: tile 1x5, k unrolled 2 times.
+/// `f32-rnn_relu-step-h40-avx2_fma`: tile 1x5, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h40(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 5, 2, 2, 40, 5>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 5, 2, 1, 40, 5>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h48-avx2_fma`: tile 1x6, k unrolled 2 times.
+/// `f32-rnn_relu-step-h48-avx2_fma`: tile 1x6, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h48(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 6, 2, 2, 48, 6>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 6, 2, 1, 48, 6>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h64-avx2_fma`: tile 1x8, k unrolled 2 times.
+/// `f32-rnn_relu-step-h64-avx2_fma`: tile 1x8, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h64(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 8, 2, 2, 64, 8>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 8, 2, 1, 64, 8>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h80-avx2_fma`: tile 1x10, k unrolled 2 times.
+/// `f32-rnn_relu-step-h80-avx2_fma`: tile 1x10, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h80(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 10, 2, 2, 80, 10>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 10, 2, 1, 80, 10>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h96-avx2_fma`: tile 1x12, k unrolled 2 times.
+/// `f32-rnn_relu-step-h96-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h96(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 12, 2, 2, 96, 12>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 12, 2, 1, 96, 12>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h128-avx2_fma`: tile 1x12, k unrolled 2 times.
+/// `f32-rnn_relu-step-h128-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h128(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 12, 2, 2, 128, 16>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 12, 2, 1, 128, 16>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h192-avx2_fma`: tile 1x12, k unrolled 2 times.
+/// `f32-rnn_relu-step-h192-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h192(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 12, 2, 2, 192, 24>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 12, 2, 1, 192, 24>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h256-avx2_fma`: tile 1x12, k unrolled 2 times.
+/// `f32-rnn_relu-step-h256-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h256(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 12, 2, 2, 256, 32>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 12, 2, 1, 256, 32>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h320-avx2_fma`: tile 1x12, k unrolled 2 times.
+/// `f32-rnn_relu-step-h320-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h320(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 12, 2, 2, 320, 40>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 12, 2, 1, 320, 40>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h384-avx2_fma`: tile 1x12, k unrolled 2 times.
+/// `f32-rnn_relu-step-h384-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h384(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 12, 2, 2, 384, 48>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 12, 2, 1, 384, 48>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h512-avx2_fma`: tile 1x12, k unrolled 2 times.
+/// `f32-rnn_relu-step-h512-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h512(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 12, 2, 2, 512, 64>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 12, 2, 1, 512, 64>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h640-avx2_fma`: tile 1x12, k unrolled 2 times.
+/// `f32-rnn_relu-step-h640-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h640(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 12, 2, 2, 640, 80>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 12, 2, 1, 640, 80>(Avx2Fma::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h1024-avx2_fma`: tile 1x12, k unrolled 2 times.
+/// `f32-rnn_relu-step-h1024-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h1024(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 12, 2, 2, 1024, 128>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 12, 2, 1, 1024, 128>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-lstm-step-hn-avx2_fma`: tile 6x2, k unrolled 1 times.

@@ -92,194 +92,194 @@ pub(crate) unsafe fn rnn_tanh_bwd_hn(task: &BackwardTask) {
     unsafe { drive::backward::<F32x16, RnnTanh, 1, 1, 6, 4, 1, 0>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h8-avx512`: tile 1x1, k unrolled 2 times.
+/// `f32-rnn_tanh-step-h8-avx512`: tile 1x1, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h8(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 1, 4, 2, 8, 1>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 1, 4, 1, 8, 1>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h12-avx512`: tile 1x1, k unrolled 2 times.
+/// `f32-rnn_tanh-step-h12-avx512`: tile 1x1, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h12(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 1, 4, 2, 12, 1>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 1, 4, 1, 12, 1>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h16-avx512`: tile 1x1, k unrolled 2 times.
+/// `f32-rnn_tanh-step-h16-avx512`: tile 1x1, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h16(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 1, 4, 2, 16, 1>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 1, 4, 1, 16, 1>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h20-avx512`: tile 1x2, k unrolled 2 times.
+/// `f32-rnn_tanh-step-h20-avx512`: tile 1x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h20(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 2, 4, 2, 20, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 2, 4, 1, 20, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h24-avx512`: tile 1x2, k unrolled 2 times.
+/// `f32-rnn_tanh-step-h24-avx512`: tile 1x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h24(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 2, 4, 2, 24, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 2, 4, 1, 24, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h32-avx512`: tile 1x2, k unrolled 2 times.
+/// `f32-rnn_tanh-step-h32-avx512`: tile 1x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h32(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 2, 4, 2, 32, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 2, 4, 1, 32, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h40-avx512`: tile 1x3, k unrolled 2 times.
+/// `f32-rnn_tanh-step-h40-avx512`: tile 1x3, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h40(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 3, 4, 2, 40, 3>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 3, 4, 1, 40, 3>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h48-avx512`: tile 1x3, k unrolled 2 times.
+/// `f32-rnn_tanh-step-h48-avx512`: tile 1x3, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h48(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 3, 4, 2, 48, 3>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 3, 4, 1, 48, 3>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h64-avx512`: tile 1x4, k unrolled 2 times.
+/// `f32-rnn_tanh-step-h64-avx512`: tile 1x4, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h64(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 4, 4, 2, 64, 4>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 4, 4, 1, 64, 4>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h80-avx512`: tile 1x5, k unrolled 2 times.
+/// `f32-rnn_tanh-step-h80-avx512`: tile 1x5, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h80(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 5, 4, 2, 80, 5>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 5, 4, 1, 80, 5>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h96-avx512`: tile 1x6, k unrolled 2 times.
+/// `f32-rnn_tanh-step-h96-avx512`: tile 1x6, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h96(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 6, 4, 2, 96, 6>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 6, 4, 1, 96, 6>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h128-avx512`: tile 1x8, k unrolled 2 times.
+/// `f32-rnn_tanh-step-h128-avx512`: tile 1x8, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h128(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 8, 4, 2, 128, 8>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 8, 4, 1, 128, 8>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h192-avx512`: tile 1x12, k unrolled 2 times.
+/// `f32-rnn_tanh-step-h192-avx512`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h192(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 12, 4, 2, 192, 12>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 12, 4, 1, 192, 12>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h256-avx512`: tile 1x12, k unrolled 2 times.
+/// `f32-rnn_tanh-step-h256-avx512`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h256(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 12, 4, 2, 256, 16>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 12, 4, 1, 256, 16>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h320-avx512`: tile 1x12, k unrolled 2 times.
+/// `f32-rnn_tanh-step-h320-avx512`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h320(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 12, 4, 2, 320, 20>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 12, 4, 1, 320, 20>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h384-avx512`: tile 1x12, k unrolled 2 times.
+/// `f32-rnn_tanh-step-h384-avx512`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h384(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 12, 4, 2, 384, 24>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 12, 4, 1, 384, 24>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h512-avx512`: tile 1x12, k unrolled 2 times.
+/// `f32-rnn_tanh-step-h512-avx512`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h512(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 12, 4, 2, 512, 32>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 12, 4, 1, 512, 32>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h640-avx512`: tile 1x12, k unrolled 2 times.
+/// `f32-rnn_tanh-step-h640-avx512`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h640(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 12, 4, 2, 640, 40>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 12, 4, 1, 640, 40>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_tanh-step-h1024-avx512`: tile 1x12, k unrolled 2 times.
+/// `f32-rnn_tanh-step-h1024-avx512`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h1024(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 12, 4, 2, 1024, 64>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnTanh, 1, 1, 12, 4, 1, 1024, 64>(Avx512::assume(), task) }
 }
 
 /// `f32-rnn_relu-step-hn-avx512`: tile 6x4, k unrolled 1 times.
@@ -312,194 +312,194 @@ pub(crate) unsafe fn rnn_relu_bwd_hn(task: &BackwardTask) {
     unsafe { drive::backward::<F32x16, RnnRelu, 1, 1, 6, 4, 1, 0>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h8-avx512`: tile 1x1, k unrolled 2 times.
+/// `f32-rnn_relu-step-h8-avx512`: tile 1x1, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h8(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 1, 4, 2, 8, 1>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 1, 4, 1, 8, 1>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h12-avx512`: tile 1x1, k unrolled 2 times.
+/// `f32-rnn_relu-step-h12-avx512`: tile 1x1, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h12(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 1, 4, 2, 12, 1>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 1, 4, 1, 12, 1>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h16-avx512`: tile 1x1, k unrolled 2 times.
+/// `f32-rnn_relu-step-h16-avx512`: tile 1x1, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h16(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 1, 4, 2, 16, 1>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 1, 4, 1, 16, 1>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h20-avx512`: tile 1x2, k unrolled 2 times.
+/// `f32-rnn_relu-step-h20-avx512`: tile 1x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h20(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 2, 4, 2, 20, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 2, 4, 1, 20, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h24-avx512`: tile 1x2, k unrolled 2 times.
+/// `f32-rnn_relu-step-h24-avx512`: tile 1x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h24(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 2, 4, 2, 24, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 2, 4, 1, 24, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h32-avx512`: tile 1x2, k unrolled 2 times.
+/// `f32-rnn_relu-step-h32-avx512`: tile 1x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h32(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 2, 4, 2, 32, 2>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 2, 4, 1, 32, 2>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h40-avx512`: tile 1x3, k unrolled 2 times.
+/// `f32-rnn_relu-step-h40-avx512`: tile 1x3, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h40(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 3, 4, 2, 40, 3>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 3, 4, 1, 40, 3>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h48-avx512`: tile 1x3, k unrolled 2 times.
+/// `f32-rnn_relu-step-h48-avx512`: tile 1x3, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h48(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 3, 4, 2, 48, 3>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 3, 4, 1, 48, 3>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h64-avx512`: tile 1x4, k unrolled 2 times.
+/// `f32-rnn_relu-step-h64-avx512`: tile 1x4, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h64(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 4, 4, 2, 64, 4>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 4, 4, 1, 64, 4>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h80-avx512`: tile 1x5, k unrolled 2 times.
+/// `f32-rnn_relu-step-h80-avx512`: tile 1x5, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h80(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 5, 4, 2, 80, 5>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 5, 4, 1, 80, 5>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h96-avx512`: tile 1x6, k unrolled 2 times.
+/// `f32-rnn_relu-step-h96-avx512`: tile 1x6, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h96(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 6, 4, 2, 96, 6>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 6, 4, 1, 96, 6>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h128-avx512`: tile 1x8, k unrolled 2 times.
+/// `f32-rnn_relu-step-h128-avx512`: tile 1x8, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h128(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 8, 4, 2, 128, 8>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 8, 4, 1, 128, 8>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h192-avx512`: tile 1x12, k unrolled 2 times.
+/// `f32-rnn_relu-step-h192-avx512`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h192(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 12, 4, 2, 192, 12>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 12, 4, 1, 192, 12>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h256-avx512`: tile 1x12, k unrolled 2 times.
+/// `f32-rnn_relu-step-h256-avx512`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h256(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 12, 4, 2, 256, 16>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 12, 4, 1, 256, 16>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h320-avx512`: tile 1x12, k unrolled 2 times.
+/// `f32-rnn_relu-step-h320-avx512`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h320(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 12, 4, 2, 320, 20>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 12, 4, 1, 320, 20>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h384-avx512`: tile 1x12, k unrolled 2 times.
+/// `f32-rnn_relu-step-h384-avx512`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h384(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 12, 4, 2, 384, 24>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 12, 4, 1, 384, 24>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h512-avx512`: tile 1x12, k unrolled 2 times.
+/// `f32-rnn_relu-step-h512-avx512`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h512(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 12, 4, 2, 512, 32>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 12, 4, 1, 512, 32>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h640-avx512`: tile 1x12, k unrolled 2 times.
+/// `f32-rnn_relu-step-h640-avx512`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h640(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 12, 4, 2, 640, 40>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 12, 4, 1, 640, 40>(Avx512::assume(), task) }
 }
 
-/// `f32-rnn_relu-step-h1024-avx512`: tile 1x12, k unrolled 2 times.
+/// `f32-rnn_relu-step-h1024-avx512`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h1024(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 12, 4, 2, 1024, 64>(Avx512::assume(), task) }
+    unsafe { drive::forward_single::<F32x16, RnnRelu, 1, 1, 12, 4, 1, 1024, 64>(Avx512::assume(), task) }
 }
 
 /// `f32-lstm-step-hn-avx512`: tile 6x4, k unrolled 1 times.

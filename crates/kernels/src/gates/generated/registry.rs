@@ -363,7 +363,7 @@ static AVX2_FMA: [Row; 93] = [
         lanes: 8,
         tile: (1, 1),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::rnn_tanh_step_h8),
     },
     Row {
@@ -375,7 +375,7 @@ static AVX2_FMA: [Row; 93] = [
         lanes: 8,
         tile: (1, 2),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::rnn_tanh_step_h12),
     },
     Row {
@@ -387,7 +387,7 @@ static AVX2_FMA: [Row; 93] = [
         lanes: 8,
         tile: (1, 2),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::rnn_tanh_step_h16),
     },
     Row {
@@ -399,7 +399,7 @@ static AVX2_FMA: [Row; 93] = [
         lanes: 8,
         tile: (1, 3),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::rnn_tanh_step_h20),
     },
     Row {
@@ -411,7 +411,7 @@ static AVX2_FMA: [Row; 93] = [
         lanes: 8,
         tile: (1, 3),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::rnn_tanh_step_h24),
     },
     Row {
@@ -423,7 +423,7 @@ static AVX2_FMA: [Row; 93] = [
         lanes: 8,
         tile: (1, 4),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::rnn_tanh_step_h32),
     },
     Row {
@@ -435,7 +435,7 @@ static AVX2_FMA: [Row; 93] = [
         lanes: 8,
         tile: (1, 5),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::rnn_tanh_step_h40),
     },
     Row {
@@ -447,7 +447,7 @@ static AVX2_FMA: [Row; 93] = [
         lanes: 8,
         tile: (1, 6),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::rnn_tanh_step_h48),
     },
     Row {
@@ -459,7 +459,7 @@ static AVX2_FMA: [Row; 93] = [
         lanes: 8,
         tile: (1, 8),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::rnn_tanh_step_h64),
     },
     Row {
@@ -471,7 +471,7 @@ static AVX2_FMA: [Row; 93] = [
         lanes: 8,
         tile: (1, 10),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::rnn_tanh_step_h80),
     },
     Row {
@@ -483,7 +483,7 @@ static AVX2_FMA: [Row; 93] = [
         lanes: 8,
         tile: (1, 12),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::rnn_tanh_step_h96),
     },
     Row {
@@ -495,7 +495,7 @@ static AVX2_FMA: [Row; 93] = [
         lanes: 8,
         tile: (1, 12),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::rnn_tanh_step_h128),
     },
     Row {
@@ -507,7 +507,7 @@ static AVX2_FMA: [Row; 93] = [
         lanes: 8,
         tile: (1, 12),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::rnn_tanh_step_h192),
     },
     Row {
@@ -519,7 +519,7 @@ static AVX2_FMA: [Row; 93] = [
         lanes: 8,
         tile: (1, 12),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::rnn_tanh_step_h256),
     },
     Row {
@@ -531,7 +531,7 @@ static AVX2_FMA: [Row; 93] = [
         lanes: 8,
         tile: (1, 12),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::rnn_tanh_step_h320),
     },
     Row {
@@ -543,7 +543,7 @@ static AVX2_FMA: [Row; 93] = [
         lanes: 8,
         tile: (1, 12),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::rnn_tanh_step_h384),
     },
     Row {
@@ -555,7 +555,7 @@ static AVX2_FMA: [Row; 93] = [
         lanes: 8,
         tile: (1, 12),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::rnn_tanh_step_h512),
     },
     Row {
@@ -567,7 +567,7 @@ static AVX2_FMA: [Row; 93] = [
         lanes: 8,
         tile: (1, 12),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::rnn_tanh_step_h640),
     },
     Row {
@@ -579,7 +579,7 @@ static AVX2_FMA: [Row; 93] = [
         lanes: 8,
         tile: (1, 12),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::rnn_tanh_step_h1024),
     },
     Row {
@@ -627,7 +627,7 @@ static AVX2_FMA: [Row; 93] = [
         lanes: 8,
         tile: (1, 1),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::rnn_relu_step_h8),
     },
     Row {
@@ -639,7 +639,7 @@ static AVX2_FMA: [Row; 93] = [
         lanes: 8,
         tile: (1, 2),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::rnn_relu_step_h12),
     },
     Row {
@@ -651,7 +651,7 @@ static AVX2_FMA: [Row; 93] = [
         lanes: 8,
         tile: (1, 2),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::rnn_relu_step_h16),
     },
     Row {
@@ -663,7 +663,7 @@ static AVX2_FMA: [Row; 93] = [
         lanes: 8,
         tile: (1, 3),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::rnn_relu_step_h20),
     },
     Row {
@@ -675,7 +675,7 @@ static AVX2_FMA: [Row; 93] = [
         lanes: 8,
         tile: (1, 3),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::rnn_relu_step_h24),
     },
     Row {
@@ -687,7 +687,7 @@ static AVX2_FMA: [Row; 93] = [
         lanes: 8,
         tile: (1, 4),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::rnn_relu_step_h32),
     },
     Row {
@@ -699,7 +699,7 @@ static AVX2_FMA: [Row; 93] = [
         lanes: 8,
         tile: (1, 5),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::rnn_relu_step_h40),
     },
     Row {
@@ -711,7 +711,7 @@ static AVX2_FMA: [Row; 93] = [
         lanes: 8,
         tile: (1, 6),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::rnn_relu_step_h48),
     },
     Row {
@@ -723,7 +723,7 @@ static AVX2_FMA: [Row; 93] = [
         lanes: 8,
         tile: (1, 8),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::rnn_relu_step_h64),
     },
     Row {
@@ -735,7 +735,7 @@ static AVX2_FMA: [Row; 93] = [
         lanes: 8,
         tile: (1, 10),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::rnn_relu_step_h80),
     },
     Row {
@@ -747,7 +747,7 @@ static AVX2_FMA: [Row; 93] = [
         lanes: 8,
         tile: (1, 12),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::rnn_relu_step_h96),
     },
     Row {
@@ -759,7 +759,7 @@ static AVX2_FMA: [Row; 93] = [
         lanes: 8,
         tile: (1, 12),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::rnn_relu_step_h128),
     },
     Row {
@@ -771,7 +771,7 @@ static AVX2_FMA: [Row; 93] = [
         lanes: 8,
         tile: (1, 12),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::rnn_relu_step_h192),
     },
     Row {
@@ -783,7 +783,7 @@ static AVX2_FMA: [Row; 93] = [
         lanes: 8,
         tile: (1, 12),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::rnn_relu_step_h256),
     },
     Row {
@@ -795,7 +795,7 @@ static AVX2_FMA: [Row; 93] = [
         lanes: 8,
         tile: (1, 12),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::rnn_relu_step_h320),
     },
     Row {
@@ -807,7 +807,7 @@ static AVX2_FMA: [Row; 93] = [
         lanes: 8,
         tile: (1, 12),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::rnn_relu_step_h384),
     },
     Row {
@@ -819,7 +819,7 @@ static AVX2_FMA: [Row; 93] = [
         lanes: 8,
         tile: (1, 12),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::rnn_relu_step_h512),
     },
     Row {
@@ -831,7 +831,7 @@ static AVX2_FMA: [Row; 93] = [
         lanes: 8,
         tile: (1, 12),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::rnn_relu_step_h640),
     },
     Row {
@@ -843,7 +843,7 @@ static AVX2_FMA: [Row; 93] = [
         lanes: 8,
         tile: (1, 12),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::rnn_relu_step_h1024),
     },
     Row {
@@ -1492,7 +1492,7 @@ static AVX512: [Row; 93] = [
         lanes: 16,
         tile: (1, 1),
         nr: 4,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::rnn_tanh_step_h8),
     },
     Row {
@@ -1504,7 +1504,7 @@ static AVX512: [Row; 93] = [
         lanes: 16,
         tile: (1, 1),
         nr: 4,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::rnn_tanh_step_h12),
     },
     Row {
@@ -1516,7 +1516,7 @@ static AVX512: [Row; 93] = [
         lanes: 16,
         tile: (1, 1),
         nr: 4,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::rnn_tanh_step_h16),
     },
     Row {
@@ -1528,7 +1528,7 @@ static AVX512: [Row; 93] = [
         lanes: 16,
         tile: (1, 2),
         nr: 4,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::rnn_tanh_step_h20),
     },
     Row {
@@ -1540,7 +1540,7 @@ static AVX512: [Row; 93] = [
         lanes: 16,
         tile: (1, 2),
         nr: 4,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::rnn_tanh_step_h24),
     },
     Row {
@@ -1552,7 +1552,7 @@ static AVX512: [Row; 93] = [
         lanes: 16,
         tile: (1, 2),
         nr: 4,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::rnn_tanh_step_h32),
     },
     Row {
@@ -1564,7 +1564,7 @@ static AVX512: [Row; 93] = [
         lanes: 16,
         tile: (1, 3),
         nr: 4,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::rnn_tanh_step_h40),
     },
     Row {
@@ -1576,7 +1576,7 @@ static AVX512: [Row; 93] = [
         lanes: 16,
         tile: (1, 3),
         nr: 4,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::rnn_tanh_step_h48),
     },
     Row {
@@ -1588,7 +1588,7 @@ static AVX512: [Row; 93] = [
         lanes: 16,
         tile: (1, 4),
         nr: 4,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::rnn_tanh_step_h64),
     },
     Row {
@@ -1600,7 +1600,7 @@ static AVX512: [Row; 93] = [
         lanes: 16,
         tile: (1, 5),
         nr: 4,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::rnn_tanh_step_h80),
     },
     Row {
@@ -1612,7 +1612,7 @@ static AVX512: [Row; 93] = [
         lanes: 16,
         tile: (1, 6),
         nr: 4,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::rnn_tanh_step_h96),
     },
     Row {
@@ -1624,7 +1624,7 @@ static AVX512: [Row; 93] = [
         lanes: 16,
         tile: (1, 8),
         nr: 4,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::rnn_tanh_step_h128),
     },
     Row {
@@ -1636,7 +1636,7 @@ static AVX512: [Row; 93] = [
         lanes: 16,
         tile: (1, 12),
         nr: 4,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::rnn_tanh_step_h192),
     },
     Row {
@@ -1648,7 +1648,7 @@ static AVX512: [Row; 93] = [
         lanes: 16,
         tile: (1, 12),
         nr: 4,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::rnn_tanh_step_h256),
     },
     Row {
@@ -1660,7 +1660,7 @@ static AVX512: [Row; 93] = [
         lanes: 16,
         tile: (1, 12),
         nr: 4,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::rnn_tanh_step_h320),
     },
     Row {
@@ -1672,7 +1672,7 @@ static AVX512: [Row; 93] = [
         lanes: 16,
         tile: (1, 12),
         nr: 4,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::rnn_tanh_step_h384),
     },
     Row {
@@ -1684,7 +1684,7 @@ static AVX512: [Row; 93] = [
         lanes: 16,
         tile: (1, 12),
         nr: 4,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::rnn_tanh_step_h512),
     },
     Row {
@@ -1696,7 +1696,7 @@ static AVX512: [Row; 93] = [
         lanes: 16,
         tile: (1, 12),
         nr: 4,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::rnn_tanh_step_h640),
     },
     Row {
@@ -1708,7 +1708,7 @@ static AVX512: [Row; 93] = [
         lanes: 16,
         tile: (1, 12),
         nr: 4,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::rnn_tanh_step_h1024),
     },
     Row {
@@ -1756,7 +1756,7 @@ static AVX512: [Row; 93] = [
         lanes: 16,
         tile: (1, 1),
         nr: 4,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::rnn_relu_step_h8),
     },
     Row {
@@ -1768,7 +1768,7 @@ static AVX512: [Row; 93] = [
         lanes: 16,
         tile: (1, 1),
         nr: 4,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::rnn_relu_step_h12),
     },
     Row {
@@ -1780,7 +1780,7 @@ static AVX512: [Row; 93] = [
         lanes: 16,
         tile: (1, 1),
         nr: 4,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::rnn_relu_step_h16),
     },
     Row {
@@ -1792,7 +1792,7 @@ static AVX512: [Row; 93] = [
         lanes: 16,
         tile: (1, 2),
         nr: 4,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::rnn_relu_step_h20),
     },
     Row {
@@ -1804,7 +1804,7 @@ static AVX512: [Row; 93] = [
         lanes: 16,
         tile: (1, 2),
         nr: 4,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::rnn_relu_step_h24),
     },
     Row {
@@ -1816,7 +1816,7 @@ static AVX512: [Row; 93] = [
         lanes: 16,
         tile: (1, 2),
         nr: 4,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::rnn_relu_step_h32),
     },
     Row {
@@ -1828,7 +1828,7 @@ static AVX512: [Row; 93] = [
         lanes: 16,
         tile: (1, 3),
         nr: 4,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::rnn_relu_step_h40),
     },
     Row {
@@ -1840,7 +1840,7 @@ static AVX512: [Row; 93] = [
         lanes: 16,
         tile: (1, 3),
         nr: 4,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::rnn_relu_step_h48),
     },
     Row {
@@ -1852,7 +1852,7 @@ static AVX512: [Row; 93] = [
         lanes: 16,
         tile: (1, 4),
         nr: 4,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::rnn_relu_step_h64),
     },
     Row {
@@ -1864,7 +1864,7 @@ static AVX512: [Row; 93] = [
         lanes: 16,
         tile: (1, 5),
         nr: 4,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::rnn_relu_step_h80),
     },
     Row {
@@ -1876,7 +1876,7 @@ static AVX512: [Row; 93] = [
         lanes: 16,
         tile: (1, 6),
         nr: 4,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::rnn_relu_step_h96),
     },
     Row {
@@ -1888,7 +1888,7 @@ static AVX512: [Row; 93] = [
         lanes: 16,
         tile: (1, 8),
         nr: 4,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::rnn_relu_step_h128),
     },
     Row {
@@ -1900,7 +1900,7 @@ static AVX512: [Row; 93] = [
         lanes: 16,
         tile: (1, 12),
         nr: 4,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::rnn_relu_step_h192),
     },
     Row {
@@ -1912,7 +1912,7 @@ static AVX512: [Row; 93] = [
         lanes: 16,
         tile: (1, 12),
         nr: 4,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::rnn_relu_step_h256),
     },
     Row {
@@ -1924,7 +1924,7 @@ static AVX512: [Row; 93] = [
         lanes: 16,
         tile: (1, 12),
         nr: 4,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::rnn_relu_step_h320),
     },
     Row {
@@ -1936,7 +1936,7 @@ static AVX512: [Row; 93] = [
         lanes: 16,
         tile: (1, 12),
         nr: 4,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::rnn_relu_step_h384),
     },
     Row {
@@ -1948,7 +1948,7 @@ static AVX512: [Row; 93] = [
         lanes: 16,
         tile: (1, 12),
         nr: 4,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::rnn_relu_step_h512),
     },
     Row {
@@ -1960,7 +1960,7 @@ static AVX512: [Row; 93] = [
         lanes: 16,
         tile: (1, 12),
         nr: 4,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::rnn_relu_step_h640),
     },
     Row {
@@ -1972,7 +1972,7 @@ static AVX512: [Row; 93] = [
         lanes: 16,
         tile: (1, 12),
         nr: 4,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx512::rnn_relu_step_h1024),
     },
     Row {
