@@ -193,6 +193,9 @@ impl Kernels {
     /// Shares the rows of a checked task out to threads.
     fn run_matmul(&self, row: &'static Row, task: GemmTask, threads: usize) {
         let Entry::Matmul(kernel) = row.entry else { wrong_entry(row) };
+        if task.vectors == 0 {
+            return;
+        }
         let parts = threads.clamp(1, task.rows.max(1));
         let (task, mr) = (Shared(task), row.tile.0);
         each_part(parts, |i| {
@@ -260,6 +263,9 @@ impl Kernels {
     ) -> Result<(), Error> {
         self.check_isa(weights)?;
         let task = forward_task(weights, plan, &mut args)?;
+        if args.batch == 0 || weights.hidden == 0 {
+            return Ok(());
+        }
         let scratch = args.scratch.as_mut_ptr();
         let (batch, steps) = (args.batch, args.steps);
         let shards = plan.shards.clamp(1, batch.max(1));
@@ -300,6 +306,9 @@ impl Kernels {
     pub fn step(&self, weights: &PackedCell, mut args: Step<'_>, threads: usize) -> Result<(), Error> {
         self.check_isa(weights)?;
         let task = step_task(weights, &mut args)?;
+        if weights.hidden == 0 {
+            return Ok(());
+        }
         let rows = weights.rows;
         let row = if args.batch == 1 { rows.step_single } else { rows.step };
         let Entry::Forward(kernel) = row.entry else { wrong_entry(row) };
@@ -340,6 +349,9 @@ impl Kernels {
     ) -> Result<(), Error> {
         self.check_isa(weights)?;
         let task = backward_task(weights, steps, &mut args)?;
+        if args.batch == 0 || weights.hidden == 0 {
+            return Ok(());
+        }
         let row = weights.rows.backward;
         let Entry::Backward(kernel) = row.entry else { wrong_entry(row) };
         let batch = args.batch;

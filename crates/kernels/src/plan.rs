@@ -83,7 +83,7 @@ impl ForwardPlan {
         if steps <= 1 || input <= NARROW_INPUT || is_hot {
             return ForwardPlan { projection: Projection::Fused, shards, shard_scratch: 0, single_row };
         }
-        let row_len = hidden.next_multiple_of(lanes).saturating_mul(cell.gates());
+        let row_len = row_len(cell, hidden, lanes);
         let fits_l2 = caches.l2 / 2 / (rows.saturating_mul(row_len).saturating_mul(4)).max(1);
         let chunk = fits_l2.max(PROJECTION_ROWS.div_ceil(rows));
         let projection = Projection::Chunked { chunk };
@@ -96,7 +96,7 @@ impl ForwardPlan {
         let Projection::Chunked { .. } = self.projection else { return self };
         let chunk = chunk.clamp(1, sizes.steps.max(1));
         let rows = sizes.batch.div_ceil(self.shards.max(1)).max(1);
-        let row_len = sizes.hidden.next_multiple_of(lanes).saturating_mul(sizes.cell.gates());
+        let row_len = row_len(sizes.cell, sizes.hidden, lanes);
         let shard_scratch = chunk.saturating_mul(rows).saturating_mul(row_len);
         ForwardPlan { projection: Projection::Chunked { chunk }, shard_scratch, ..self }
     }
@@ -131,7 +131,15 @@ pub fn matmul_threads(m: usize, n: usize, k: usize, threads: usize) -> usize {
     if flops < WORTH_A_THREAD { 1 } else { threads.clamp(1, m.max(1)) }
 }
 
+/// Floats of a row's projected input: whole vectors of each gate, as far as they can be counted.
+fn row_len(cell: Cell, hidden: usize, lanes: usize) -> usize {
+    hidden.checked_next_multiple_of(lanes.max(1)).unwrap_or(usize::MAX).saturating_mul(cell.gates())
+}
+
 /// The `index`-th of `parts` nearly equal parts of `0 .. len`, as (begin, end).
+///
+/// # Panics
+/// If `parts` is 0.
 pub fn part(len: usize, parts: usize, index: usize) -> (usize, usize) {
     let (size, rest) = (len / parts, len % parts);
     let begin = index * size + index.min(rest);

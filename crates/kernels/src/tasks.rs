@@ -20,7 +20,7 @@ pub(crate) fn forward_task(
     let y = Strided::write("output", &mut args.y, steps, batch, hidden)?;
     let c = match &mut args.c {
         Some(c) => Strided::write("c", c, steps, batch, hidden)?,
-        None => absent_cell_state(weights)?,
+        None => absent_cell_state("c", weights)?,
     };
     let c_0 = match args.c_0 {
         Some(c_0) => state_rows("c_0", Some(c_0), batch, hidden, zeros)?,
@@ -108,9 +108,9 @@ fn check_scratch(weights: &PackedCell, plan: &ForwardPlan, batch: usize, len: us
     Ok(())
 }
 
-fn absent_cell_state(weights: &PackedCell) -> Result<Strided, Error> {
+fn absent_cell_state(arg: &'static str, weights: &PackedCell) -> Result<Strided, Error> {
     if weights.cell.has_cell_state() {
-        return Err(Error::Shape { arg: "c", dim: "length", expected: weights.hidden, got: 0 });
+        return Err(Error::Shape { arg, dim: "length", expected: weights.hidden, got: 0 });
     }
     Ok(Strided::ABSENT)
 }
@@ -165,6 +165,7 @@ pub(crate) fn backward_task(
             got: args.end.max(args.begin),
         });
     }
+    Schedule::check_no_pause(args.active)?;
     let optional = |arg, seq: &mut Option<_>| match seq {
         Some(seq) => Strided::write(arg, seq, steps, batch, hidden),
         None => Ok(Strided::ABSENT),
@@ -194,12 +195,12 @@ pub(crate) fn backward_task(
         y: Strided::read("output", &args.y, steps, batch, hidden)?,
         c: match &args.c {
             Some(c) => Strided::read("c", c, steps, batch, hidden)?,
-            None => absent_cell_state(weights)?,
+            None => absent_cell_state("c", weights)?,
         },
         dh: carried("dh", args.dh)?,
         dc: match &mut args.dc {
             Some(dc) => carried("dc", dc)?,
-            None => absent_cell_state(weights)?,
+            None => absent_cell_state("dc", weights)?,
         },
         dh_steps: optional("dh_steps", &mut args.dh_steps)?,
         dc_steps: optional("dc_steps", &mut args.dc_steps)?,

@@ -60,6 +60,7 @@ impl PackedCell {
         let (lanes, nr) = (rows.forward.lanes, rows.forward.nr);
         let shape = PanelShape { lanes, nr, groups: cell.gates(), depth: 1, units: hidden };
         let overflow = || Error::SizeOverflow { what: "weights" };
+        let room = |len: Option<usize>| AlignedBuf::zeroed(len.ok_or_else(overflow)?).map_err(|_| overflow());
         let per_k = shape.len().ok_or_else(overflow)?;
         let mut packed = PackedCell {
             cell,
@@ -69,11 +70,11 @@ impl PackedCell {
             nr,
             isa,
             rows,
-            w_ih: AlignedBuf::zeroed(per_k.checked_mul(input).ok_or_else(overflow)?)?,
-            w_hh: AlignedBuf::zeroed(per_k.checked_mul(hidden).ok_or_else(overflow)?)?,
-            b_ih: AlignedBuf::zeroed(per_k)?,
-            b_hh: AlignedBuf::zeroed(per_k)?,
-            zeros: AlignedBuf::zeroed(hidden)?,
+            w_ih: room(per_k.checked_mul(input))?,
+            w_hh: room(per_k.checked_mul(hidden))?,
+            b_ih: room(Some(per_k))?,
+            b_hh: room(Some(per_k))?,
+            zeros: room(Some(hidden))?,
             for_training: None,
         };
         packed.repack(weights)?;

@@ -29,20 +29,25 @@ pub struct SeqMut<'a> {
 impl<'a> Seq<'a> {
     /// Time-major and without gaps: [T, B, width].
     pub fn time_major(data: &'a [f32], batch: usize, width: usize) -> Seq<'a> {
-        Seq { data, offset: 0, step: (batch * width).cast_signed(), row: width }
+        Seq { data, offset: 0, step: time_major_step(batch, width), row: width }
     }
 }
 
 impl<'a> SeqMut<'a> {
     /// Time-major and without gaps: [T, B, width].
     pub fn time_major(data: &'a mut [f32], batch: usize, width: usize) -> SeqMut<'a> {
-        SeqMut { data, offset: 0, step: (batch * width).cast_signed(), row: width }
+        SeqMut { data, offset: 0, step: time_major_step(batch, width), row: width }
     }
 
     /// One value per row that all steps share: [B, width].
     pub fn in_place(data: &'a mut [f32], width: usize) -> SeqMut<'a> {
         SeqMut { data, offset: 0, step: 0, row: width }
     }
+}
+
+/// The largest step stands for one that cannot be counted: no slice is that long, so every pass refuses it.
+fn time_major_step(batch: usize, width: usize) -> isize {
+    batch.checked_mul(width).and_then(|step| isize::try_from(step).ok()).unwrap_or(isize::MAX)
 }
 
 /// A forward pass over `steps` time steps of `batch` rows.
@@ -123,7 +128,7 @@ pub struct Backward<'a> {
     pub dh_steps: Option<SeqMut<'a>>,
     /// Out: all of dL/dc_t.
     pub dc_steps: Option<SeqMut<'a>>,
-    /// As in [`Forward`].
+    /// As in [`Forward`], but a row that stopped may not start again: `dh` has room for one gradient of h_0 a row.
     pub active: Option<&'a [usize]>,
     /// As in [`Forward`]; no gradient passes a reset.
     pub resets: Option<&'a [bool]>,

@@ -102,14 +102,16 @@ impl Strided {
     ) -> Result<Strided, Error> {
         let memory = (seq.data.as_mut_ptr(), seq.data.len());
         let walk = Strided::checked(arg, memory, (seq.offset, seq.step, seq.row), (steps, batch, width))?;
+        if steps == 0 || batch == 0 || width == 0 {
+            return Ok(walk);
+        }
         let step = seq.step.unsigned_abs();
         let one_step = step == 0 || steps <= 1;
         let rows_apart = batch <= 1 || seq.row >= width;
         // Time-major: a step spans all rows. Batch-major: a row spans all steps. The products were checked above.
-        let time_major = rows_apart && (one_step || step >= seq.row * batch.saturating_sub(1) + width);
-        let batch_major =
-            !one_step && step >= width && (batch <= 1 || seq.row >= step * steps.saturating_sub(1) + width);
-        if steps > 0 && batch > 0 && !time_major && !batch_major {
+        let time_major = rows_apart && (one_step || step >= seq.row * (batch - 1) + width);
+        let batch_major = !one_step && step >= width && (batch <= 1 || seq.row >= step * (steps - 1) + width);
+        if !time_major && !batch_major {
             return Err(Error::Shape { arg, dim: "row stride", expected: width, got: seq.row });
         }
         Ok(walk)
@@ -154,6 +156,19 @@ impl Schedule {
     pub(crate) fn all(batch: usize) -> Schedule {
         let (active, resets) = (std::ptr::null(), std::ptr::null());
         Schedule { active, resets, batch, first_row: 0, rows: batch }
+    }
+
+    /// Whether every row takes part in one piece of time: the counts rise, then fall.
+    pub(crate) fn check_no_pause(active: Option<&[usize]>) -> Result<(), Error> {
+        let active = active.unwrap_or_default();
+        let mut fell = false;
+        for pair in active.windows(2) {
+            fell |= pair[1] < pair[0];
+            if fell && pair[1] > pair[0] {
+                return Err(Error::Shape { arg: "active", dim: "rows", expected: pair[0], got: pair[1] });
+            }
+        }
+        Ok(())
     }
 
     /// Checks the two arguments against the sizes; the schedule of all rows.

@@ -131,7 +131,9 @@ impl PackedB {
         col: usize,
     ) -> Result<(), Error> {
         let shape = PanelShape { lanes, nr, groups: 1, depth: k, units: n };
-        self.panels.reserve(shape.len().ok_or(Error::SizeOverflow { what: "b" })?)?;
+        let overflow = Error::SizeOverflow { what: "b" };
+        let len = shape.len().ok_or(overflow.clone())?;
+        self.panels.reserve(len).map_err(|_| overflow)?;
         self.shape = shape;
         pack(&mut self.panels, shape, Source { data: b, group: 0, unit: col, depth });
         Ok(())

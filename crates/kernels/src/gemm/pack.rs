@@ -54,9 +54,9 @@ impl PanelShape {
         self.units.div_ceil(self.lanes) * self.groups
     }
 
-    /// Floats from one strip to the next.
+    /// Floats from one strip to the next; 0 where there is none.
     pub(crate) fn strip_len(&self) -> usize {
-        self.depth * self.nr * self.lanes
+        if self.units == 0 { 0 } else { self.depth * self.nr * self.lanes }
     }
 
     /// Floats of the packed operand, if they can be counted.

@@ -1,0 +1,19 @@
+//! What proves `gatewise-kernels`: every kernel against the f64 oracle or a naive f64 sum, every promise about bits by
+//! its bits, guard pages around every argument, and every wrong argument as an error.
+
+mod kernels {
+    mod bits;
+    mod cells;
+    mod errors;
+    mod errors_gemm;
+    mod gemm;
+    mod guard;
+    mod math;
+    mod memory;
+    mod problem;
+    mod registry;
+    mod run;
+    mod run_back;
+    mod special;
+    mod support;
+}

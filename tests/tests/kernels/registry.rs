@@ -1,0 +1,106 @@
+//! The table that dispatch, tests and benches read: its ids, and what they say.
+
+use gatewise_kernels::{Cell, Isa, Pass, Row, registry};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Kernels that the project may have: each costs code, compile time and a proof.
+const BUDGET: usize = 300;
+
+fn all() -> impl Iterator<Item = &'static Row> {
+    Isa::ALL.into_iter().flat_map(registry)
+}
+
+/// `f32-<cell>-<pass>-h<size>-<isa>`, or `f32-<operation>-<isa>` for what no cell owns.
+fn id_of(row: &Row) -> String {
+    let pass = match row.pass {
+        Pass::Step => "step".to_owned(),
+        Pass::Forward => "fwd".to_owned(),
+        Pass::Backward => "bwd".to_owned(),
+        Pass::Matmul { groups } => format!("matmul-g{groups}"),
+        Pass::Exp => "exp".to_owned(),
+        Pass::Sigmoid => "sigmoid".to_owned(),
+        Pass::Tanh => "tanh".to_owned(),
+        Pass::SumRows => "sum_rows".to_owned(),
+    };
+    match row.cell {
+        Some(cell) => {
+            let hidden = row.hidden.map_or("n".to_owned(), |hidden| hidden.to_string());
+            format!("f32-{}-{pass}-h{hidden}-{}", cell.name(), row.isa)
+        }
+        None => format!("f32-{pass}-{}", row.isa),
+    }
+}
+
+#[test]
+fn ids_are_unique_and_say_what_the_row_is() {
+    let mut ids = BTreeSet::new();
+    for row in all() {
+        assert_eq!(row.id, id_of(row));
+        assert!(ids.insert(row.id), "{} stands there twice", row.id);
+    }
+}
+
+#[test]
+fn rows_belong_to_their_instruction_set() {
+    for isa in Isa::ALL {
+        for row in registry(isa) {
+            let lanes = match isa {
+                Isa::Portable => 4,
+                Isa::Avx2Fma => 8,
+                Isa::Avx512 => 16,
+            };
+            assert_eq!(row.isa, isa, "{}", row.id);
+            assert!(row.lanes.is_power_of_two() && row.lanes <= lanes, "{} has {} lanes", row.id, row.lanes);
+            assert!(row.tile.0 >= 1 && row.tile.1 >= 1 && row.unroll >= 1, "{}", row.id);
+            let cell_pass = matches!(row.pass, Pass::Step | Pass::Forward | Pass::Backward);
+            assert_eq!(row.cell.is_some(), cell_pass, "{}", row.id);
+            assert!(row.hidden.is_none() || cell_pass, "{}", row.id);
+        }
+    }
+}
+
+/// Whatever the sizes, there is a kernel.
+#[test]
+fn every_cell_and_pass_has_a_kernel_for_any_size() {
+    for isa in Isa::ALL {
+        for cell in Cell::ALL {
+            for pass in [Pass::Step, Pass::Forward, Pass::Backward] {
+                let any = |row: &&Row| (row.cell, row.pass, row.hidden) == (Some(cell), pass, None);
+                assert_eq!(registry(isa).iter().filter(any).count(), 1, "{isa} {} {pass:?}", cell.name());
+            }
+        }
+    }
+}
+
+/// The same specialised sizes for every instruction set that has any, and a step kernel at each of them.
+#[test]
+fn instruction_sets_agree_on_the_sizes() {
+    let mut sizes = BTreeMap::new();
+    for row in all().filter(|row| row.hidden.is_some()) {
+        let cell = row.cell.map_or("", Cell::name);
+        sizes.entry(row.isa.name()).or_insert_with(BTreeSet::new).insert((
+            cell,
+            pass_name(row.pass),
+            row.hidden,
+        ));
+    }
+    let mut each = sizes.values();
+    let first = each.next().expect("there are specialised kernels");
+    assert!(each.all(|other| other == first));
+    for &(cell, _, hidden) in first {
+        assert!(
+            first.contains(&(cell, pass_name(Pass::Step), hidden)),
+            "{cell} {hidden:?} has no step kernel"
+        );
+    }
+}
+
+fn pass_name(pass: Pass) -> String {
+    format!("{pass:?}")
+}
+
+#[test]
+fn kernels_stay_within_the_budget() {
+    let rows = all().count();
+    assert!(rows <= BUDGET, "{rows} kernels, {BUDGET} may be");
+}
