@@ -16,7 +16,7 @@ fn id_of(row: &Row) -> String {
         Pass::Step => "step".to_owned(),
         Pass::Forward => "fwd".to_owned(),
         Pass::Backward => "bwd".to_owned(),
-        Pass::Matmul { groups } => format!("matmul-g{groups}"),
+        Pass::Matmul => "matmul".to_owned(),
         Pass::Exp => "exp".to_owned(),
         Pass::Sigmoid => "sigmoid".to_owned(),
         Pass::Tanh => "tanh".to_owned(),
