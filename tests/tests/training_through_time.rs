@@ -3,5 +3,8 @@
 mod training_through_time {
     mod case;
     mod keep;
+    mod memory;
+    mod packed;
+    mod trace;
     mod truncated;
 }

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::gates::args::{Backward, Forward, Step};
 use crate::gates::checked::ForwardTask;
 use crate::gemm::block::{ColumnMap, GemmTask, RowMap, Start};
-use crate::gemm::pack::{Depth, pack_block, pack_rows};
+use crate::gemm::pack::{Depth, PanelShape, pack_block, pack_rows};
 use crate::gemm::{Matrix, MatrixMut, OuterProducts, OuterScratch, PackedB, check_rows};
 use crate::kernels::Kernels;
 use crate::plan::{ForwardPlan, Projection, Sizes, part};
@@ -249,6 +249,26 @@ impl Kernels {
         };
         self.run_matmul(row, task, threads);
         Ok(())
+    }
+
+    /// Floats of scratch that sums of `k` outer products of up to `m` x `n` take, as far as they can be counted.
+    pub fn outer_floats(&self, k: usize, m: usize, n: usize) -> usize {
+        let (lanes, nr) = self.strip();
+        let b = PanelShape { lanes, nr, groups: 1, depth: k, units: n };
+        let a = m.div_ceil(self.common().matmul.tile.0).saturating_mul(self.common().matmul.tile.0);
+        a.saturating_mul(k).saturating_add(b.len().unwrap_or(usize::MAX))
+    }
+
+    /// Makes room for them at once, so that a small sum before a large one leaves no room unused.
+    ///
+    /// # Errors
+    /// [`Error::SizeOverflow`] if the room cannot be had.
+    pub fn reserve_outer(&self, room: &mut OuterScratch, k: usize, m: usize, n: usize) -> Result<(), Error> {
+        let (lanes, nr) = self.strip();
+        let b = PanelShape { lanes, nr, groups: 1, depth: k, units: n };
+        let a = m.checked_next_multiple_of(self.common().matmul.tile.0).and_then(|m| m.checked_mul(k));
+        room.a.reserve(a.ok_or(Error::SizeOverflow { what: "a" })?)?;
+        room.b.panels.reserve(b.len().ok_or(Error::SizeOverflow { what: "b" })?)
     }
 
     /// Runs a forward pass, its rows shared out to threads of the current rayon pool as the plan says. Allocates nothing.

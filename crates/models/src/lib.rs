@@ -55,10 +55,10 @@ mod run;
 mod spec;
 mod train;
 
-pub use formats::{WeightFile, save_weights, save_weights_with};
+pub use formats::{PackedSequence, WeightFile, save_weights, save_weights_with};
 pub use gatewise_kernels::{CEILING_VARIABLE, Cell, Isa, Kernels};
 pub use nets::{Any, Builder, Gru, GruKind, Lstm, LstmKind, Network, Rnn, RnnKind};
-pub use run::{Gradients, Tape, Upstream, Workspace};
+pub use run::{Gradients, Memory, Tape, Trace, Upstream, Workspace};
 pub use spec::{
     Config, DropoutKey, Error, Input, Nonlinearity, ParamsMut, Philox, Sequence, State, Tensor, Tensors, View,
 };

@@ -191,6 +191,11 @@ impl OuterScratch {
     pub fn new() -> OuterScratch {
         OuterScratch { a: AlignedBuf::default(), b: PackedB::empty() }
     }
+
+    /// Bytes of the room there is.
+    pub fn bytes(&self) -> usize {
+        size_of::<f32>() * (self.a.len() + self.b.panels.len())
+    }
 }
 
 impl Default for OuterScratch {

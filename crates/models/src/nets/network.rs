@@ -1,8 +1,8 @@
 //! [`Network`]: parameters by name, and the same parameters packed to run.
 
-use crate::run::{Gradients, Stack, Tape, Upstream, Workspace};
+use crate::run::{Gradients, Stack, Tape, Trace, Upstream, Workspace};
 use crate::spec::shape::product;
-use crate::spec::{Config, Error, Input, ParamsMut, Sequence, State, Tensors};
+use crate::spec::{Config, Error, Input, ParamsMut, Sequence, State, Tensors, View};
 use gatewise_kernels::Kernels;
 use std::marker::PhantomData;
 
@@ -85,6 +85,26 @@ impl<K> Network<K> {
     /// [`Error::SizeOverflow`] if it does not fit in memory.
     pub fn zero_state(&self, batch: usize) -> Result<State, Error> {
         State::zero(&self.stack.config, batch)
+    }
+
+    /// A sequence without a batch axis, [time, feature], as a batch of one in the network's layout. The data of what comes out are
+    /// [time, hidden_size] then.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if there are not as many floats as the shape says.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::Gru;
+    ///
+    /// let gru = Gru::builder(2, 3).batch_first(true).build()?;
+    /// let (y, _) = gru.forward(gru.unbatched(&[0.5; 4 * 2], [4, 2])?, None)?;
+    /// assert_eq!(y.data().len(), 4 * 3);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
+    pub fn unbatched<'a>(&self, data: &'a [f32], [steps, features]: [usize; 2]) -> Result<View<'a>, Error> {
+        let shape = if self.stack.config.batch_first { [1, steps, features] } else { [steps, 1, features] };
+        View::new(data, shape)
     }
 
     /// Runs a whole sequence; answers all outputs of the last layer, and the final state. `state` is (h_0, c_0); `None` is zeros.
@@ -199,5 +219,41 @@ impl<K> Network<K> {
         grads: &mut Tensors,
     ) -> Result<(), Error> {
         self.stack.backward_keep(&self.params, tape, upstream, gradients, grads)
+    }
+
+    /// As [`forward`](Network::forward), and everything that happened within the cells, at the price of recording it.
+    ///
+    /// # Errors
+    /// As [`forward`](Network::forward).
+    ///
+    /// # Examples
+    /// How open the forget gates of the second layer were:
+    /// ```
+    /// use gatewise::{Lstm, View};
+    ///
+    /// let lstm = Lstm::builder(2, 4).num_layers(2).build()?;
+    /// let x = [0.5; 6 * 2];
+    /// let (y, _, trace) = lstm.forward_trace(View::new(&x, [6, 1, 2])?, None)?;
+    /// let f = trace.gate("f", 1, 0).expect("the second layer has a forget gate");
+    /// assert_eq!(f.shape(), [6, 1, 4]);
+    /// assert!(f.data().iter().all(|f| (0.0..=1.0).contains(f)));
+    /// assert_eq!(trace.h(1, 0), Some(y.view()));
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
+    pub fn forward_trace<'a>(
+        &self,
+        input: impl Into<Input<'a>>,
+        state: Option<&State>,
+    ) -> Result<(Sequence, State, Trace), Error> {
+        self.stack.forward_trace(input.into(), state)
+    }
+
+    /// Everything that happened within the cells in the pass that a tape holds. Where the tape's budget cut time into segments, they
+    /// are run once more, and the parameters must be as they were.
+    ///
+    /// # Errors
+    /// [`Error::TapeConsumed`] if the tape holds no forward pass; [`Error::Config`] if it is another network's.
+    pub fn trace(&self, tape: &Tape) -> Result<Trace, Error> {
+        self.stack.trace(tape)
     }
 }

@@ -1,8 +1,10 @@
 //! The rows of a batch in the order that the kernels want: the longest first, so that those that take part in a step are always
 //! the first ones. What goes in is gathered into that order, what comes out is scattered back.
 
+use super::memory::bytes_of_all;
 use crate::spec::shape::{Dims, expect};
 use crate::spec::{Error, Input};
+use std::ops::Range;
 
 /// Which rows are where, how long they are, and which of them start anew when.
 #[derive(Clone, Debug, Default)]
@@ -56,6 +58,9 @@ impl Arrangement {
         }
         if let Some(resets) = input.resets {
             let [forward, reverse] = &mut self.resets;
+            for resets in [&mut *forward, &mut *reverse] {
+                resets.reserve_exact(dims.steps * dims.batch);
+            }
             for t in 0..dims.steps {
                 let at = |place| t * dims.batch + self.order.get(place).copied().unwrap_or(place);
                 forward.extend((0..dims.batch).map(|place| resets[at(place)]));
@@ -99,6 +104,22 @@ impl Arrangement {
     /// [step, place]: rows that start anew, for a direction.
     pub(crate) fn resets(&self, direction: usize) -> Option<&[bool]> {
         Some(&self.resets[direction][..]).filter(|resets| !resets.is_empty())
+    }
+
+    /// Likewise for some of its steps.
+    pub(crate) fn resets_of(&self, direction: usize, steps: &Range<usize>, dims: &Dims) -> Option<&[bool]> {
+        self.resets(direction).map(|resets| &resets[steps.start * dims.batch..steps.end * dims.batch])
+    }
+
+    /// Rows that take part in some of a direction's steps.
+    pub(crate) fn active_of(&self, direction: usize, steps: &Range<usize>) -> Option<&[usize]> {
+        self.active(direction).map(|active| &active[steps.clone()])
+    }
+
+    /// Bytes that the lists take.
+    pub(crate) fn bytes(&self) -> usize {
+        let indices = [&self.order, &self.lengths].into_iter().chain(&self.active);
+        bytes_of_all(indices) + bytes_of_all(&self.resets)
     }
 
     /// `width` floats of each row of `from` to the row's place.

@@ -1,11 +1,11 @@
 //! Back-propagation through time: layer by layer from the top, and in each layer direction by direction.
 
 use super::direction::Grid;
-use super::gradients::DirectionJob;
+use super::gradients::{DirectionJob, Saved};
 use super::layer::first_parameter;
 use super::tape::{LayerTape, Record, Tape};
 use super::upstream::{BackwardRoom, Gradients, Upstream};
-use super::{Stack, dropout, in_pool, steps_and_batch};
+use super::{Stack, dropout, steps_and_batch};
 use crate::spec::shape::{Dims, expect, expect_len, resize};
 use crate::spec::{Config, Error, Tensors};
 use gatewise_kernels::plan::BackwardPlan;
@@ -14,7 +14,7 @@ use gatewise_kernels::plan::BackwardPlan;
 enum Gates<'a> {
     /// On the tape, to be overwritten.
     InPlace(&'a mut [Vec<f32>]),
-    /// On the tape, to be kept: the gradients go to storage of their own.
+    /// On the tape, to be kept: the gradients go to storage of their own. None where time is cut into segments.
     Kept(&'a [Vec<f32>]),
 }
 
@@ -28,12 +28,8 @@ impl Stack {
         grads: &mut Tensors,
     ) -> Result<(), Error> {
         let dims = self.check_backward(params, &tape.record, &upstream, grads)?;
-        tape.gradients.begin(
-            &self.config,
-            &dims,
-            is_moved(&self.config, &tape.record),
-            upstream.input_grad,
-        )?;
+        let (segments, is_moved) = (tape.record.segments, is_moved(&self.config, &tape.record));
+        tape.gradients.begin(&self.config, &dims, segments, is_moved, upstream.input_grad)?;
         tape.consume();
         let Tape { record, gates, gradients, .. } = tape;
         self.back(&dims, record, Gates::InPlace(gates), upstream, gradients, grads)
@@ -50,10 +46,16 @@ impl Stack {
     ) -> Result<(), Error> {
         let dims = self.check_backward(params, &tape.record, &upstream, grads)?;
         gradients.gates.resize_with(tape.gates.len(), Vec::new);
-        for gates in &mut gradients.gates {
-            resize("the gradients", gates, dims.gates())?;
+        for (to, from) in gradients.gates.iter_mut().zip(&tape.gates) {
+            resize("the gradients", to, from.len())?;
         }
-        gradients.begin(&self.config, &dims, is_moved(&self.config, &tape.record), upstream.input_grad)?;
+        let (segments, is_moved) = (tape.record.segments, is_moved(&self.config, &tape.record));
+        gradients.begin(&self.config, &dims, segments, is_moved, upstream.input_grad)?;
+        if !segments.is_whole() {
+            let part = Dims { steps: segments.len, ..dims };
+            let scratch = self.forward_scratch(&part, rayon::current_num_threads());
+            gradients.room.scratch.reserve(scratch)?;
+        }
         self.back(&dims, &tape.record, Gates::Kept(&tape.gates), upstream, gradients, grads)
     }
 
@@ -95,9 +97,9 @@ impl Stack {
     ) -> Result<(), Error> {
         let config = &self.config;
         let threads = rayon::current_num_threads();
-        let shards = |layer| BackwardPlan::new(self.sizes(layer, dims), threads).shards;
-        let most = self.layers.iter().map(shards).max().unwrap_or(1);
-        in_pool(most, || self.back_through_layers(dims, threads, record, gates, upstream, out, grads))?;
+        self.in_pool_of(dims, threads, || {
+            self.back_through_layers(dims, threads, record, gates, upstream, out, grads)
+        })?;
         if is_moved(config, record) && upstream.input_grad {
             let Gradients { room, input, .. } = out;
             let from = &mut room.between[0][..input.len()];
@@ -108,7 +110,7 @@ impl Stack {
     }
 
     /// Whether a network like this one recorded the tape.
-    fn check_record(&self, record: &Record, dims: &Dims) -> Result<(), Error> {
+    pub(super) fn check_record(&self, record: &Record, dims: &Dims) -> Result<(), Error> {
         let config = &self.config;
         let has_c = config.cell.has_cell_state() && dims.batch > 0;
         let is_ours = *dims == Dims::new(config, dims.steps, dims.batch)?
@@ -132,9 +134,9 @@ impl Stack {
         out: &mut Gradients,
         grads: &mut Tensors,
     ) -> Result<(), Error> {
-        let Record { x, layers, rows, dropout, .. } = record;
+        let Record { x, layers, rows, dropout, segments, .. } = record;
         let Gradients { input: grad_input, h_0: grad_h_0, c_0: grad_c_0, gates: kept, room, .. } = out;
-        let BackwardRoom { between, dh, dc, lists } = room;
+        let BackwardRoom { between, dh, dc, lists, segment, dropped, scratch } = room;
         let config = &self.config;
         let has_c = config.cell.has_cell_state();
         // The gradient of the outputs stands where the caller has it, unless rows have to move first.
@@ -144,6 +146,10 @@ impl Stack {
         }
         for (i, layer) in self.layers.iter().enumerate().rev() {
             let (below, LayerTape { y, tracks, .. }) = (&layers[..i], &layers[i]);
+            if let (false, Some(below), false) = (segments.is_whole(), below.last(), dropped.is_empty()) {
+                dropped.copy_from_slice(below.outputs(dims));
+                dropout::apply(dropped, dropout.rate, dropout.key(), i - 1, dims, rows);
+            }
             let is_top = i + 1 == dims.layers;
             let [dy, below_dy] = &mut *between;
             let (dy, dy_grid) = match upstream.output {
@@ -155,17 +161,20 @@ impl Stack {
                 _ => (Some(&dy[..dims.outputs()]), Grid::time_major(dims, dims.output_size())),
             };
             let (x, dx) = match below.last() {
-                Some(below) => (below.passed_on(dims), &mut below_dy[..dims.outputs()]),
+                Some(below) => (below.passed_on(dims, dropped), &mut below_dy[..dims.outputs()]),
                 None => (&x[..], &mut grad_input[..]),
             };
             let wants_dx = i > 0 || upstream.input_grad;
             for (d, (packed, track)) in layer.directions.iter().zip(tracks).enumerate() {
                 let (of_state, place) = (dims.state_at(i, d), i * dims.directions + d);
-                let gates = match &mut gates {
-                    Gates::InPlace(gates) => &mut gates[place],
+                let saved = match &mut gates {
+                    _ if !segments.is_whole() => {
+                        Saved::Cut { layer, segments: *segments, room: &mut *segment, scratch }
+                    }
+                    Gates::InPlace(gates) => Saved::Whole(&mut gates[place]),
                     Gates::Kept(gates) => {
                         kept[place].copy_from_slice(&gates[place]);
-                        &mut kept[place]
+                        Saved::Whole(&mut kept[place])
                     }
                 };
                 for (from, to) in [(upstream.h_n, &mut *dh), (upstream.c_n, &mut *dc)] {
@@ -185,24 +194,23 @@ impl Stack {
                     x,
                     input: layer.input,
                     dx: wants_dx.then_some(&mut *dx),
-                    dy: dy.map(|dy| dy_grid.part(dims, d).read(dy, dims, d)),
+                    dy: dy.map(|dy| (dy, dy_grid.part(dims, d))),
                     dh,
                     dc: has_c.then_some(&mut dc[..]),
                     y,
                     track,
-                    gates,
                     grads,
                     first: first_parameter(config, i, d),
                     lists,
                 }
-                .run(BackwardPlan::new(self.sizes(layer, dims), threads))?;
+                .run(BackwardPlan::new(self.sizes(layer, dims), threads), saved)?;
                 rows.scatter(dh, &mut grad_h_0[of_state.clone()], dims.hidden);
                 if has_c {
                     rows.scatter(dc, &mut grad_c_0[of_state], dims.hidden);
                 }
             }
-            if i > 0 && config.dropout > 0.0 {
-                dropout::apply(dx, config.dropout, dropout.key(), i - 1, dims, rows);
+            if i > 0 && dropout.rate > 0.0 {
+                dropout::apply(dx, dropout.rate, dropout.key(), i - 1, dims, rows);
             }
             between.swap(0, 1);
         }

@@ -43,23 +43,43 @@ impl Grid {
         t * self.step + row * self.row + self.offset
     }
 
-    fn walk(&self, dims: &Dims, direction: usize) -> (usize, isize) {
+    fn walk(&self, dims: &Dims, direction: usize, first: usize) -> (usize, isize) {
         let step = self.step.cast_signed();
-        match direction {
-            0 => (self.offset, step),
-            _ => (self.offset + (dims.steps - 1) * self.step, -step),
-        }
+        let offset = self.offset + time(dims, direction, first) * self.step;
+        (offset, if direction == 0 { step } else { -step })
     }
 
     /// A direction's walk, to read.
     pub(crate) fn read<'a>(&self, data: &'a [f32], dims: &Dims, direction: usize) -> Seq<'a> {
-        let (offset, step) = self.walk(dims, direction);
+        self.read_from(data, dims, direction, 0)
+    }
+
+    /// A direction's walk from one of its steps on, to read.
+    pub(crate) fn read_from<'a>(
+        &self,
+        data: &'a [f32],
+        dims: &Dims,
+        direction: usize,
+        first: usize,
+    ) -> Seq<'a> {
+        let (offset, step) = self.walk(dims, direction, first);
         Seq { data, offset, step, row: self.row }
     }
 
     /// A direction's walk, to write.
     pub(crate) fn write<'a>(&self, data: &'a mut [f32], dims: &Dims, direction: usize) -> SeqMut<'a> {
-        let (offset, step) = self.walk(dims, direction);
+        self.write_from(data, dims, direction, 0)
+    }
+
+    /// A direction's walk from one of its steps on, to write.
+    pub(crate) fn write_from<'a>(
+        &self,
+        data: &'a mut [f32],
+        dims: &Dims,
+        direction: usize,
+        first: usize,
+    ) -> SeqMut<'a> {
+        let (offset, step) = self.walk(dims, direction, first);
         SeqMut { data, offset, step, row: self.row }
     }
 }

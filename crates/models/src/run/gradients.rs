@@ -8,15 +8,18 @@
 //! ```
 //! Each sum is one chain that starts from what the caller's buffer holds and runs t descending, b ascending, over valid steps.
 
-use super::Stack;
 use super::arrange::Arrangement;
 use super::direction::{Grid, time};
+use super::memory::Segments;
+use super::stretch::{Stretch, run_again};
 use super::tape::Track;
-use super::upstream::RowLists;
+use super::upstream::{RowLists, SegmentRoom};
+use super::{Layer, Stack};
 use crate::spec::shape::Dims;
 use crate::spec::{Error, Tensors};
 use gatewise_kernels::plan::BackwardPlan;
-use gatewise_kernels::{Backward, Cell, Matrix, MatrixMut, OuterProducts, PackedCell, Seq};
+use gatewise_kernels::{Backward, Cell, Matrix, MatrixMut, OuterProducts, PackedCell};
+use std::ops::Range;
 
 /// The work, and where everything stands.
 pub(super) struct DirectionJob<'a> {
@@ -31,68 +34,140 @@ pub(super) struct DirectionJob<'a> {
     pub(super) input: usize,
     /// Out: its gradient, if wanted. The first direction sets it, the second one adds to it.
     pub(super) dx: Option<&'a mut [f32]>,
-    pub(super) dy: Option<Seq<'a>>,
+    /// dL/dy and the way through it.
+    pub(super) dy: Option<(&'a [f32], Grid)>,
     /// In: dL/dh_n; out: dL/dh_0.
     pub(super) dh: &'a mut [f32],
     pub(super) dc: Option<&'a mut [f32]>,
     /// The layer's outputs and what stands behind them.
     pub(super) y: &'a [f32],
     pub(super) track: &'a Track,
-    /// In: what forward saved; out: the gradients of the pre-activations in its place.
-    pub(super) gates: &'a mut [f32],
     /// The gradients of all parameters, and where those of this layer and direction begin.
     pub(super) grads: &'a mut Tensors,
     pub(super) first: usize,
     pub(super) lists: &'a mut RowLists,
 }
 
+/// Where the values that forward saved of a direction come from.
+pub(super) enum Saved<'a> {
+    /// They are all there, and the gradients of the pre-activations take their place.
+    Whole(&'a mut [f32]),
+    /// A segment at a time is run once more.
+    Cut { layer: &'a Layer, segments: Segments, room: &'a mut SegmentRoom, scratch: &'a mut [f32] },
+}
+
+/// A segment of a direction's steps and what forward left of it, time-major, these steps only.
+struct Segment<'a> {
+    steps: Range<usize>,
+    /// In: what forward saved; out: the gradients of the pre-activations in its place.
+    gates: &'a mut [f32],
+    c: &'a [f32],
+    /// h and c before the first step.
+    h_0: &'a [f32],
+    c_0: &'a [f32],
+}
+
+impl Segment<'_> {
+    /// Where a step's time stands within the segment.
+    fn local(&self, dims: &Dims, direction: usize, t: usize) -> usize {
+        t - if direction == 0 { self.steps.start } else { dims.steps - self.steps.end }
+    }
+}
+
 impl DirectionJob<'_> {
-    pub(super) fn run(mut self, plan: BackwardPlan) -> Result<(), Error> {
+    pub(super) fn run(mut self, plan: BackwardPlan, saved: Saved<'_>) -> Result<(), Error> {
+        let (dims, has_c) = (self.dims, self.dc.is_some());
         if let (0, true, Some(dx)) = (self.direction, self.rows.is_ragged(), &mut self.dx) {
             dx.fill(0.0);
         }
-        let mut end = self.dims.steps;
-        while end > 0 {
-            let begin = end.saturating_sub(plan.chunk);
-            self.recurrence(begin, end, plan.shards)?;
-            self.input_gradient(begin, end, plan.shards)?;
-            self.list_rows(begin, end);
-            self.weight_gradients(plan.shards)?;
+        let h_0 = &self.y[dims.outputs()..][dims.state_at(0, self.direction)];
+        match saved {
+            Saved::Whole(gates) => {
+                let (c, c_0) = self.track.c.split_at(if has_c { dims.cells() } else { 0 });
+                self.segment(plan, Segment { steps: 0..dims.steps, gates, c, h_0, c_0 })
+            }
+            Saved::Cut { layer, segments, room, scratch } => {
+                let all = Stretch {
+                    stack: self.stack,
+                    layer,
+                    packed: self.packed,
+                    dims,
+                    rows: self.rows,
+                    direction: self.direction,
+                    steps: 0..dims.steps,
+                    x: self.x,
+                    h_0,
+                    c_0: None,
+                };
+                for k in (0..segments.count()).rev() {
+                    let steps = segments.range(k);
+                    let c_0 = if has_c { &self.track.c[k * dims.state()..][..dims.state()] } else { &[] };
+                    run_again(&all, steps.clone(), self.y, has_c.then_some(c_0), room, scratch)?;
+                    let SegmentRoom { c, gates, h_0, .. } = &mut *room;
+                    self.segment(plan, Segment { steps, gates, c, h_0, c_0 })?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Goes back through a segment, chunk by chunk.
+    fn segment(&mut self, plan: BackwardPlan, mut segment: Segment<'_>) -> Result<(), Error> {
+        let mut end = segment.steps.end;
+        while end > segment.steps.start {
+            let begin = end.saturating_sub(plan.chunk).max(segment.steps.start);
+            self.recurrence(&mut segment, begin, end, plan.shards)?;
+            self.input_gradient(&segment, begin, end, plan.shards)?;
+            self.list_rows(&segment, begin, end);
+            self.weight_gradients(segment.gates, plan.shards)?;
             end = begin;
         }
         Ok(())
     }
 
     /// The recurrence over the direction's steps `begin .. end`.
-    fn recurrence(&mut self, begin: usize, end: usize, shards: usize) -> Result<(), Error> {
+    fn recurrence(
+        &mut self,
+        segment: &mut Segment<'_>,
+        begin: usize,
+        end: usize,
+        shards: usize,
+    ) -> Result<(), Error> {
         let (dims, d) = (self.dims, self.direction);
         let has_c = self.dc.is_some();
-        let (c, c_0) = self.track.c.split_at(if has_c { dims.cells() } else { 0 });
-        let (y, states) = self.y.split_at(dims.outputs());
+        let Segment { steps, gates, c, h_0, c_0 } = segment;
+        // A kernel counts the steps that it is shown from 0.
+        let (first, part) = (steps.start, Dims { steps: steps.len(), ..*dims });
         let args = Backward {
-            begin,
-            end,
+            begin: begin - first,
+            end: end - first,
             batch: dims.batch,
-            dy: self.dy,
-            gates: Grid::time_major(dims, dims.saved * dims.hidden).write(self.gates, dims, d),
-            y: Grid::outputs(dims, d).read(y, dims, d),
-            h_0: Some(&states[dims.state_at(0, d)]),
-            c: has_c.then(|| Grid::time_major(dims, dims.hidden).read(c, dims, d)),
-            c_0: has_c.then_some(c_0),
+            dy: self.dy.map(|(dy, grid)| grid.read_from(dy, dims, d, first)),
+            gates: Grid::time_major(&part, dims.saved * dims.hidden).write(gates, &part, d),
+            y: Grid::outputs(dims, d).read_from(&self.y[..dims.outputs()], dims, d, first),
+            h_0: Some(h_0),
+            c: has_c.then(|| Grid::time_major(&part, dims.hidden).read(c, &part, d)),
+            c_0: has_c.then_some(*c_0),
             dh: self.dh,
             dc: self.dc.as_deref_mut(),
             dh_steps: None,
             dc_steps: None,
-            active: self.rows.active(d),
-            resets: self.rows.resets(d),
+            active: self.rows.active_of(d, steps),
+            resets: self.rows.resets_of(d, steps, dims),
             reset_h: None,
             reset_c: None,
         };
-        Ok(self.stack.kernels.backward(self.packed, dims.steps, shards, args)?)
+        Ok(self.stack.kernels.backward(self.packed, part.steps, shards, args)?)
     }
 
     /// dx of these steps: one matmul where all rows take part, else one a step.
-    fn input_gradient(&mut self, begin: usize, end: usize, shards: usize) -> Result<(), Error> {
+    fn input_gradient(
+        &mut self,
+        segment: &Segment<'_>,
+        begin: usize,
+        end: usize,
+        shards: usize,
+    ) -> Result<(), Error> {
         let (dims, d, input) = (self.dims, self.direction, self.input);
         let (Some(dx), Some(w_ih)) = (&mut self.dx, self.packed.w_ih_transposed()) else {
             return Ok(());
@@ -101,7 +176,8 @@ impl DirectionJob<'_> {
         let beta = if d == 0 { 0.0 } else { 1.0 };
         let kernels = &self.stack.kernels;
         let mut product = |t: usize, rows: usize| {
-            let (gates, dx) = (&self.gates[t * dims.batch * width..], &mut dx[t * dims.batch * input..]);
+            let gates = &segment.gates[segment.local(dims, d, t) * dims.batch * width..];
+            let dx = &mut dx[t * dims.batch * input..];
             let (gates, dx) = (Matrix::row_major(gates, width), MatrixMut::row_major(dx, input));
             kernels.matmul_packed(rows, gates, w_ih, beta, dx, shards)
         };
@@ -116,7 +192,7 @@ impl DirectionJob<'_> {
     }
 
     /// Lists the rows of these steps, last step first.
-    fn list_rows(&mut self, begin: usize, end: usize) {
+    fn list_rows(&mut self, segment: &Segment<'_>, begin: usize, end: usize) {
         let (dims, d) = (self.dims, self.direction);
         let gates = Grid::time_major(dims, dims.saved * dims.hidden);
         let (input, outputs) = (Grid::time_major(dims, self.input), Grid::outputs(dims, d));
@@ -126,12 +202,13 @@ impl DirectionJob<'_> {
         let RowLists { gates: gate_rows, input: input_rows, h: h_rows, .. } = &mut *self.lists;
         for list in [&mut *gate_rows, &mut *input_rows, &mut *h_rows] {
             list.clear();
+            list.reserve_exact((end - begin) * dims.batch);
         }
         for s in (begin..end).rev() {
             let t = time(dims, d, s);
             let before = if s == 0 { 0 } else { self.rows.active_at(d, s - 1, dims) };
             for b in 0..self.rows.active_at(d, s, dims) {
-                gate_rows.push(gates.at(t, b));
+                gate_rows.push(gates.at(segment.local(dims, d, t), b));
                 input_rows.push(input.at(t, b));
                 h_rows.push(if resets.is_some_and(|resets| resets[s * dims.batch + b]) {
                     zeros
@@ -145,11 +222,11 @@ impl DirectionJob<'_> {
     }
 
     /// What the listed rows add to the gradients of weights and biases.
-    fn weight_gradients(&mut self, shards: usize) -> Result<(), Error> {
+    fn weight_gradients(&mut self, gates: &[f32], shards: usize) -> Result<(), Error> {
         let hidden = self.dims.hidden;
         let (cell, kernels) = (self.stack.config.cell, &self.stack.kernels);
         let RowLists { gates: gate_rows, input: input_rows, h: h_rows, outer } = &mut *self.lists;
-        let gates = &self.gates[..];
+        kernels.reserve_outer(outer, gate_rows.len(), cell.gates() * hidden, self.input.max(hidden))?;
         let d_ih = OuterProducts {
             m: cell.gates() * hidden,
             n: self.input,

@@ -7,14 +7,19 @@ mod dropout;
 mod explain;
 mod gradients;
 mod layer;
+mod memory;
 mod record;
 mod sequence;
+mod stretch;
 mod tape;
+mod trace;
 mod upstream;
 
 pub(crate) use layer::{Layer, layers, parameters};
+pub use memory::Memory;
 pub use sequence::Workspace;
 pub use tape::Tape;
+pub use trace::Trace;
 pub use upstream::{Gradients, Upstream};
 
 use crate::spec::{Config, Error};

@@ -1,11 +1,13 @@
 //! Forward, recorded for training.
 
 use super::direction::Grid;
+use super::stretch::{Stretch, h_before_step};
 use super::tape::{LayerTape, Record, Tape};
-use super::{Stack, dropout, in_pool};
+use super::upstream::{BackwardRoom, SegmentRoom};
+use super::{Stack, dropout};
 use crate::spec::shape::Dims;
 use crate::spec::{Error, Input, State};
-use gatewise_kernels::Forward;
+use gatewise_kernels::SeqMut;
 
 impl Stack {
     /// A whole sequence, recorded on the tape for backward.
@@ -15,41 +17,48 @@ impl Stack {
         state: Option<&State>,
         tape: &mut Tape,
     ) -> Result<(), Error> {
-        let config = &self.config;
-        let dims = self.check_forward(&input, state)?;
+        self.check_forward(&input, state)?;
         let mut packed = self.layers.iter().flat_map(|layer| &layer.directions);
         if !packed.all(|packed| packed.is_ready_for_training()) {
             let (arg, expected) = ("training", "left on when the network is built, to train it");
             return Err(Error::Config { arg, expected, got: "false".to_string() });
         }
+        self.record(input, state, tape, self.config.dropout)
+    }
+
+    /// A whole sequence, recorded with that share of dropout between layers.
+    pub(super) fn record(
+        &self,
+        input: Input<'_>,
+        state: Option<&State>,
+        tape: &mut Tape,
+        rate: f32,
+    ) -> Result<(), Error> {
+        let dims = self.check_forward(&input, state)?;
         let threads = rayon::current_num_threads();
-        let shards = self.reserve(&dims, threads, &mut tape.scratch)?;
-        tape.begin(config, dims, &input)?;
-        in_pool(shards, || self.record_layers(&dims, threads, &input, state, tape))?;
-        tape.finish_forward(config);
+        tape.begin(self, dims, &input, rate)?;
+        self.in_pool_of(&dims, threads, || self.record_layers(&dims, state, tape))?;
+        tape.finish_forward(&self.config);
         Ok(())
     }
 
-    fn record_layers(
-        &self,
-        dims: &Dims,
-        threads: usize,
-        input: &Input<'_>,
-        state: Option<&State>,
-        tape: &mut Tape,
-    ) -> Result<(), Error> {
-        let Tape { record: Record { x, layers, rows, .. }, gates, scratch, .. } = tape;
+    fn record_layers(&self, dims: &Dims, state: Option<&State>, tape: &mut Tape) -> Result<(), Error> {
+        let Tape { record: Record { x, layers, rows, segments, dropout: key, .. }, gates, gradients, .. } =
+            tape;
+        let BackwardRoom { scratch, segment: SegmentRoom { h_0: h_before, .. }, dropped: passed_on, .. } =
+            &mut gradients.room;
         let has_c = self.config.cell.has_cell_state();
         for (i, layer) in self.layers.iter().enumerate() {
             let (below, from_here) = layers.split_at_mut(i);
             let LayerTape { y, tracks, dropped } = &mut from_here[0];
-            let x = below.last().map_or(&x[..], |below| below.passed_on(dims));
+            let x = below.last().map_or(&x[..], |below| below.passed_on(dims, passed_on));
             let (outputs, states) = y.split_at_mut(dims.outputs());
             for (d, (packed, track)) in layer.directions.iter().zip(tracks).enumerate() {
                 let of_state = dims.state_at(i, d);
-                let gates = &mut gates[i * dims.directions + d];
                 let h_0 = &mut states[dims.state_at(0, d)];
-                let (c, c_0) = track.c.split_at_mut(if has_c { dims.cells() } else { 0 });
+                // c_0 stands behind the steps' c, or first.
+                let first = if segments.is_whole() && has_c { dims.cells() } else { 0 };
+                let c_0 = &mut track.c[first..][..if has_c { dims.state() } else { 0 }];
                 match state {
                     Some(state) => {
                         rows.gather(&state.h()[of_state.clone()], h_0, dims.hidden);
@@ -62,28 +71,50 @@ impl Stack {
                         c_0.fill(0.0);
                     }
                 }
-                let unit_grid = Grid::time_major(dims, dims.hidden);
-                let args = Forward {
-                    steps: dims.steps,
-                    batch: dims.batch,
-                    x: Grid::time_major(dims, layer.input).read(x, dims, d),
-                    h_0: Some(h_0),
-                    c_0: has_c.then_some(&*c_0),
-                    y: Grid::outputs(dims, d).write(outputs, dims, d),
-                    c: has_c.then(|| unit_grid.write(c, dims, d)),
-                    gates: Some(Grid::time_major(dims, dims.saved * dims.hidden).write(gates, dims, d)),
-                    active: rows.active(d),
-                    resets: rows.resets(d),
-                    reset_h: None,
-                    reset_c: None,
-                    scratch,
+                let (stack, direction) = (self, d);
+                let all = Stretch {
+                    stack,
+                    layer,
+                    packed,
+                    dims,
+                    rows,
+                    direction,
+                    steps: 0..dims.steps,
+                    x,
+                    h_0,
+                    c_0: None,
                 };
-                self.kernels.forward(packed, &self.plan(layer, dims, threads), args)?;
+                let y_grid = Grid::outputs(dims, d);
+                if segments.is_whole() {
+                    let gates = &mut gates[i * dims.directions + d];
+                    let (c, c_0) = track.c.split_at_mut(first);
+                    let c_grid = Grid::time_major(dims, dims.hidden);
+                    Stretch { c_0: has_c.then_some(&*c_0), ..all }.run(
+                        y_grid.write(outputs, dims, d),
+                        has_c.then(|| c_grid.write(c, dims, d)),
+                        Some(Grid::time_major(dims, dims.saved * dims.hidden).write(gates, dims, d)),
+                        scratch,
+                    )?;
+                    continue;
+                }
+                for segment in 0..segments.count() {
+                    let steps = segments.range(segment);
+                    h_before_step(steps.start, d, outputs, h_0, rows, dims, h_before);
+                    let c = &mut track.c[if has_c { segment * dims.state() } else { 0 }..];
+                    let c = has_c.then(|| {
+                        c.copy_within(..dims.state(), dims.state());
+                        SeqMut::in_place(&mut c[dims.state()..][..dims.state()], dims.hidden)
+                    });
+                    let y = y_grid.write_from(outputs, dims, d, steps.start);
+                    Stretch { steps, h_0: h_before, ..all }.run(y, c, None, scratch)?;
+                }
             }
             rows.clear_padding(outputs, dims, dims.output_size());
-            if !dropped.is_empty() {
+            let is_dropped = key.rate > 0.0 && i + 1 < dims.layers;
+            if is_dropped {
+                let dropped = if segments.is_whole() { dropped } else { &mut *passed_on };
                 dropped.copy_from_slice(outputs);
-                dropout::apply(dropped, self.config.dropout, input.dropout, i, dims, rows);
+                dropout::apply(dropped, key.rate, key.key(), i, dims, rows);
             }
         }
         Ok(())

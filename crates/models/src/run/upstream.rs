@@ -1,8 +1,9 @@
 //! What comes into the backward pass from above, and what it leaves beside the gradients of the parameters.
 
+use super::memory::{Segments, bytes, bytes_of_aligned, bytes_of_all};
 use crate::spec::shape::{Dims, resize};
 use crate::spec::{Config, Error, View};
-use gatewise_kernels::OuterScratch;
+use gatewise_kernels::{AlignedBuf, OuterScratch};
 
 /// The gradient that comes into a network from what stands on it. What is left out counts as zero.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +60,32 @@ pub(super) struct BackwardRoom {
     pub(super) dh: Vec<f32>,
     pub(super) dc: Vec<f32>,
     pub(super) lists: RowLists,
+    pub(super) segment: SegmentRoom,
+    /// The outputs of a layer after dropout, where the tape does not keep them.
+    pub(super) dropped: Vec<f32>,
+    pub(super) scratch: AlignedBuf,
+}
+
+/// A segment of one layer and direction that runs once more, time-major, rows in their places.
+#[derive(Clone, Debug, Default)]
+pub(super) struct SegmentRoom {
+    /// h of its steps.
+    pub(super) y: Vec<f32>,
+    pub(super) c: Vec<f32>,
+    pub(super) gates: Vec<f32>,
+    /// h before its first step.
+    pub(super) h_0: Vec<f32>,
+}
+
+impl SegmentRoom {
+    /// Makes room for a segment of these sizes; its steps may be 0.
+    pub(super) fn resize(&mut self, config: &Config, part: &Dims) -> Result<(), Error> {
+        let what = "the gradients";
+        resize(what, &mut self.y, part.cells())?;
+        resize(what, &mut self.c, if config.cell.has_cell_state() { part.cells() } else { 0 })?;
+        resize(what, &mut self.gates, part.gates())?;
+        resize(what, &mut self.h_0, if part.steps > 0 { part.state() } else { 0 })
+    }
 }
 
 /// Where the rows that a time chunk adds to the weight gradients start in gates, input and h.
@@ -76,10 +103,12 @@ impl Gradients {
         &mut self,
         config: &Config,
         dims: &Dims,
+        segments: Segments,
         is_moved: bool,
         input_grad: bool,
     ) -> Result<(), Error> {
         self.forget();
+        self.reserve_segment(config, dims, segments)?;
         let what = "the gradients";
         let needs_room = dims.layers > 1 || is_moved;
         let widest = if needs_room { dims.outputs().max(dims.input(config.input_size)) } else { 0 };
@@ -95,6 +124,33 @@ impl Gradients {
         (self.dims, self.batch_first, self.has_input) = (Some(*dims), config.batch_first, input_grad);
         self.input_size = config.input_size;
         Ok(())
+    }
+
+    /// Makes room for what runs once more, if anything does.
+    pub(super) fn reserve_segment(
+        &mut self,
+        config: &Config,
+        dims: &Dims,
+        segments: Segments,
+    ) -> Result<(), Error> {
+        let len = if segments.is_whole() { 0 } else { segments.len };
+        let part = Dims { steps: len, ..*dims };
+        let (what, room) = ("the gradients", &mut self.room);
+        room.segment.resize(config, &part)?;
+        let is_dropped = len > 0 && config.dropout > 0.0 && dims.layers > 1;
+        resize(what, &mut room.dropped, if is_dropped { dims.outputs() } else { 0 })
+    }
+
+    /// Bytes that the buffers take: what the passes so far needed at most.
+    pub fn bytes(&self) -> usize {
+        let BackwardRoom { between, dh, dc, lists, segment, dropped, scratch } = &self.room;
+        let SegmentRoom { y, c, gates, h_0 } = segment;
+        bytes_of_all([&self.input, &self.h_0, &self.c_0, dh, dc, dropped, y, c, gates, h_0])
+            + bytes(&self.gates)
+            + bytes_of_all(&self.gates)
+            + bytes_of_all(between)
+            + bytes_of_aligned(scratch)
+            + lists.bytes()
     }
 
     /// There are no gradients any more.

@@ -42,6 +42,13 @@ pub enum Error {
     },
     /// `backward` on a tape that holds no forward pass: it was consumed, or never recorded.
     TapeConsumed,
+    /// A memory budget that a pass does not fit in, however its time is cut.
+    MemoryBudget {
+        /// The least bytes that it fits in.
+        needed: usize,
+        /// The budget.
+        got: usize,
+    },
     /// Gradients whose norm is infinite or not a number; they are as they were.
     NonFiniteNorm {
         /// The norm.
@@ -85,6 +92,12 @@ impl std::fmt::Display for Error {
             }
             Error::TapeConsumed => {
                 write!(f, "the tape holds no forward pass: record one with forward_train before backward")
+            }
+            Error::MemoryBudget { needed, got } => {
+                write!(
+                    f,
+                    "a memory budget of {got} bytes is too small for this pass: it needs {needed} bytes at least"
+                )
             }
             Error::NonFiniteNorm { norm } => {
                 write!(f, "the total norm of the gradients is non-finite ({norm}), so it cannot be clipped")

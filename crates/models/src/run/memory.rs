@@ -1,0 +1,186 @@
+//! How much memory a tape may take. A pass that does not fit is cut into segments of time: forward leaves the outputs and the
+//! state before each segment, and backward runs a segment's forward once more to have its gates and c.
+//!
+//! The floats that grow with T, for each layer and direction: whole, T B (R + saved H), and T B H for c; cut into segments of n
+//! steps, T B R, and ceil(T / n) B H + n B (R + saved H + H) for all layers together.
+
+use super::upstream::RowLists;
+use super::{Stack, in_pool};
+use crate::spec::Error;
+use crate::spec::shape::Dims;
+use gatewise_kernels::AlignedBuf;
+use gatewise_kernels::plan::BackwardPlan;
+use std::ops::Range;
+
+/// How much memory a tape may take for a pass and its backward.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Memory {
+    /// Whatever it takes to run nothing twice.
+    #[default]
+    Full,
+    /// At most so many bytes. If a pass needs more, it is cut into segments of time, as long as the budget allows, and backward runs
+    /// the forward of each segment once more. All results have the same bits as with [`Memory::Full`].
+    Budget(usize),
+}
+
+/// How the steps of a direction are cut into segments, from its first step on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(super) struct Segments {
+    pub(super) steps: usize,
+    /// Steps of a segment; the last one may be shorter.
+    pub(super) len: usize,
+}
+
+impl Segments {
+    /// One segment, all of whose values stay in memory.
+    pub(super) fn whole(steps: usize) -> Segments {
+        Segments { steps, len: steps }
+    }
+
+    pub(super) fn is_whole(&self) -> bool {
+        self.len >= self.steps
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.steps.div_ceil(self.len.max(1))
+    }
+
+    /// A segment's steps of a direction.
+    pub(super) fn range(&self, segment: usize) -> Range<usize> {
+        let begin = segment * self.len;
+        begin..(begin + self.len).min(self.steps)
+    }
+}
+
+/// What decides how much a pass takes, beside the sizes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Extras {
+    /// Rows or axes stand elsewhere on the tape than where the caller has them.
+    pub(super) is_moved: bool,
+    pub(super) is_ragged: bool,
+    pub(super) has_resets: bool,
+    pub(super) threads: usize,
+}
+
+/// For the lists of layers and tracks themselves.
+const OVERHEAD: usize = 2048;
+const OVERHEAD_A_LAYER: usize = 256;
+
+impl Stack {
+    /// The segments of a pass that keeps within a limit: one, if that fits, else as long as possible.
+    pub(super) fn segments(&self, memory: Memory, dims: &Dims, extras: Extras) -> Result<Segments, Error> {
+        let whole = Segments::whole(dims.steps);
+        let Memory::Budget(budget) = memory else { return Ok(whole) };
+        if self.footprint(dims, whole, extras) <= budget {
+            return Ok(whole);
+        }
+        // A segment of T steps would be run twice and stand beside nothing, so the longest is half of that. Only lengths that give
+        // another number of segments matter.
+        let root = dims.steps.isqrt();
+        let lengths = (2..=root + 1).map(|count| dims.steps.div_ceil(count)).chain((1..=root).rev());
+        let mut needed = usize::MAX;
+        for len in lengths.filter(|&len| len < dims.steps) {
+            let segments = Segments { steps: dims.steps, len };
+            let bytes = self.footprint(dims, segments, extras);
+            if bytes <= budget {
+                return Ok(segments);
+            }
+            needed = needed.min(bytes);
+        }
+        needed = needed.min(self.footprint(dims, whole, extras));
+        Err(Error::MemoryBudget { needed, got: budget })
+    }
+
+    /// Bytes that tape and backward take together, dL/dx included.
+    fn footprint(&self, dims: &Dims, segments: Segments, extras: Extras) -> usize {
+        let config = &self.config;
+        let is_whole = segments.is_whole();
+        let has_c = config.cell.has_cell_state();
+        let (tracks, c) = (dims.layers * dims.directions, usize::from(has_c));
+        let (input, outputs, state) = (dims.input(config.input_size), dims.outputs(), dims.state());
+        let before = dims.directions * state + dims.hidden;
+        let needs_room = dims.layers > 1 || extras.is_moved;
+        let masks = if config.dropout > 0.0 { dims.layers - 1 } else { 0 };
+        let mut floats = input + dims.layers * (outputs + before) + usize::from(extras.is_moved) * outputs;
+        // What backward carries and leaves.
+        floats += input + 2 * state + (1 + c) * dims.states();
+        floats += if needs_room { 2 * outputs.max(input) } else { 0 };
+        let mut scratch = self.forward_scratch(dims, extras.threads);
+        if is_whole {
+            floats += tracks * (dims.gates() + c * (dims.cells() + state)) + masks * outputs;
+        } else {
+            let part = Dims { steps: segments.len, ..*dims };
+            floats += tracks * c * (segments.count() + 1) * state + masks.min(1) * outputs;
+            floats += part.gates() + (1 + c) * part.cells() + state;
+            scratch = self.forward_scratch(&part, extras.threads);
+        }
+        let mut most = (0, 0);
+        for layer in &self.layers {
+            let chunk = BackwardPlan::new(self.sizes(layer, dims), extras.threads).chunk.min(segments.len);
+            let rows = chunk * dims.batch;
+            let (m, n) = (config.cell.gates() * dims.hidden, layer.input.max(dims.hidden));
+            let outer = self.kernels.outer_floats(rows, m, n);
+            most = (most.0.max(outer), most.1.max(rows));
+        }
+        let indices = 3 * most.1
+            + usize::from(extras.is_ragged) * 2 * (dims.steps + dims.batch)
+            + dims.batch.div_ceil(2);
+        let flags = usize::from(extras.has_resets) * 2 * dims.steps * dims.batch;
+        4 * (floats + scratch + most.0)
+            + size_of::<usize>() * indices
+            + flags
+            + OVERHEAD
+            + OVERHEAD_A_LAYER * tracks
+    }
+
+    /// Floats that the largest projection of a layer's input takes.
+    pub(super) fn forward_scratch(&self, dims: &Dims, threads: usize) -> usize {
+        self.layers.iter().map(|layer| self.plan(layer, dims, threads).scratch()).max().unwrap_or(0)
+    }
+
+    /// Runs a pass over all layers within the pool where it is worth more than one thread.
+    pub(super) fn in_pool_of<R: Send>(
+        &self,
+        dims: &Dims,
+        threads: usize,
+        job: impl FnOnce() -> R + Send,
+    ) -> R {
+        let shards = |layer| BackwardPlan::new(self.sizes(layer, dims), threads).shards;
+        in_pool(self.layers.iter().map(shards).max().unwrap_or(1), job)
+    }
+}
+
+/// Bytes that a buffer holds, used or not.
+pub(super) fn bytes<T>(buffer: &Vec<T>) -> usize {
+    buffer.capacity() * size_of::<T>()
+}
+
+/// Likewise of several buffers.
+pub(super) fn bytes_of_all<'a, T: 'a>(buffers: impl IntoIterator<Item = &'a Vec<T>>) -> usize {
+    buffers.into_iter().map(bytes).sum()
+}
+
+/// Likewise.
+pub(super) fn bytes_of_aligned(buffer: &AlignedBuf) -> usize {
+    buffer.len() * size_of::<f32>()
+}
+
+impl RowLists {
+    pub(super) fn bytes(&self) -> usize {
+        bytes_of_all([&self.gates, &self.input, &self.h]) + self.outer.bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_cover_all_steps_once() {
+        for (steps, len) in [(1, 1), (10, 3), (10, 5), (10, 10), (11, 4)] {
+            let segments = Segments { steps, len };
+            let all: Vec<usize> = (0..segments.count()).flat_map(|k| segments.range(k)).collect();
+            assert_eq!(all, (0..steps).collect::<Vec<_>>());
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! A stretch of a direction's steps, run forward: the whole sequence, a segment of it, or a segment once more.
+
+use super::arrange::Arrangement;
+use super::direction::{Grid, time};
+use super::upstream::SegmentRoom;
+use super::{Layer, Stack};
+use crate::spec::Error;
+use crate::spec::shape::Dims;
+use gatewise_kernels::{Forward, PackedCell, SeqMut};
+use std::ops::Range;
+
+/// The steps, and what runs over them.
+#[derive(Clone)]
+pub(super) struct Stretch<'a> {
+    pub(super) stack: &'a Stack,
+    pub(super) layer: &'a Layer,
+    pub(super) packed: &'a PackedCell,
+    /// The sizes of the whole pass.
+    pub(super) dims: &'a Dims,
+    pub(super) rows: &'a Arrangement,
+    pub(super) direction: usize,
+    /// The direction's steps.
+    pub(super) steps: Range<usize>,
+    /// The layer's input over the whole time, time-major.
+    pub(super) x: &'a [f32],
+    /// h before the first of the steps.
+    pub(super) h_0: &'a [f32],
+    /// c likewise; `None` is where `c` has its first step, for a c that is kept in place, and where there is none.
+    pub(super) c_0: Option<&'a [f32]>,
+}
+
+impl Stretch<'_> {
+    /// The sizes of the stretch alone.
+    pub(super) fn part(&self) -> Dims {
+        Dims { steps: self.steps.len(), ..*self.dims }
+    }
+
+    /// Runs the steps; the arrays to write hold these steps only, unless their walk says otherwise.
+    pub(super) fn run(
+        &self,
+        y: SeqMut<'_>,
+        c: Option<SeqMut<'_>>,
+        gates: Option<SeqMut<'_>>,
+        scratch: &mut [f32],
+    ) -> Result<(), Error> {
+        let Stretch { dims, direction, rows, .. } = *self;
+        let (part, first) = (self.part(), self.steps.start);
+        let x = Grid::time_major(dims, self.layer.input).read_from(self.x, dims, direction, first);
+        let args = Forward {
+            steps: part.steps,
+            batch: dims.batch,
+            x,
+            h_0: Some(self.h_0),
+            c_0: self.c_0,
+            y,
+            c,
+            gates,
+            active: rows.active_of(direction, &self.steps),
+            resets: rows.resets_of(direction, &self.steps, dims),
+            reset_h: None,
+            reset_c: None,
+            scratch,
+        };
+        let plan = self.stack.plan(self.layer, &part, rayon::current_num_threads());
+        Ok(self.stack.kernels.forward(self.packed, &plan, args)?)
+    }
+}
+
+/// Runs a segment of a direction once more, into room of its own; `all` is the whole direction.
+pub(super) fn run_again(
+    all: &Stretch<'_>,
+    steps: Range<usize>,
+    y: &[f32],
+    c_0: Option<&[f32]>,
+    room: &mut SegmentRoom,
+    scratch: &mut [f32],
+) -> Result<(), Error> {
+    let Stretch { dims, direction, .. } = *all;
+    let SegmentRoom { y: again_y, c, gates, h_0 } = room;
+    h_before_step(steps.start, direction, y, all.h_0, all.rows, dims, h_0);
+    let again = Stretch { steps, h_0, c_0, ..*all };
+    let part = again.part();
+    let units = Grid::time_major(&part, dims.hidden);
+    again.run(
+        units.write(again_y, &part, direction),
+        c_0.is_some().then(|| units.write(c, &part, direction)),
+        Some(Grid::time_major(&part, dims.saved * dims.hidden).write(gates, &part, direction)),
+        scratch,
+    )
+}
+
+/// h before a direction's step, rows in their places: what the step before left, or h_0 for a row that did not take part in it.
+pub(super) fn h_before_step(
+    step: usize,
+    direction: usize,
+    y: &[f32],
+    h_0: &[f32],
+    rows: &Arrangement,
+    dims: &Dims,
+    to: &mut [f32],
+) {
+    to.copy_from_slice(h_0);
+    let Some(before) = step.checked_sub(1) else { return };
+    let outputs = Grid::outputs(dims, direction);
+    for place in 0..rows.active_at(direction, before, dims) {
+        let from = outputs.at(time(dims, direction, before), place);
+        to[place * dims.hidden..][..dims.hidden].copy_from_slice(&y[from..][..dims.hidden]);
+    }
+}

@@ -1,0 +1,230 @@
+//! What happened within the cells of a pass: every h, c and gate value, in the caller's layout.
+
+use super::direction::Grid;
+use super::memory::Segments;
+use super::stretch::{Stretch, run_again};
+use super::tape::{LayerTape, Tape};
+use super::upstream::SegmentRoom;
+use super::{Stack, dropout};
+use crate::spec::shape::{Dims, resize, zeros};
+use crate::spec::{Error, Input, Sequence, State, View};
+use gatewise_kernels::{AlignedBuf, Cell};
+use std::ops::Range;
+
+/// All h, c and gate values of a forward pass, for each layer and direction. Made by [`Network::trace`](crate::Network::trace) and
+/// [`Network::forward_trace`](crate::Network::forward_trace).
+///
+/// Each array is [time, batch, hidden_size] in the network's layout, zeros beyond a row's length. Gates are named as in PyTorch's
+/// equations: i f g o of an LSTM, r z n of a GRU, after their activation; a vanilla network has none beside its h.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trace {
+    gates: &'static [&'static str],
+    directions: usize,
+    tracks: Vec<TrackTrace>,
+}
+
+/// The values of a layer in a direction.
+#[derive(Clone, Debug, PartialEq)]
+struct TrackTrace {
+    h: Sequence,
+    c: Option<Sequence>,
+    gates: Vec<Sequence>,
+}
+
+/// The names of a cell's gates, in the order in which their values are saved.
+fn gate_names(cell: Cell) -> &'static [&'static str] {
+    match cell {
+        Cell::RnnTanh | Cell::RnnRelu => &[],
+        Cell::Lstm => &["i", "f", "g", "o"],
+        Cell::Gru => &["r", "z", "n"],
+    }
+}
+
+impl Trace {
+    /// The names of the gates, in the order of their rows in the weights.
+    pub fn gate_names(&self) -> &[&str] {
+        self.gates
+    }
+
+    fn track(&self, layer: usize, direction: usize) -> Option<&TrackTrace> {
+        let place = layer.checked_mul(self.directions)?.checked_add(direction)?;
+        self.tracks.get(place).filter(|_| direction < self.directions)
+    }
+
+    /// h_t of a layer in a direction (0 forward, 1 reverse); `None` if there is no such layer or direction.
+    pub fn h(&self, layer: usize, direction: usize) -> Option<View<'_>> {
+        Some(self.track(layer, direction)?.h.view())
+    }
+
+    /// c_t likewise; `None` for a cell without c, too.
+    pub fn c(&self, layer: usize, direction: usize) -> Option<View<'_>> {
+        Some(self.track(layer, direction)?.c.as_ref()?.view())
+    }
+
+    /// A gate's values likewise; `None` for a gate that the cell does not have, too.
+    pub fn gate(&self, name: &str, layer: usize, direction: usize) -> Option<View<'_>> {
+        let gate = self.gates.iter().position(|gate| *gate == name)?;
+        Some(self.track(layer, direction)?.gates.get(gate)?.view())
+    }
+}
+
+/// Where the values of some steps of a direction are.
+struct Steps<'a> {
+    /// Their times, one after another.
+    times: Range<usize>,
+    gates: &'a [f32],
+    c: &'a [f32],
+}
+
+impl Stack {
+    /// Runs a whole sequence for inference and keeps what happened.
+    pub(crate) fn forward_trace(
+        &self,
+        input: Input<'_>,
+        state: Option<&State>,
+    ) -> Result<(Sequence, State, Trace), Error> {
+        let mut tape = Tape::default();
+        self.record(input, state, &mut tape, 0.0)?;
+        let output = tape.output();
+        let output = Sequence::new(output.data().to_vec(), output.shape())?;
+        let mut end = State::zero(&self.config, tape.record.dims()?.batch)?;
+        tape.final_state(&mut end)?;
+        Ok((output, end, self.trace(&tape)?))
+    }
+
+    /// What happened in the pass that a tape holds.
+    pub(crate) fn trace(&self, tape: &Tape) -> Result<Trace, Error> {
+        let record = &tape.record;
+        let dims = record.dims()?;
+        self.check_record(record, &dims)?;
+        let gates = gate_names(self.config.cell);
+        let mut trace = Trace { gates, directions: dims.directions, tracks: Vec::new() };
+        let (mut room, mut scratch, mut dropped) =
+            (SegmentRoom::default(), AlignedBuf::default(), Vec::new());
+        let segments = record.segments;
+        if !segments.is_whole() {
+            let part = Dims { steps: segments.len, ..dims };
+            room.resize(&self.config, &part)?;
+            scratch.reserve(self.forward_scratch(&part, rayon::current_num_threads()))?;
+        }
+        for (i, layer) in self.layers.iter().enumerate() {
+            let LayerTape { y, tracks, .. } = &record.layers[i];
+            let below = i.checked_sub(1).map(|below| &record.layers[below]);
+            if let (Some(below), true) = (below, record.dropout.rate > 0.0 && !segments.is_whole()) {
+                resize("the trace", &mut dropped, dims.outputs())?;
+                dropped.copy_from_slice(below.outputs(&dims));
+                dropout::apply(
+                    &mut dropped,
+                    record.dropout.rate,
+                    record.dropout.key(),
+                    i - 1,
+                    &dims,
+                    &record.rows,
+                );
+            }
+            let x = below.map_or(&record.x[..], |below| below.passed_on(&dims, &dropped));
+            for (d, (packed, track)) in layer.directions.iter().zip(tracks).enumerate() {
+                let mut to = self.empty_track(&dims)?;
+                let outputs = Grid::outputs(&dims, d);
+                to.h = self.scattered(tape, &dims, 0..dims.steps, y, outputs, to.h)?;
+                if segments.is_whole() {
+                    let gates = &tape.gates[i * dims.directions + d];
+                    self.put(tape, &dims, Steps { times: 0..dims.steps, gates, c: &track.c }, &mut to)?;
+                } else {
+                    let all = Stretch {
+                        stack: self,
+                        layer,
+                        packed,
+                        dims: &dims,
+                        rows: &record.rows,
+                        direction: d,
+                        steps: 0..dims.steps,
+                        x,
+                        h_0: &y[dims.outputs()..][dims.state_at(0, d)],
+                        c_0: None,
+                    };
+                    self.put_segments(
+                        tape,
+                        &all,
+                        segments,
+                        (y, &track.c),
+                        (&mut room, &mut scratch),
+                        &mut to,
+                    )?;
+                }
+                trace.tracks.push(to);
+            }
+        }
+        Ok(trace)
+    }
+
+    /// Runs the segments of a direction once more, one after another, and keeps what happened.
+    fn put_segments(
+        &self,
+        tape: &Tape,
+        all: &Stretch<'_>,
+        segments: Segments,
+        (y, c): (&[f32], &[f32]),
+        (room, scratch): (&mut SegmentRoom, &mut [f32]),
+        to: &mut TrackTrace,
+    ) -> Result<(), Error> {
+        let dims = all.dims;
+        for k in 0..segments.count() {
+            let steps = segments.range(k);
+            let c_0 = (!c.is_empty()).then(|| &c[k * dims.state()..][..dims.state()]);
+            run_again(all, steps.clone(), y, c_0, room, scratch)?;
+            let times =
+                if all.direction == 0 { steps } else { dims.steps - steps.end..dims.steps - steps.start };
+            self.put(tape, dims, Steps { times, gates: &room.gates, c: &room.c }, to)?;
+        }
+        Ok(())
+    }
+
+    fn empty_track(&self, dims: &Dims) -> Result<TrackTrace, Error> {
+        let shape = dims.shape(dims.hidden, self.config.batch_first);
+        let empty = || Sequence::new(zeros("the trace", dims.cells())?, shape);
+        let gates = gate_names(self.config.cell).iter().map(|_| empty());
+        Ok(TrackTrace {
+            h: empty()?,
+            c: self.config.cell.has_cell_state().then(empty).transpose()?,
+            gates: gates.collect::<Result<_, Error>>()?,
+        })
+    }
+
+    /// Puts the values of some steps where the caller has them.
+    fn put(&self, tape: &Tape, dims: &Dims, steps: Steps<'_>, to: &mut TrackTrace) -> Result<(), Error> {
+        let Steps { times, gates, c } = steps;
+        let grid = Grid::time_major(dims, dims.saved * dims.hidden);
+        for (slot, gate) in to.gates.iter_mut().enumerate() {
+            let grid = Grid { offset: slot * dims.hidden, ..grid };
+            let empty = Sequence::new(Vec::new(), [0, 0, 0])?;
+            *gate = self.scattered(tape, dims, times.clone(), gates, grid, std::mem::replace(gate, empty))?;
+        }
+        if let Some(kept) = to.c.take() {
+            to.c = Some(self.scattered(tape, dims, times, c, Grid::time_major(dims, dims.hidden), kept)?);
+        }
+        Ok(())
+    }
+
+    /// Copies vectors whose first one is that of the first of the times to a sequence in the network's layout.
+    fn scattered(
+        &self,
+        tape: &Tape,
+        dims: &Dims,
+        times: Range<usize>,
+        from: &[f32],
+        grid: Grid,
+        to: Sequence,
+    ) -> Result<Sequence, Error> {
+        let (shape, mut data) = (to.shape(), to.into_data());
+        let layout = Grid::layout(dims, dims.hidden, self.config.batch_first);
+        let rows = &tape.record.rows;
+        for place in 0..dims.batch {
+            for t in times.start..times.end.min(rows.length(place, dims)) {
+                let to = &mut data[layout.at(t, rows.row(place))..][..dims.hidden];
+                to.copy_from_slice(&from[grid.at(t - times.start, place)..][..dims.hidden]);
+            }
+        }
+        Sequence::new(data, shape)
+    }
+}
