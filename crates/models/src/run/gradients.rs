@@ -81,6 +81,16 @@ impl DirectionJob<'_> {
             dx.fill(0.0);
         }
         let h_0 = &self.y[dims.outputs()..][dims.state_at(0, self.direction)];
+        // At once for the longest chunk, so that no buffer grows beside its smaller self.
+        let longest = if let Saved::Cut { segments, .. } = &saved { segments.len } else { dims.steps };
+        let rows = plan.chunk.min(longest) * dims.batch;
+        let (m, n) = (self.stack.config.cell.gates() * dims.hidden, self.input.max(dims.hidden));
+        self.stack.kernels.reserve_outer(&mut self.lists.outer, rows, m, n)?;
+        let RowLists { gates, input, h, .. } = &mut *self.lists;
+        for list in [gates, input, h] {
+            list.clear();
+            list.reserve_exact(rows);
+        }
         match saved {
             Saved::Whole(gates) => {
                 let (c, c_0) = self.track.c.split_at(if has_c { dims.cells() } else { 0 });
@@ -202,7 +212,6 @@ impl DirectionJob<'_> {
         let RowLists { gates: gate_rows, input: input_rows, h: h_rows, .. } = &mut *self.lists;
         for list in [&mut *gate_rows, &mut *input_rows, &mut *h_rows] {
             list.clear();
-            list.reserve_exact((end - begin) * dims.batch);
         }
         for s in (begin..end).rev() {
             let t = time(dims, d, s);
@@ -226,7 +235,6 @@ impl DirectionJob<'_> {
         let hidden = self.dims.hidden;
         let (cell, kernels) = (self.stack.config.cell, &self.stack.kernels);
         let RowLists { gates: gate_rows, input: input_rows, h: h_rows, outer } = &mut *self.lists;
-        kernels.reserve_outer(outer, gate_rows.len(), cell.gates() * hidden, self.input.max(hidden))?;
         let d_ih = OuterProducts {
             m: cell.gates() * hidden,
             n: self.input,

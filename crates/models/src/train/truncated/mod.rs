@@ -1,9 +1,12 @@
 //! TruncatedBptt back-propagation through time over a stream that comes in pieces.
 
+mod block;
+
 use crate::nets::Network;
 use crate::run::{Gradients, Tape, Upstream};
 use crate::spec::shape::{expect, expect_len, product};
-use crate::spec::{DropoutKey, Error, Input, State, Tensors, View};
+use crate::spec::{Error, Input, State, Tensors, View};
+use block::{Block, Part, Pending};
 use std::collections::VecDeque;
 use std::ops::Range;
 
@@ -80,32 +83,6 @@ pub struct TruncatedBptt {
     gradients: Gradients,
     grad_input: Vec<f32>,
     has_grad_input: bool,
-}
-
-/// Steps that have come and were not run yet, time-major.
-#[derive(Clone, Debug, Default)]
-struct Pending {
-    x: Vec<f32>,
-    resets: Vec<bool>,
-    /// Steps of these that are done with.
-    done: usize,
-    steps: usize,
-}
-
-/// Neighbouring steps on a tape of their own.
-#[derive(Clone, Debug)]
-struct Block {
-    steps: usize,
-    /// The number of its first step.
-    position: u64,
-    /// In the network's layout.
-    x: Vec<f32>,
-    resets: Vec<bool>,
-    /// The state before its first step.
-    start: State,
-    tape: Tape,
-    /// The stamp of the parameters it was recorded with; `None` if it holds no record.
-    stamp: Option<u64>,
 }
 
 impl TruncatedBptt {
@@ -483,53 +460,5 @@ impl TruncatedBptt {
         let steps = self.blocks.iter().map(|block| block.steps).sum();
         let view = || View::new(&self.grad_input, self.shape(steps, self.input)).ok();
         self.has_grad_input.then(view)?
-    }
-}
-
-impl Block {
-    fn record<K>(&mut self, network: &Network<K>, batch: usize, seed: u64) -> Result<(), Error> {
-        let config = network.config();
-        let [first, second] = if config.batch_first { [batch, self.steps] } else { [self.steps, batch] };
-        let mut input = Input::from(View::new(&self.x, [first, second, config.input_size])?);
-        input.resets = (!self.resets.is_empty()).then_some(&self.resets[..]);
-        // Beyond 2^32 steps the masks come again.
-        let first_step = self.position as u32;
-        input.dropout = DropoutKey { seed, first_step, rows: None };
-        network.forward_train_into(input, Some(&self.start), &mut self.tape)?;
-        self.stamp = Some(network.stamp());
-        Ok(())
-    }
-}
-
-/// A range of the steps of a sequence.
-struct Part {
-    steps: usize,
-    range: Range<usize>,
-    batch: usize,
-    width: usize,
-}
-
-impl Part {
-    /// Pairs of where a run of floats stands in the part and in the whole, and how long it is.
-    fn runs(&self, batch_first: bool) -> impl Iterator<Item = (usize, usize, usize)> {
-        let Part { steps, ref range, batch, width } = *self;
-        let (runs, len) =
-            if batch_first { (batch, range.len() * width) } else { (1, range.len() * batch * width) };
-        let first = if batch_first { range.start * width } else { range.start * batch * width };
-        (0..runs).map(move |run| (run * len, first + run * steps * width, len))
-    }
-
-    /// Copies the part into the whole.
-    fn put(&self, part: &[f32], whole: &mut [f32], batch_first: bool) {
-        for (from, to, len) in self.runs(batch_first) {
-            whole[to..][..len].copy_from_slice(&part[from..][..len]);
-        }
-    }
-
-    /// Copies the part out of the whole.
-    fn take(&self, whole: &[f32], part: &mut [f32], batch_first: bool) {
-        for (to, from, len) in self.runs(batch_first) {
-            part[to..][..len].copy_from_slice(&whole[from..][..len]);
-        }
     }
 }
