@@ -7,7 +7,7 @@ use super::View;
 pub struct Input<'a> {
     /// The sequences of all rows.
     pub sequence: View<'a>,
-    /// Valid steps of each row, [batch], in any order; 0 is allowed. What stands in the sequence beyond them is not read; the
+    /// Valid steps of each row, `[batch]`, in any order; 0 is allowed. What stands in the sequence beyond them is not read; the
     /// outputs there are zeros. `None`: all rows are valid throughout.
     pub lengths: Option<&'a [usize]>,
     /// [time, batch], also for a network that is batch_first: where set, the row's state becomes zeros before the step, in every
