@@ -290,6 +290,7 @@ impl Kernels {
         let (batch, steps) = (args.batch, args.steps);
         let shards = plan.shards.clamp(1, batch.max(1));
         let row = weights.forward_row(plan);
+        let projection = weights.projection(plan);
         let Entry::Forward(kernel) = row.entry else { wrong_entry(row) };
         let Entry::Matmul(project) = self.common().matmul.entry else { wrong_entry(self.common().matmul) };
         let shared = Shared((task, scratch));
@@ -297,7 +298,7 @@ impl Kernels {
             let (task, scratch) = *shared.get();
             let (begin, end) = part(batch, shards, i);
             let task = task.shard(begin, end - begin);
-            let Projection::Chunked { chunk } = plan.projection else {
+            let Projection::Chunked { chunk } = projection else {
                 // SAFETY: see the module's note.
                 return unsafe { kernel(&task) };
             };
@@ -305,8 +306,7 @@ impl Kernels {
             let mut t = 0;
             while t < steps && end > begin {
                 let chunk = chunk.min(steps - t);
-                let projection = projection_task(weights, &task, (t, t + chunk), xa);
-                for block in projection.blocks() {
+                for block in projection_task(weights, &task, (t, t + chunk), xa).blocks() {
                     // SAFETY: see the module's note; `xa` has room for a chunk of a shard (`tasks`).
                     unsafe { project(&block) };
                 }
@@ -318,7 +318,7 @@ impl Kernels {
         Ok(())
     }
 
-    /// Runs one time step, on `threads` threads of the current rayon pool where that is worth it. The same bits as
+    /// Runs one time step of a cell that does not [need gates](crate::CellSpec::needs_gates), on `threads` threads of the current rayon pool where that is worth it. The same bits as
     /// [`forward`](Kernels::forward) over one step, in less time for small sizes. Allocates nothing.
     ///
     /// # Errors
@@ -332,7 +332,7 @@ impl Kernels {
         let rows = weights.rows;
         let row = if args.batch == 1 { rows.step_single } else { rows.step };
         let Entry::Forward(kernel) = row.entry else { wrong_entry(row) };
-        let (cell, batch, input, hidden) = (weights.cell, args.batch, weights.input, weights.hidden);
+        let (cell, batch, input, hidden) = (weights.cell(), args.batch, weights.input, weights.hidden);
         let shards = match threads {
             1 => 1,
             _ => Sizes { cell, steps: 1, batch, input, hidden }.shards(threads),

@@ -3,7 +3,8 @@
 use crate::error::Error;
 use crate::gates::generated::registry;
 use crate::isa::{Isa, ceiling_from_environment};
-use crate::rows::{Cell, CellRows, CommonRows, Pass, Row};
+use crate::options::CellSpec;
+use crate::rows::{Cell, CellRows, CommonRows, Form, Pass, Row};
 use crate::weights::{PackedCell, Weights};
 
 /// The kernels of one instruction set: an opaque handle, cheap to copy. There is one only where the CPU has the instructions,
@@ -75,32 +76,45 @@ impl Kernels {
     }
 
     /// The kernel for exactly this size if there is one, else the one for any size.
-    fn row(&self, cell: Cell, pass: Pass, hidden: usize) -> &'static Row {
-        let fits = |row: &&Row| row.cell == Some(cell) && row.pass == pass;
+    fn find(&self, spec: &CellSpec, pass: Pass, hidden: usize) -> Option<&'static Row> {
+        let form = spec.form();
+        // All RNNs with options are one: their activation comes with the task.
+        let cell = match (spec.cell, form) {
+            (Cell::RnnRelu, Form::With) => Cell::RnnTanh,
+            (cell, _) => cell,
+        };
+        let fits = |row: &&Row| row.cell == Some(cell) && row.form == form && row.pass == pass;
         let rows = registry::rows(self.isa);
         let special = rows.iter().filter(fits).find(|row| !self.any_size && row.hidden == Some(hidden));
-        let row = special.or_else(|| rows.iter().filter(fits).find(|row| row.hidden.is_none()));
-        row.unwrap_or_else(|| panic!("the registry of {} has no {} {pass:?} kernel", self.isa, cell.name()))
+        special.or_else(|| rows.iter().filter(fits).find(|row| row.hidden.is_none()))
     }
 
-    /// Packs the weights of a cell and chooses its kernels.
+    /// Likewise, where there is one for any size.
+    fn row(&self, spec: &CellSpec, pass: Pass, hidden: usize) -> &'static Row {
+        self.find(spec, pass, hidden)
+            .unwrap_or_else(|| panic!("the registry of {} has no kernel for {spec:?} {pass:?}", self.isa))
+    }
+
+    /// Packs the weights of a cell, with or without options, and chooses its kernels.
     ///
     /// # Errors
-    /// [`Error::Shape`] if a weight is not as long as the cell needs, [`Error::SizeOverflow`] if the room cannot be had.
+    /// [`Error::Shape`] if a weight is not as long as the cell needs, or a GRU that cannot be projected is to be;
+    /// [`Error::SizeOverflow`] if the room cannot be had.
     pub fn pack_cell(
         &self,
-        cell: Cell,
+        cell: impl Into<CellSpec>,
         input: usize,
         hidden: usize,
         weights: Weights<'_>,
     ) -> Result<PackedCell, Error> {
+        let spec = cell.into();
         let any = Kernels { any_size: true, ..*self };
         let rows = CellRows {
-            step_single: self.row(cell, Pass::Step, hidden),
-            step: any.row(cell, Pass::Step, hidden),
-            forward: self.row(cell, Pass::Forward, hidden),
-            backward: self.row(cell, Pass::Backward, hidden),
+            step_single: self.row(&spec, Pass::Step, hidden),
+            step: any.row(&spec, Pass::Step, hidden),
+            forward: self.find(&spec, Pass::Forward, hidden),
+            backward: self.row(&spec, Pass::Backward, hidden),
         };
-        PackedCell::new(self.isa, rows, (cell, input, hidden), weights)
+        PackedCell::new(self.isa, rows, (spec, input, hidden), weights)
     }
 }

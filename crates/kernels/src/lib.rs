@@ -10,10 +10,10 @@
 //! |---|---|
 //! | `isa`, `cache`, `error`, `aligned` | instruction sets and the ceiling, cache sizes, errors, buffers |
 //! | `simd` | the trait `Vector` and its three bodies; capability tokens |
-//! | `math` | exp, sigmoid, tanh over `Vector` |
+//! | `math` | exp and the activations over `Vector` |
 //! | `gates::{rnn, lstm, gru}`, `gemm::{block, micro, single, tiles}` | the arithmetic of each cell on registers; the matmul as data, the one inner loop, register tiles |
 //! | `gates::{args, checked, drive}`, `gemm::pack` | arguments, the loops over time and tiles, packing |
-//! | `rows`, `gates::generated` | the registry: thin instantiations by `cargo xtask codegen` |
+//! | `rows`, `options`, `gates::generated` | the registry: thin instantiations by `cargo xtask codegen`; which cell takes which |
 //! | `plan`, `weights`, `tasks`, `kernels`, `dispatch` | decisions, packed weights, argument checks, [`Kernels`] and what it runs |
 //!
 //! `math` and the cells know no pointer; `generated` holds no arithmetic. `unsafe` is allowed in `simd::{avx2_fma, avx512}`,
@@ -33,6 +33,7 @@ mod gemm;
 mod isa;
 mod kernels;
 mod math;
+mod options;
 pub mod plan;
 mod rows;
 mod simd;
@@ -46,7 +47,9 @@ pub use gates::args::{Backward, Forward, Seq, SeqMut, Step};
 pub use gemm::{Matrix, MatrixMut, OuterProducts, OuterScratch, PackedB};
 pub use isa::{CEILING_VARIABLE, Isa};
 pub use kernels::Kernels;
-pub use rows::{Cell, Pass, Row};
+pub use math::activation::{Activation, Activations};
+pub use options::{CellSpec, Operand, RecurrentRun};
+pub use rows::{Cell, Form, Pass, Row};
 pub use weights::{PackedCell, Weights};
 
 /// All kernels of an instruction set, as the generator wrote them.

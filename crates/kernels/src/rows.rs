@@ -41,7 +41,7 @@ impl Cell {
     }
 
     /// The values a unit saves per step for the backward pass: LSTM i f g o; GRU r z n and W_hn h + b_hn; RNN h.
-    /// Backward puts the gradients of the pre-activations in their places.
+    /// Backward puts the gradients of the pre-activations in their places; [`CellSpec`](crate::CellSpec) says which where.
     pub const fn saved(self) -> usize {
         match self {
             Cell::RnnTanh | Cell::RnnRelu => 1,
@@ -49,20 +49,21 @@ impl Cell {
         }
     }
 
-    /// Which of these places holds, after backward, the gradient of W_hh h + b_hh of each gate; that of W_ih x + b_ih stands
-    /// in the gate's own place.
-    pub const fn recurrent_slots(self) -> &'static [usize] {
-        match self {
-            Cell::RnnTanh | Cell::RnnRelu => &[0],
-            Cell::Lstm => &[0, 1, 2, 3],
-            Cell::Gru => &[0, 1, 3],
-        }
-    }
-
     /// Whether there is a cell state c beside h.
     pub const fn has_cell_state(self) -> bool {
         matches!(self, Cell::Lstm)
     }
+}
+
+/// Which cells of a family a kernel runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Form {
+    /// PyTorch's cell.
+    Plain,
+    /// Any activations, and a projection of the state.
+    With,
+    /// The GRU whose reset gate comes before the product, with any activations.
+    ResetBefore,
 }
 
 /// What a kernel does.
@@ -93,6 +94,8 @@ pub struct Row {
     pub id: &'static str,
     /// The cell, for a cell's kernel.
     pub cell: Option<Cell>,
+    /// Which cells of the family.
+    pub form: Form,
     /// What it does.
     pub pass: Pass,
     /// The one hidden size it is for; `None` is any.
@@ -138,6 +141,7 @@ pub(crate) struct CellRows {
     pub(crate) step_single: &'static Row,
     /// Any number of rows, input fused.
     pub(crate) step: &'static Row,
-    pub(crate) forward: &'static Row,
+    /// The input projected before; `None` for cells that always multiply it in the recurrent kernel.
+    pub(crate) forward: Option<&'static Row>,
     pub(crate) backward: &'static Row,
 }

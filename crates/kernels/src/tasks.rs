@@ -14,10 +14,10 @@ pub(crate) fn forward_task(
     args: &mut Forward<'_>,
 ) -> Result<ForwardTask, Error> {
     let (steps, batch) = (args.steps, args.batch);
-    let (cell, input, hidden) = (weights.cell, weights.input, weights.hidden);
+    let (input, hidden, state) = (weights.input, weights.hidden, weights.state_size());
     let zeros = &weights.zeros;
     let x = Strided::read("input", &args.x, steps, batch, input)?;
-    let y = Strided::write("output", &mut args.y, steps, batch, hidden)?;
+    let y = Strided::write("output", &mut args.y, steps, batch, state)?;
     let c = match &mut args.c {
         Some(c) => Strided::write("c", c, steps, batch, hidden)?,
         None => absent_cell_state("c", weights)?,
@@ -26,8 +26,12 @@ pub(crate) fn forward_task(
         Some(c_0) => state_rows("c_0", Some(c_0), batch, hidden, zeros)?,
         None => c,
     };
+    let saved = weights.spec.saved() * hidden;
     let gates = match &mut args.gates {
-        Some(gates) => Strided::write("gates", gates, steps, batch, cell.saved() * hidden)?,
+        Some(gates) => Strided::write("gates", gates, steps, batch, saved)?,
+        None if weights.spec.needs_gates() => {
+            return Err(Error::Shape { arg: "gates", dim: "length", expected: saved, got: 0 });
+        }
         None => Strided::ABSENT,
     };
     check_scratch(weights, plan, batch, args.scratch.len())?;
@@ -36,6 +40,8 @@ pub(crate) fn forward_task(
         end: steps,
         input,
         hidden,
+        state,
+        activations: &raw const weights.spec.activations,
         schedule: Schedule::checked(args.active, args.resets, steps, batch)?,
         x,
         xa: std::ptr::null(),
@@ -43,9 +49,10 @@ pub(crate) fn forward_task(
         b_ih: weights.b_ih.as_ptr(),
         w_hh: weights.w_hh.as_ptr(),
         b_hh: weights.b_hh.as_ptr(),
-        h_0: state_rows("h_0", args.h_0, batch, hidden, zeros)?,
+        w_hr: weights.projection_weights(),
+        h_0: state_rows("h_0", args.h_0, batch, state, zeros)?,
         c_0,
-        reset_h: state_rows("reset_h", args.reset_h, batch, hidden, zeros)?,
+        reset_h: state_rows("reset_h", args.reset_h, batch, state, zeros)?,
         reset_c: state_rows("reset_c", args.reset_c, batch, hidden, zeros)?,
         y,
         c,
@@ -57,7 +64,11 @@ pub(crate) fn forward_task(
 #[inline]
 pub(crate) fn step_task(weights: &PackedCell, args: &mut Step<'_>) -> Result<ForwardTask, Error> {
     let (batch, input, hidden) = (args.batch, weights.input, weights.hidden);
-    let rows_of_c = if weights.cell.has_cell_state() { hidden } else { 0 };
+    let rows_of_c = if weights.spec.cell.has_cell_state() { hidden } else { 0 };
+    if weights.spec.needs_gates() {
+        let expected = weights.spec.saved() * hidden;
+        return Err(Error::Shape { arg: "gates", dim: "length", expected, got: 0 });
+    }
     for (arg, len, width) in [
         ("input", args.x.len(), input),
         ("h_0", args.h_0.len(), hidden),
@@ -75,6 +86,8 @@ pub(crate) fn step_task(weights: &PackedCell, args: &mut Step<'_>) -> Result<For
         end: 1,
         input,
         hidden,
+        state: hidden,
+        activations: &raw const weights.spec.activations,
         schedule: Schedule::all(batch),
         x: Strided::rows(args.x, input),
         xa: std::ptr::null(),
@@ -82,6 +95,7 @@ pub(crate) fn step_task(weights: &PackedCell, args: &mut Step<'_>) -> Result<For
         b_ih: weights.b_ih.as_ptr(),
         w_hh: weights.w_hh.as_ptr(),
         b_hh: weights.b_hh.as_ptr(),
+        w_hr: std::ptr::null(),
         h_0: Strided::rows(args.h_0, hidden),
         c_0: c,
         reset_h: Strided::ABSENT,
@@ -94,9 +108,9 @@ pub(crate) fn step_task(weights: &PackedCell, args: &mut Step<'_>) -> Result<For
 
 /// The plan must be one for these sizes: each shard's scratch holds a chunk of its rows.
 fn check_scratch(weights: &PackedCell, plan: &ForwardPlan, batch: usize, len: usize) -> Result<(), Error> {
-    let Projection::Chunked { chunk } = plan.projection else { return Ok(()) };
+    let Projection::Chunked { chunk } = weights.projection(plan) else { return Ok(()) };
     let shards = plan.shards.clamp(1, batch.max(1));
-    let row_len = weights.hidden.next_multiple_of(weights.lanes) * weights.cell.gates();
+    let row_len = weights.hidden.next_multiple_of(weights.lanes) * weights.spec.gates();
     let needed = batch.div_ceil(shards).saturating_mul(chunk).saturating_mul(row_len);
     if chunk == 0 || plan.shard_scratch < needed {
         return Err(Error::Shape { arg: "plan", dim: "scratch", expected: needed, got: plan.shard_scratch });
@@ -109,7 +123,7 @@ fn check_scratch(weights: &PackedCell, plan: &ForwardPlan, batch: usize, len: us
 }
 
 fn absent_cell_state(arg: &'static str, weights: &PackedCell) -> Result<Strided, Error> {
-    if weights.cell.has_cell_state() {
+    if weights.spec.has_cell_state() {
         return Err(Error::Shape { arg, dim: "length", expected: weights.hidden, got: 0 });
     }
     Ok(Strided::ABSENT)
@@ -124,7 +138,7 @@ pub(crate) fn projection_task(
     xa: *mut f32,
 ) -> GemmTask {
     let rows = task.schedule.rows;
-    let (lanes, gates) = (weights.lanes, weights.cell.gates());
+    let (lanes, gates) = (weights.lanes, weights.spec.gates());
     let panels = weights.hidden.div_ceil(lanes);
     let row = gates * lanes;
     let step = panels * rows * row;
@@ -152,7 +166,7 @@ pub(crate) fn backward_task(
     steps: usize,
     args: &mut Backward<'_>,
 ) -> Result<BackwardTask, Error> {
-    let (batch, hidden) = (args.batch, weights.hidden);
+    let (batch, hidden, state) = (args.batch, weights.hidden, weights.state_size());
     let zeros = &weights.zeros;
     let Some(transposed) = &weights.for_training else {
         return Err(Error::Shape { arg: "weights", dim: "training panels", expected: 1, got: 0 });
@@ -166,43 +180,49 @@ pub(crate) fn backward_task(
         });
     }
     Schedule::check_no_pause(args.active)?;
-    let optional = |arg, seq: &mut Option<_>| match seq {
-        Some(seq) => Strided::write(arg, seq, steps, batch, hidden),
+    let optional = |arg, seq: &mut Option<_>, width| match seq {
+        Some(seq) => Strided::write(arg, seq, steps, batch, width),
         None => Ok(Strided::ABSENT),
     };
-    let carried = |arg, data: &mut [f32]| {
-        let expected = batch.checked_mul(hidden).ok_or(Error::SizeOverflow { what: arg })?;
+    let carried = |arg, data: &mut [f32], width| {
+        let expected = batch.checked_mul(width).ok_or(Error::SizeOverflow { what: arg })?;
         if data.len() != expected {
             return Err(Error::Shape { arg, dim: "length", expected, got: data.len() });
         }
-        Ok(Strided::rows_mut(data, hidden))
+        Ok(Strided::rows_mut(data, width))
     };
     Ok(BackwardTask {
         begin: args.begin,
         end: args.end,
         hidden,
+        state,
+        activations: &raw const weights.spec.activations,
         schedule: Schedule::checked(args.active, args.resets, steps, batch)?,
         w_hh: transposed.w_hh.panels.as_ptr(),
+        w_hr: match &transposed.w_hr {
+            Some(w_hr) => w_hr.panels.as_ptr(),
+            None => std::ptr::null(),
+        },
         dy: match &args.dy {
-            Some(dy) => Strided::read("grad_output", dy, steps, batch, hidden)?,
+            Some(dy) => Strided::read("grad_output", dy, steps, batch, state)?,
             None => Strided::ABSENT,
         },
-        gates: Strided::write("gates", &mut args.gates, steps, batch, weights.cell.saved() * hidden)?,
-        h_0: state_rows("h_0", args.h_0, batch, hidden, zeros)?,
+        gates: Strided::write("gates", &mut args.gates, steps, batch, weights.spec.saved() * hidden)?,
+        h_0: state_rows("h_0", args.h_0, batch, state, zeros)?,
         c_0: state_rows("c_0", args.c_0, batch, hidden, zeros)?,
-        reset_h: state_rows("reset_h", args.reset_h, batch, hidden, zeros)?,
+        reset_h: state_rows("reset_h", args.reset_h, batch, state, zeros)?,
         reset_c: state_rows("reset_c", args.reset_c, batch, hidden, zeros)?,
-        y: Strided::read("output", &args.y, steps, batch, hidden)?,
+        y: Strided::read("output", &args.y, steps, batch, state)?,
         c: match &args.c {
             Some(c) => Strided::read("c", c, steps, batch, hidden)?,
             None => absent_cell_state("c", weights)?,
         },
-        dh: carried("dh", args.dh)?,
+        dh: carried("dh", args.dh, state)?,
         dc: match &mut args.dc {
-            Some(dc) => carried("dc", dc)?,
+            Some(dc) => carried("dc", dc, hidden)?,
             None => absent_cell_state("dc", weights)?,
         },
-        dh_steps: optional("dh_steps", &mut args.dh_steps)?,
-        dc_steps: optional("dc_steps", &mut args.dc_steps)?,
+        dh_steps: optional("dh_steps", &mut args.dh_steps, state)?,
+        dc_steps: optional("dc_steps", &mut args.dc_steps, hidden)?,
     })
 }

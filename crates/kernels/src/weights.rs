@@ -5,26 +5,29 @@ use crate::error::Error;
 use crate::gemm::PackedB;
 use crate::gemm::pack::{Depth, PanelShape, Source, pack};
 use crate::isa::Isa;
+use crate::options::CellSpec;
 use crate::plan::{ForwardPlan, Projection};
-use crate::rows::{Cell, CellRows, Row};
+use crate::rows::{Cell, CellRows, Form, Row};
 
 /// The weights as PyTorch lays them out: gate after gate, in its order (i f g o; r z n).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Weights<'a> {
     /// weight_ih, [gates * hidden_size, input_size].
     pub w_ih: &'a [f32],
-    /// weight_hh, [gates * hidden_size, hidden_size].
+    /// weight_hh, [gates * hidden_size, hidden_size], or [.., proj_size] for a cell with a projection.
     pub w_hh: &'a [f32],
     /// bias_ih, [gates * hidden_size]; `None` is zeros.
     pub b_ih: Option<&'a [f32]>,
     /// bias_hh, [gates * hidden_size]; `None` is zeros.
     pub b_hh: Option<&'a [f32]>,
+    /// weight_hr, [proj_size, hidden_size], for a cell with a projection; `None` for the others.
+    pub w_hr: Option<&'a [f32]>,
 }
 
 /// Packed weights and the kernels chosen for them. Made by [`Kernels::pack_cell`](crate::Kernels::pack_cell).
 #[derive(Clone, Debug)]
 pub struct PackedCell {
-    pub(crate) cell: Cell,
+    pub(crate) spec: CellSpec,
     pub(crate) input: usize,
     pub(crate) hidden: usize,
     pub(crate) lanes: usize,
@@ -32,12 +35,15 @@ pub struct PackedCell {
     pub(crate) nr: usize,
     pub(crate) isa: Isa,
     pub(crate) rows: CellRows,
-    /// [strip][k][vector][lane], the vectors panel by panel, gate by gate
+    /// [strip][k][vector][lane], the vectors of a panel gate by gate. Where the GRU's reset gate comes first, r and z so, and n so
+    /// behind them.
     pub(crate) w_ih: AlignedBuf,
     pub(crate) w_hh: AlignedBuf,
-    /// [panel][gate][lane]
+    /// [panel][gate][lane], likewise.
     pub(crate) b_ih: AlignedBuf,
     pub(crate) b_hh: AlignedBuf,
+    /// W_hr^T as the right operand of h = W_hr u, for a cell with a projection.
+    pub(crate) w_hr: Option<PackedB>,
     /// A row of zeros: the state that a caller leaves out.
     pub(crate) zeros: AlignedBuf,
     pub(crate) for_training: Option<Transposed>,
@@ -48,22 +54,30 @@ pub struct PackedCell {
 pub(crate) struct Transposed {
     pub(crate) w_hh: PackedB,
     pub(crate) w_ih: PackedB,
+    pub(crate) w_hr: Option<PackedB>,
 }
 
 impl PackedCell {
     pub(crate) fn new(
         isa: Isa,
         rows: CellRows,
-        (cell, input, hidden): (Cell, usize, usize),
+        (spec, input, hidden): (CellSpec, usize, usize),
         weights: Weights<'_>,
     ) -> Result<PackedCell, Error> {
-        let (lanes, nr) = (rows.forward.lanes, rows.forward.nr);
-        let shape = PanelShape { lanes, nr, groups: cell.gates(), depth: 1, units: hidden };
+        let state = spec.state_size(hidden);
+        if spec.form() == Form::ResetBefore && state != hidden {
+            return Err(Error::Shape { arg: "proj_size", dim: "size", expected: hidden, got: state });
+        }
+        let (lanes, nr) = (rows.step.lanes, rows.step.nr);
         let overflow = || Error::SizeOverflow { what: "weights" };
         let room = |len: Option<usize>| AlignedBuf::zeroed(len.ok_or_else(overflow)?).map_err(|_| overflow());
-        let per_k = shape.len().ok_or_else(overflow)?;
+        let per_k = runs(spec, PanelShape { lanes, nr, groups: spec.gates(), depth: 1, units: hidden })
+            .iter()
+            .try_fold(0_usize, |len, shape| len.checked_add(shape.len()?))
+            .ok_or_else(overflow)?;
+        state.checked_mul(hidden).ok_or_else(overflow)?;
         let mut packed = PackedCell {
-            cell,
+            spec,
             input,
             hidden,
             lanes,
@@ -71,10 +85,11 @@ impl PackedCell {
             isa,
             rows,
             w_ih: room(per_k.checked_mul(input))?,
-            w_hh: room(per_k.checked_mul(hidden))?,
+            w_hh: room(per_k.checked_mul(state))?,
             b_ih: room(Some(per_k))?,
             b_hh: room(Some(per_k))?,
-            zeros: room(Some(hidden))?,
+            w_hr: spec.proj_size.map(|_| PackedB::empty()),
+            zeros: room(Some(hidden.max(state)))?,
             for_training: None,
         };
         packed.repack(weights)?;
@@ -83,7 +98,12 @@ impl PackedCell {
 
     /// The cell.
     pub fn cell(&self) -> Cell {
-        self.cell
+        self.spec.cell
+    }
+
+    /// The cell and its options.
+    pub fn spec(&self) -> &CellSpec {
+        &self.spec
     }
 
     /// I
@@ -96,6 +116,21 @@ impl PackedCell {
         self.hidden
     }
 
+    /// Features of h: H, or P with a projection.
+    pub fn state_size(&self) -> usize {
+        self.spec.state_size(self.hidden)
+    }
+
+    /// How the input gets into the recurrence where the plan says so: some cells always multiply it in the recurrent kernel.
+    pub(crate) fn projection(&self, plan: &ForwardPlan) -> Projection {
+        if self.rows.forward.is_some() { plan.projection } else { Projection::Fused }
+    }
+
+    /// The packed W_hr^T, or null.
+    pub(crate) fn projection_weights(&self) -> *const f32 {
+        self.w_hr.as_ref().map_or(std::ptr::null(), |w_hr| w_hr.panels.as_ptr())
+    }
+
     /// Lanes that the weights are packed for.
     pub fn lanes(&self) -> usize {
         self.lanes
@@ -103,10 +138,10 @@ impl PackedCell {
 
     /// The kernel that runs the recurrence of such a plan.
     pub fn forward_row(&self, plan: &ForwardPlan) -> &'static Row {
-        match plan.projection {
-            Projection::Fused if plan.single_row => self.rows.step_single,
-            Projection::Fused => self.rows.step,
-            Projection::Chunked { .. } => self.rows.forward,
+        match (plan.projection, self.rows.forward) {
+            (Projection::Chunked { .. }, Some(forward)) => forward,
+            _ if plan.single_row => self.rows.step_single,
+            _ => self.rows.step,
         }
     }
 
@@ -117,8 +152,12 @@ impl PackedCell {
 
     /// Bytes of the packed weights, those for training included.
     pub fn bytes(&self) -> usize {
-        let transposed = self.for_training.as_ref().map_or(0, |t| t.w_hh.panels.len() + t.w_ih.panels.len());
-        4 * (self.w_ih.len() + self.w_hh.len() + self.b_ih.len() + self.b_hh.len() + transposed)
+        let of = |b: Option<&PackedB>| b.map_or(0, |b| b.panels.len());
+        let transposed = self.for_training.as_ref();
+        let transposed =
+            transposed.map_or(0, |t| of(Some(&t.w_hh)) + of(Some(&t.w_ih)) + of(t.w_hr.as_ref()));
+        let packed = self.w_ih.len() + self.w_hh.len() + self.b_ih.len() + self.b_hh.len();
+        4 * (packed + of(self.w_hr.as_ref()) + transposed)
     }
 
     /// Bytes of W_hh as the forward recurrence reads it at each step.
@@ -133,22 +172,27 @@ impl PackedCell {
     /// [`Error::Shape`] if a weight is not as long as the cell needs.
     pub fn repack(&mut self, weights: Weights<'_>) -> Result<(), Error> {
         self.check(&weights)?;
-        let (gates, hidden) = (self.cell.gates(), self.hidden);
+        let (hidden, state) = (self.hidden, self.state_size());
+        let (spec, input, tile) = (self.spec, self.input, (self.lanes, self.nr));
+        let shape =
+            PanelShape { lanes: self.lanes, nr: self.nr, groups: spec.gates(), depth: 1, units: hidden };
         for (to, from, depth) in
-            [(&mut self.w_ih, weights.w_ih, self.input), (&mut self.w_hh, weights.w_hh, hidden)]
+            [(&mut self.w_ih, weights.w_ih, input), (&mut self.w_hh, weights.w_hh, state)]
         {
-            let shape = PanelShape { lanes: self.lanes, nr: self.nr, groups: gates, depth, units: hidden };
             let source = Source { data: from, group: hidden * depth, unit: depth, depth: Depth::Stride(1) };
-            pack(to, shape, source);
+            pack_gates(spec, to, PanelShape { depth, ..shape }, source);
         }
         for (to, from) in [(&mut self.b_ih, weights.b_ih), (&mut self.b_hh, weights.b_hh)] {
-            let shape = PanelShape { lanes: self.lanes, nr: self.nr, groups: gates, depth: 1, units: hidden };
             match from {
                 Some(data) => {
-                    pack(to, shape, Source { data, group: hidden, unit: 1, depth: Depth::Stride(0) })
+                    let source = Source { data, group: hidden, unit: 1, depth: Depth::Stride(0) };
+                    pack_gates(spec, to, shape, source);
                 }
                 None => to.fill(0.0),
             }
+        }
+        if let (Some(to), Some(from)) = (&mut self.w_hr, weights.w_hr) {
+            to.repack(tile, Depth::Stride(1), hidden, state, from, hidden)?;
         }
         if self.for_training.is_some() {
             self.prepare_training(weights)?;
@@ -162,14 +206,19 @@ impl PackedCell {
     /// [`Error::Shape`] if a weight is not as long as the cell needs, [`Error::SizeOverflow`] if the room cannot be had.
     pub fn prepare_training(&mut self, weights: Weights<'_>) -> Result<(), Error> {
         self.check(&weights)?;
-        let mut transposed = self
-            .for_training
-            .take()
-            .unwrap_or_else(|| Transposed { w_hh: PackedB::empty(), w_ih: PackedB::empty() });
-        let k = self.cell.gates() * self.hidden;
+        let mut transposed = self.for_training.take().unwrap_or_else(|| Transposed {
+            w_hh: PackedB::empty(),
+            w_ih: PackedB::empty(),
+            w_hr: None,
+        });
+        let (k, state) = (self.spec.gates() * self.hidden, self.state_size());
         let tile = (self.lanes, self.nr);
-        transposed.w_hh.repack(tile, Depth::Stride(self.hidden), k, self.hidden, weights.w_hh, 1)?;
+        transposed.w_hh.repack(tile, Depth::Stride(state), k, state, weights.w_hh, 1)?;
         transposed.w_ih.repack(tile, Depth::Stride(self.input), k, self.input, weights.w_ih, 1)?;
+        if let Some(from) = weights.w_hr {
+            let w_hr = transposed.w_hr.get_or_insert_with(PackedB::empty);
+            w_hr.repack(tile, Depth::Stride(self.hidden), state, self.hidden, from, 1)?;
+        }
         self.for_training = Some(transposed);
         Ok(())
     }
@@ -186,17 +235,36 @@ impl PackedCell {
 
     fn check(&self, weights: &Weights<'_>) -> Result<(), Error> {
         // These products were seen to fit when the cell was made.
-        let width = self.cell.gates() * self.hidden;
+        let (width, state) = (self.spec.gates() * self.hidden, self.state_size());
+        let projection = if self.spec.proj_size.is_some() { state * self.hidden } else { 0 };
         for (arg, data, expected) in [
             ("weight_ih", Some(weights.w_ih), width * self.input),
-            ("weight_hh", Some(weights.w_hh), width * self.hidden),
+            ("weight_hh", Some(weights.w_hh), width * state),
             ("bias_ih", weights.b_ih, width),
             ("bias_hh", weights.b_hh, width),
+            ("weight_hr", Some(weights.w_hr.unwrap_or(&[])), projection),
         ] {
             if let Some(data) = data.filter(|data| data.len() != expected) {
                 return Err(Error::Shape { arg, dim: "length", expected, got: data.len() });
             }
         }
         Ok(())
+    }
+}
+
+/// The parts that the weights of all gates are packed in: one, or, where the GRU's reset gate comes first, r and z, and n.
+fn runs(spec: CellSpec, all: PanelShape) -> [PanelShape; 2] {
+    let first = if spec.form() == Form::ResetBefore { 2 } else { all.groups };
+    [PanelShape { groups: first, ..all }, PanelShape { groups: all.groups - first, ..all }]
+}
+
+/// Packs the weights of all gates, part after part.
+fn pack_gates(spec: CellSpec, to: &mut [f32], all: PanelShape, source: Source<'_>) {
+    let [first, second] = runs(spec, all);
+    // Seen to fit when the cell was made.
+    let (to_first, to_second) = to.split_at_mut(first.len().unwrap_or(0));
+    pack(to_first, first, source);
+    if second.groups > 0 {
+        pack(to_second, second, Source { data: &source.data[first.groups * source.group..], ..source });
     }
 }

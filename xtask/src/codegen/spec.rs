@@ -24,20 +24,75 @@ pub(crate) const HIDDEN_SIZES: [usize; 19] = [
     1024, // speech, translation
 ];
 
-/// A recurrent cell: its name, the type of its arithmetic, its gates, and the values it saves per unit.
+/// A recurrent cell: its name, the type of its arithmetic, its gates, the values it saves per unit, and its passes.
 pub(crate) struct Cell {
     pub(crate) name: &'static str,
     pub(crate) variant: &'static str,
+    pub(crate) form: Form,
     pub(crate) body: &'static str,
     pub(crate) gates: usize,
     pub(crate) saved: usize,
+    pub(crate) passes: &'static [&'static str],
 }
 
-pub(crate) const CELLS: [Cell; 4] = [
-    Cell { name: "rnn_tanh", variant: "RnnTanh", body: "RnnTanh", gates: 1, saved: 1 },
-    Cell { name: "rnn_relu", variant: "RnnRelu", body: "RnnRelu", gates: 1, saved: 1 },
-    Cell { name: "lstm", variant: "Lstm", body: "Lstm", gates: 4, saved: 4 },
-    Cell { name: "gru", variant: "Gru", body: "Gru", gates: 3, saved: 4 },
+/// Which loops run a cell; all but plain ones take any hidden size only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    Plain,
+    With,
+    ResetBefore,
+}
+
+const ALL_PASSES: &[&str] = &["step", "fwd", "bwd"];
+/// Of cells that always multiply the input in the recurrent kernel.
+const FUSED_PASSES: &[&str] = &["step", "bwd"];
+
+const fn plain(name: &'static str, body: &'static str, gates: usize, saved: usize) -> Cell {
+    Cell { name, variant: body, form: Form::Plain, body, gates, saved, passes: ALL_PASSES }
+}
+
+pub(crate) const CELLS: [Cell; 8] = [
+    plain("rnn_tanh", "RnnTanh", 1, 1),
+    plain("rnn_relu", "RnnRelu", 1, 1),
+    plain("lstm", "Lstm", 4, 4),
+    plain("gru", "Gru", 3, 4),
+    Cell {
+        name: "rnn_with",
+        variant: "RnnTanh",
+        form: Form::With,
+        body: "RnnWith",
+        gates: 1,
+        saved: 1,
+        passes: FUSED_PASSES,
+    },
+    // Projected LSTMs are what speech recognizers are made of: they project whole sequences at a time.
+    Cell {
+        name: "lstm_with",
+        variant: "Lstm",
+        form: Form::With,
+        body: "LstmWith",
+        gates: 4,
+        saved: 4,
+        passes: ALL_PASSES,
+    },
+    Cell {
+        name: "gru_with",
+        variant: "Gru",
+        form: Form::With,
+        body: "GruWith",
+        gates: 3,
+        saved: 4,
+        passes: FUSED_PASSES,
+    },
+    Cell {
+        name: "gru_reset_before",
+        variant: "Gru",
+        form: Form::ResetBefore,
+        body: "GruResetBefore",
+        gates: 3,
+        saved: 4,
+        passes: FUSED_PASSES,
+    },
 ];
 
 /// An instruction set: its names, its vector, the features that the entry functions carry, and its registers.

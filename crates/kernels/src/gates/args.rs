@@ -59,16 +59,18 @@ pub struct Forward<'a> {
     pub batch: usize,
     /// Input, [T, B, input_size].
     pub x: Seq<'a>,
-    /// h_0, [B, hidden_size]; `None` is zeros.
+    /// h_0, [B, hidden_size], or [B, proj_size] like all of h and its gradients for a cell with a projection; `None` is zeros.
     pub h_0: Option<&'a [f32]>,
     /// c_0, [B, hidden_size]. `None`: the first step finds it in the place where it is to leave c_1, as is natural where
     /// `c.step` is 0. Not read by a cell without c.
     pub c_0: Option<&'a [f32]>,
     /// Out: h_1 .. h_T, [T, B, hidden_size]; each step reads the one before it from here.
     pub y: SeqMut<'a>,
-    /// Out: c_1 .. c_T, [T, B, hidden_size], or the running c where its `step` is 0. Needed by an LSTM only.
+    /// Out: c_1 .. c_T, [T, B, hidden_size], or the running c where its `step` is 0. Needed by cells with c only
+    /// ([`CellSpec::has_cell_state`](crate::CellSpec::has_cell_state)).
     pub c: Option<SeqMut<'a>>,
-    /// Out: what backward needs, [T, B, saved * hidden_size], slot by slot.
+    /// Out: what backward needs, [T, B, saved * hidden_size], slot by slot. Some cells need it, or one place for all steps
+    /// (`step` 0), in any case ([`CellSpec::needs_gates`](crate::CellSpec::needs_gates)).
     pub gates: Option<SeqMut<'a>>,
     /// How many rows, from row 0 on, take part in each step, `[T]`; `None` is all in all steps. A row that did not take part
     /// in the step before starts from h_0 and c_0. Nothing is written for the others.
@@ -115,14 +117,14 @@ pub struct Backward<'a> {
     pub y: Seq<'a>,
     /// h_0, [B, hidden_size]; `None` is zeros.
     pub h_0: Option<&'a [f32]>,
-    /// c_1 .. c_T as forward left them; needed by an LSTM only.
+    /// c_1 .. c_T as forward left them; needed by cells with c only.
     pub c: Option<Seq<'a>>,
     /// c_0, [B, hidden_size]; `None` is zeros.
     pub c_0: Option<&'a [f32]>,
     /// In: dL/dh that comes from beyond step `end`, [B, hidden_size] (dL/dh_n at the end of the sequence); out: what goes
     /// on to the steps before `begin` (dL/dh_0 at its start).
     pub dh: &'a mut [f32],
-    /// Likewise for c; needed by an LSTM only.
+    /// Likewise for c; needed by cells with c only.
     pub dc: Option<&'a mut [f32]>,
     /// Out: all of dL/dh_t, [T, B, hidden_size].
     pub dh_steps: Option<SeqMut<'a>>,

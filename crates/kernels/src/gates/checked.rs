@@ -3,6 +3,7 @@
 
 use super::args::{Seq, SeqMut};
 use crate::error::Error;
+use crate::math::activation::Activations;
 
 /// [`Seq`] or [`SeqMut`] without its slice: a checked walk over (t, row). A null pointer stands for an absent argument.
 #[derive(Clone, Copy)]
@@ -212,6 +213,9 @@ pub(crate) struct ForwardTask {
     pub(crate) end: usize,
     pub(crate) input: usize,
     pub(crate) hidden: usize,
+    /// Features of h.
+    pub(crate) state: usize,
+    pub(crate) activations: *const Activations,
     pub(crate) schedule: Schedule,
     /// The input, for a kernel that multiplies it itself.
     pub(crate) x: Strided,
@@ -221,6 +225,8 @@ pub(crate) struct ForwardTask {
     pub(crate) b_ih: *const f32,
     pub(crate) w_hh: *const f32,
     pub(crate) b_hh: *const f32,
+    /// The projection of the state, or null.
+    pub(crate) w_hr: *const f32,
     pub(crate) h_0: Strided,
     pub(crate) c_0: Strided,
     pub(crate) reset_h: Strided,
@@ -255,9 +261,14 @@ pub(crate) struct BackwardTask {
     pub(crate) begin: usize,
     pub(crate) end: usize,
     pub(crate) hidden: usize,
+    /// Features of h.
+    pub(crate) state: usize,
+    pub(crate) activations: *const Activations,
     pub(crate) schedule: Schedule,
     /// W_hh, packed for the product with the gradients of all gates.
     pub(crate) w_hh: *const f32,
+    /// The projection of the state, packed for the product with the gradient of h, or null.
+    pub(crate) w_hr: *const f32,
     pub(crate) dy: Strided,
     pub(crate) gates: Strided,
     pub(crate) h_0: Strided,

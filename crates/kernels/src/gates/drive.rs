@@ -5,9 +5,18 @@
 //!
 //! Backward is the mirror. At the boundary between steps u-1 and u a tile computes what of dL/dh_{u-1} comes from step u,
 //! adds the upstream gradient, and turns it into the gate gradients of step u-1 at once.
+//!
+//! Cells with options go the same ways ([`with`]); a projected state, and a reset gate that comes first ([`reset_before`]), take
+//! a second pass over tiles in each step.
 
-use super::checked::{BackwardTask, ForwardTask, Schedule, Strided};
-use super::{Backward, CellBody, Forward};
+mod back;
+pub(crate) mod reset_before;
+pub(crate) mod with;
+
+pub(crate) use back::backward;
+
+use super::checked::{ForwardTask, Schedule, Strided};
+use super::{Forward, FusedForward};
 use crate::gemm::micro::{Operands, Tile, accumulate};
 use crate::gemm::single::walk_single;
 use crate::gemm::tiles::{TileBody, walk};
@@ -88,7 +97,8 @@ impl Schedule {
 struct ForwardStep<'a, V, C, const NR: usize, const U: usize, const H: usize> {
     task: &'a ForwardTask,
     t: usize,
-    cell: PhantomData<(V, C)>,
+    cell: C,
+    vector: PhantomData<V>,
 }
 
 /// Runs steps `begin .. end` of a forward task. With `SETS` 2 the kernel multiplies the input itself, as a second set of
@@ -99,7 +109,7 @@ struct ForwardStep<'a, V, C, const NR: usize, const U: usize, const H: usize> {
 #[inline(always)]
 pub(crate) unsafe fn forward<
     V: Vector,
-    C: CellBody<G, S>,
+    C: FusedForward<G, S> + Default,
     const G: usize,
     const S: usize,
     const MR: usize,
@@ -113,7 +123,7 @@ pub(crate) unsafe fn forward<
 ) {
     let panels = hidden_size::<H>(task.hidden).div_ceil(V::LANES);
     for t in task.begin..task.end {
-        let step = ForwardStep::<V, C, NR, U, H> { task, t, cell: PhantomData };
+        let step = ForwardStep::<V, C, NR, U, H> { task, t, cell: C::default(), vector: PhantomData };
         let body = Gates::<_, S>(step);
         // SAFETY: the task's arguments cover all its rows and panels at step t.
         unsafe { walk::<V, _, G, SETS, MR, NR>(token, &body, task.schedule.active(t), panels) };
@@ -128,7 +138,7 @@ pub(crate) unsafe fn forward<
 #[inline(always)]
 pub(crate) unsafe fn forward_single<
     V: Vector,
-    C: CellBody<G, S>,
+    C: FusedForward<G, S> + Default,
     const G: usize,
     const S: usize,
     const P: usize,
@@ -142,7 +152,7 @@ pub(crate) unsafe fn forward_single<
 ) {
     const { assert!(H.div_ceil(V::LANES) == PANELS) };
     for t in task.begin..task.end {
-        let step = ForwardStep::<V, C, NR, U, H> { task, t, cell: PhantomData };
+        let step = ForwardStep::<V, C, NR, U, H> { task, t, cell: C::default(), vector: PhantomData };
         let body = Gates::<_, S>(step);
         // SAFETY: the task's arguments cover all its rows and panels at step t.
         unsafe { walk_single::<V, _, G, 2, PANELS, P, NR>(token, &body, task.schedule.active(t)) };
@@ -154,7 +164,7 @@ struct Gates<T, const S: usize>(T);
 
 impl<
     V: Vector,
-    C: CellBody<G, S>,
+    C: FusedForward<G, S>,
     const G: usize,
     const S: usize,
     const NR: usize,
@@ -175,8 +185,9 @@ impl<
     ) -> Tile<V, M, W, K> {
         let ForwardStep { task, t, .. } = self.0;
         let h = hidden_size::<H>(task.hidden);
+        let state = if C::OPTIONS { task.state } else { h };
         let (w, bias, depth) =
-            if set == 0 { (task.w_hh, task.b_hh, h) } else { (task.w_ih, task.b_ih, task.input) };
+            if set == 0 { (task.w_hh, task.b_hh, state) } else { (task.w_ih, task.b_ih, task.input) };
         let mut a = [std::ptr::null(); M];
         for r in 0..M {
             a[r] = if set == 0 {
@@ -204,10 +215,11 @@ impl<
 
     #[inline(always)]
     unsafe fn finish(&self, token: V::Token, row: usize, panel: usize, sums: [[V; G]; SETS]) {
-        let ForwardStep { task, t, .. } = self.0;
+        let ForwardStep { task, t, cell, .. } = self.0;
         let h = hidden_size::<H>(task.hidden);
         let unit = panel * V::LANES;
         let left = h - unit;
+        let projected = C::OPTIONS && !task.w_hr.is_null();
         let zero = V::splat(token, 0.0);
         // SAFETY: row and panel lie within the task, whose arguments were checked for all of them; unit < h, and only `left`
         // floats from there are touched. `xa` holds whole panels.
@@ -221,16 +233,24 @@ impl<
             };
             let mut step = Forward { xa, ha: sums[0], h_prev: zero, c_prev: zero };
             if C::DIRECT {
-                let h_prev = task.schedule.before(t, row, task.reset_h, task.h_0, task.y);
+                let h_prev = if projected {
+                    task.schedule.before(t, row, task.reset_c, task.c_0, task.c)
+                } else {
+                    task.schedule.before(t, row, task.reset_h, task.h_0, task.y)
+                };
                 step.h_prev = load(token, h_prev.add(unit), left);
             }
             if C::CELL_STATE {
                 let c_prev = task.schedule.before(t, row, task.reset_c, task.c_0, task.c);
                 step.c_prev = load(token, c_prev.add(unit), left);
             }
-            let new = C::forward(token, step);
-            store(new.h, task.y.at(t, row).add(unit), left);
-            if C::CELL_STATE {
+            let new = cell.forward(token, step);
+            if projected {
+                store(new.h, task.gates.at(t, row).add(S * h + unit), left);
+            } else {
+                store(new.h, task.y.at(t, row).add(unit), left);
+            }
+            if C::CELL_STATE || (C::DIRECT && projected) {
                 store(new.c, task.c.at(t, row).add(unit), left);
             }
             if !task.gates.is_absent() {
@@ -254,172 +274,4 @@ unsafe fn vectors<V: Vector, const G: usize>(token: V::Token, from: *const f32) 
         all[g] = V::load(token, unsafe { &*from.add(g * V::LANES).cast() });
     }
     all
-}
-
-/// The boundary between steps u-1 and u, for [`walk`].
-struct Boundary<'a, V, C, const NR: usize, const U: usize, const H: usize> {
-    task: &'a BackwardTask,
-    u: usize,
-    /// Rows below it took part in step u (if u belongs to this task): their gradient comes from there.
-    from: usize,
-    /// Rows below it took part in step u-1 (likewise): their gradient goes there.
-    to: usize,
-    cell: PhantomData<(V, C)>,
-}
-
-/// Runs steps `begin .. end` of a backward task, last step first.
-///
-/// # Safety
-/// The task was checked (`dispatch`), and its weights are packed for `V`'s lanes and this cell.
-#[inline(always)]
-pub(crate) unsafe fn backward<
-    V: Vector,
-    C: CellBody<G, S>,
-    const G: usize,
-    const S: usize,
-    const MR: usize,
-    const NR: usize,
-    const U: usize,
-    const H: usize,
->(
-    token: V::Token,
-    task: &BackwardTask,
-) {
-    let panels = hidden_size::<H>(task.hidden).div_ceil(V::LANES);
-    for u in (task.begin..=task.end).rev() {
-        let from = if u == task.end { 0 } else { task.schedule.active(u) };
-        let to = if u == task.begin { 0 } else { task.schedule.active(u - 1) };
-        let boundary = Boundary::<V, C, NR, U, H> { task, u, from, to, cell: PhantomData };
-        let body = Backwards::<_, G, S>(boundary);
-        // SAFETY: the task's arguments cover all its rows and panels at steps u and u-1.
-        unsafe { walk::<V, _, 1, 1, MR, NR>(token, &body, if from > to { from } else { to }, panels) };
-    }
-}
-
-/// A body whose cell has `G` gates and saves `S` values: names the parameters that the trait alone would leave open.
-struct Backwards<T, const G: usize, const S: usize>(T);
-
-impl<
-    V: Vector,
-    C: CellBody<G, S>,
-    const G: usize,
-    const S: usize,
-    const NR: usize,
-    const U: usize,
-    const H: usize,
-> TileBody<V, 1, 1> for Backwards<Boundary<'_, V, C, NR, U, H>, G, S>
-{
-    const STORES: bool = false;
-
-    #[inline(always)]
-    unsafe fn products<const M: usize, const W: usize, const K: usize>(
-        &self,
-        token: V::Token,
-        _: usize,
-        row: usize,
-        vector: usize,
-    ) -> Tile<V, M, W, K> {
-        let Boundary { task, u, from, .. } = self.0;
-        let h = hidden_size::<H>(task.hidden);
-        let mut acc = [[[V::splat(token, 0.0); K]; W]; M];
-        if row >= from {
-            return acc;
-        }
-        let strip = G * h * NR * V::LANES;
-        let mut gate = 0;
-        for &(slot, gates) in C::HA_RUNS {
-            let mut a = [std::ptr::null(); M];
-            for r in 0..M {
-                a[r] = task.gates.at(u, row + r).wrapping_add(slot * h).cast_const();
-            }
-            // SAFETY: rows and vectors lie within the task, whose arguments were checked for all of them; packed weights are
-            // padded to whole strips. A row from `from` on has its place in `gates` too; what is computed from it is not used.
-            acc = unsafe {
-                let b = task.w_hh.add(vector / NR * strip + (vector % NR + gate * h * NR) * V::LANES);
-                let operands = Operands { a, a_step: 1, b, strip, depth: gates * h };
-                accumulate::<V, M, W, K, NR, U>(token, acc, operands)
-            };
-            gate += gates;
-        }
-        acc
-    }
-
-    /// Passes the gradient of one vector of units of one row over the boundary.
-    #[inline(always)]
-    unsafe fn finish(&self, token: V::Token, row: usize, panel: usize, [[chain]]: [[V; 1]; 1]) {
-        let Boundary { task, u, from, to, .. } = self.0;
-        let h = hidden_size::<H>(task.hidden);
-        let unit = panel * V::LANES;
-        let left = h - unit;
-        let zero = V::splat(token, 0.0);
-        // SAFETY: row and panel lie within the task, whose arguments were checked for all of them; unit < h, and only `left`
-        // floats from there are touched.
-        unsafe {
-            let dh_at = task.dh.at(0, row).add(unit);
-            let dc_at = task.dc.at(0, row).wrapping_add(unit);
-            let stopped = row < from && task.schedule.is_reset(u, row);
-            // What comes over the boundary: from step u, or, for a row whose last step this is, from beyond the sequence,
-            // as `dh` held it. `dh` holds the direct term from step u on.
-            let mut carry = zero;
-            if !stopped {
-                carry = if row >= from {
-                    load(token, dh_at, left)
-                } else if C::DIRECT {
-                    load::<V>(token, dh_at, left).add(chain)
-                } else {
-                    chain
-                };
-            }
-            let mut dc = zero;
-            if C::CELL_STATE && !stopped {
-                dc = load(token, dc_at, left);
-            }
-            if row >= to {
-                store(carry, dh_at, left);
-                if C::CELL_STATE {
-                    store(dc, dc_at, left);
-                }
-                return;
-            }
-            let t = u - 1;
-            let upstream =
-                if task.dy.is_absent() { zero } else { load(token, task.dy.at(t, row).add(unit), left) };
-            let mut step = Backward {
-                saved: [zero; S],
-                dh: upstream.add(carry),
-                dc,
-                h_prev: zero,
-                c_prev: zero,
-                c: zero,
-            };
-            for s in 0..S {
-                step.saved[s] = load(token, task.gates.at(t, row).add(s * h + unit), left);
-            }
-            if C::DIRECT {
-                let at = task.schedule.before(t, row, task.reset_h, task.h_0, task.y);
-                step.h_prev = load(token, at.add(unit), left);
-            }
-            if C::CELL_STATE {
-                let at = task.schedule.before(t, row, task.reset_c, task.c_0, task.c);
-                step.c_prev = load(token, at.add(unit), left);
-                step.c = load(token, task.c.at(t, row).add(unit), left);
-            }
-            if !task.dh_steps.is_absent() {
-                store(step.dh, task.dh_steps.at(t, row).add(unit), left);
-            }
-            let new = C::backward(token, step);
-            if C::CELL_STATE && !task.dc_steps.is_absent() {
-                store(new.dc, task.dc_steps.at(t, row).add(unit), left);
-            }
-            for s in 0..S {
-                store(new.gates[s], task.gates.at(t, row).add(s * h + unit), left);
-            }
-            if C::DIRECT {
-                store(new.direct, dh_at, left);
-            }
-            if C::CELL_STATE {
-                store(new.dc_prev, dc_at, left);
-            }
-        }
-    }
 }

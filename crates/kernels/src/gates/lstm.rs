@@ -8,21 +8,31 @@
 //!            da = d * s * (1 - s) for i f o  da = d * (1 - g^2) for g
 //! ```
 //! Saved: i f g o. tanh(c') is computed again: it costs less than the memory that would hold it.
+//!
+//! With options, other activations stand in the place of sigmoid, of the tanh of g and of the tanh of c', and their slopes in
+//! that of s * (1 - s) and 1 - tanh^2.
 
-use super::{Backward, CellBody, Forward, Gradients, Updated};
-use crate::math::{sigmoid::sigmoid, tanh::tanh};
+use super::{Backward, CellBody, Forward, FusedForward, Gradients, Updated};
+use crate::math::{activation::Activations, sigmoid::sigmoid, tanh::tanh};
 use crate::simd::Vector;
 
 /// Long short-term memory.
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Lstm;
 
-impl CellBody<4, 4> for Lstm {
-    const CELL_STATE: bool = true;
-    const DIRECT: bool = false;
-    const HA_RUNS: &'static [(usize, usize)] = &[(0, 4)];
+/// Long short-term memory with activations of one's own.
+#[derive(Clone, Copy)]
+pub(crate) struct LstmWith(Activations);
 
+impl From<Activations> for LstmWith {
+    fn from(activations: Activations) -> Self {
+        LstmWith(activations)
+    }
+}
+
+impl FusedForward<4, 4> for Lstm {
     #[inline(always)]
-    fn forward<V: Vector>(token: V::Token, step: Forward<V, 4>) -> Updated<V, 4> {
+    fn forward<V: Vector>(self, token: V::Token, step: Forward<V, 4>) -> Updated<V, 4> {
         let Forward { xa, ha, c_prev, .. } = step;
         let i = sigmoid(token, xa[0].add(ha[0]));
         let f = sigmoid(token, xa[1].add(ha[1]));
@@ -31,9 +41,15 @@ impl CellBody<4, 4> for Lstm {
         let c = f.mul_add(c_prev, i.mul(g));
         Updated { h: o.mul(tanh(token, c)), c, saved: [i, f, g, o] }
     }
+}
+
+impl CellBody<4, 4> for Lstm {
+    const CELL_STATE: bool = true;
+    const DIRECT: bool = false;
+    const HA_RUNS: &'static [(usize, usize)] = &[(0, 4)];
 
     #[inline(always)]
-    fn backward<V: Vector>(token: V::Token, step: Backward<V, 4>) -> Gradients<V, 4> {
+    fn backward<V: Vector>(self, token: V::Token, step: Backward<V, 4>) -> Gradients<V, 4> {
         let [i, f, g, o] = step.saved;
         let one = V::splat(token, 1.0);
         let tanh_c = tanh(token, step.c);
@@ -45,6 +61,44 @@ impl CellBody<4, 4> for Lstm {
             dc.mul(i).mul(one.sub(g.mul(g))),
             d_o.mul(o.mul(one.sub(o))),
         ];
+        Gradients { gates, direct: step.dh, dc, dc_prev: dc.mul(f) }
+    }
+}
+
+impl FusedForward<4, 4> for LstmWith {
+    #[inline(always)]
+    fn forward<V: Vector>(self, token: V::Token, step: Forward<V, 4>) -> Updated<V, 4> {
+        let Activations { gate, candidate, output } = self.0;
+        let mut saved = step.xa;
+        // One place for the code of all gates: there are many activations.
+        for g in 0..4 {
+            let activation = if g == 2 { candidate } else { gate };
+            saved[g] = activation.apply(token, step.xa[g].add(step.ha[g]));
+        }
+        let [i, f, g, o] = saved;
+        let c = f.mul_add(step.c_prev, i.mul(g));
+        Updated { h: o.mul(output.apply(token, c)), c, saved }
+    }
+}
+
+impl CellBody<4, 4> for LstmWith {
+    const CELL_STATE: bool = true;
+    const DIRECT: bool = false;
+    const OPTIONS: bool = true;
+    const HA_RUNS: &'static [(usize, usize)] = &[(0, 4)];
+
+    #[inline(always)]
+    fn backward<V: Vector>(self, token: V::Token, step: Backward<V, 4>) -> Gradients<V, 4> {
+        let Activations { gate, candidate, output } = self.0;
+        let [i, f, g, o] = step.saved;
+        let squashed = output.apply(token, step.c);
+        let d_o = step.dh.mul(squashed);
+        let dc = step.dh.mul(o).mul_add(output.slope(token, squashed), step.dc);
+        let mut gates = [dc.mul(g), dc.mul(step.c_prev), dc.mul(i), d_o];
+        for g in 0..4 {
+            let activation = if g == 2 { candidate } else { gate };
+            gates[g] = gates[g].mul(activation.slope(token, step.saved[g]));
+        }
         Gradients { gates, direct: step.dh, dc, dc_prev: dc.mul(f) }
     }
 }

@@ -19,7 +19,7 @@ pub(crate) struct Forward<V, const G: usize> {
     pub(crate) xa: [V; G],
     /// `ha`: bias_hh + W_hh h, by gate.
     pub(crate) ha: [V; G],
-    /// h_{t-1} of these units; +0 where the cell does not read it.
+    /// h_{t-1} of these units (before the projection, if there is one); +0 where the cell does not read it.
     pub(crate) h_prev: V,
     /// c_{t-1} of these units; +0 where the cell has none.
     pub(crate) c_prev: V,
@@ -27,9 +27,9 @@ pub(crate) struct Forward<V, const G: usize> {
 
 /// What a cell's forward update makes.
 pub(crate) struct Updated<V, const S: usize> {
-    /// h_t
+    /// h_t, before the projection, if there is one.
     pub(crate) h: V,
-    /// c_t; anything where the cell has none.
+    /// c_t, or h_t again where the cell has none.
     pub(crate) c: V,
     /// What the backward update needs of this step.
     pub(crate) saved: [V; S],
@@ -39,7 +39,7 @@ pub(crate) struct Updated<V, const S: usize> {
 pub(crate) struct Backward<V, const S: usize> {
     /// What the forward update saved.
     pub(crate) saved: [V; S],
-    /// dL/dh_t, all of it.
+    /// dL/dh_t, all of it; of h_t before the projection, if there is one.
     pub(crate) dh: V,
     /// dL/dc_t as it came from step t+1 and from the final state.
     pub(crate) dc: V,
@@ -65,16 +65,23 @@ pub(crate) struct Gradients<V, const S: usize> {
 }
 
 /// A recurrent cell: `G` gates, `S` saved values per unit and step.
-pub(crate) trait CellBody<const G: usize, const S: usize> {
+pub(crate) trait CellBody<const G: usize, const S: usize>: Copy {
     /// There is a cell state c.
     const CELL_STATE: bool;
-    /// h_{t-1} enters the update of its own unit directly, and dL/dh_{t-1} has a direct term.
+    /// h_{t-1} enters the update of its own unit directly, and dL/dh_{t-1} has a direct term. Where the state is projected, what
+    /// enters and has it is the state before the projection, kept as c.
     const DIRECT: bool;
+    /// Activations come with the task, and so may a projection of the state.
+    const OPTIONS: bool = false;
     /// Where the gradients of `ha` stand among the slots, gate by gate, as runs of neighbours: (first slot, gates).
     const HA_RUNS: &'static [(usize, usize)];
 
-    /// One step forward.
-    fn forward<V: Vector>(token: V::Token, step: Forward<V, G>) -> Updated<V, S>;
     /// One step back.
-    fn backward<V: Vector>(token: V::Token, step: Backward<V, S>) -> Gradients<V, S>;
+    fn backward<V: Vector>(self, token: V::Token, step: Backward<V, S>) -> Gradients<V, S>;
+}
+
+/// A cell whose whole update follows from one pass of products.
+pub(crate) trait FusedForward<const G: usize, const S: usize>: CellBody<G, S> {
+    /// One step forward.
+    fn forward<V: Vector>(self, token: V::Token, step: Forward<V, G>) -> Updated<V, S>;
 }

@@ -3,10 +3,10 @@
 //! The kernels of `avx512`: instantiations of the arithmetic in `gates`, `gemm` and `math`.
 
 use crate::gates::checked::{BackwardTask, ForwardTask};
-use crate::gates::drive;
-use crate::gates::gru::Gru;
-use crate::gates::lstm::Lstm;
-use crate::gates::rnn::{RnnRelu, RnnTanh};
+use crate::gates::drive::{self, reset_before, with};
+use crate::gates::gru::{Gru, GruWith};
+use crate::gates::lstm::{Lstm, LstmWith};
+use crate::gates::rnn::{RnnRelu, RnnTanh, RnnWith};
 use crate::gemm::block::GemmTask;
 use crate::gemm::micro;
 use crate::math::map;
@@ -940,4 +940,94 @@ pub(crate) unsafe fn gru_step_h640(task: &ForwardTask) {
 pub(crate) unsafe fn gru_step_h1024(task: &ForwardTask) {
     // SAFETY: the caller's promise.
     unsafe { drive::forward_single::<F32x16, Gru, 3, 4, 4, 4, 2, 1024, 64>(Avx512::assume(), task) }
+}
+
+/// `f32-rnn_with-step-hn-avx512`: tile 6x4, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
+pub(crate) unsafe fn rnn_with_step_hn(task: &ForwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { with::forward::<F32x16, RnnWith, 1, 1, 6, 4, 1, 2>(Avx512::assume(), task) }
+}
+
+/// `f32-rnn_with-bwd-hn-avx512`: tile 6x4, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
+pub(crate) unsafe fn rnn_with_bwd_hn(task: &BackwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { with::backward::<F32x16, RnnWith, 1, 1, 6, 4, 1>(Avx512::assume(), task) }
+}
+
+/// `f32-lstm_with-step-hn-avx512`: tile 6x4, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
+pub(crate) unsafe fn lstm_with_step_hn(task: &ForwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { with::forward::<F32x16, LstmWith, 4, 4, 6, 4, 1, 2>(Avx512::assume(), task) }
+}
+
+/// `f32-lstm_with-fwd-hn-avx512`: tile 6x4, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
+pub(crate) unsafe fn lstm_with_fwd_hn(task: &ForwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { with::forward::<F32x16, LstmWith, 4, 4, 6, 4, 1, 1>(Avx512::assume(), task) }
+}
+
+/// `f32-lstm_with-bwd-hn-avx512`: tile 6x4, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
+pub(crate) unsafe fn lstm_with_bwd_hn(task: &BackwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { with::backward::<F32x16, LstmWith, 4, 4, 6, 4, 1>(Avx512::assume(), task) }
+}
+
+/// `f32-gru_with-step-hn-avx512`: tile 6x4, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
+pub(crate) unsafe fn gru_with_step_hn(task: &ForwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { with::forward::<F32x16, GruWith, 3, 4, 6, 4, 1, 2>(Avx512::assume(), task) }
+}
+
+/// `f32-gru_with-bwd-hn-avx512`: tile 6x4, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
+pub(crate) unsafe fn gru_with_bwd_hn(task: &BackwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { with::backward::<F32x16, GruWith, 3, 4, 6, 4, 1>(Avx512::assume(), task) }
+}
+
+/// `f32-gru_reset_before-step-hn-avx512`: tile 6x4, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
+pub(crate) unsafe fn gru_reset_before_step_hn(task: &ForwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { reset_before::forward::<F32x16, 6, 4, 1>(Avx512::assume(), task) }
+}
+
+/// `f32-gru_reset_before-bwd-hn-avx512`: tile 6x4, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
+pub(crate) unsafe fn gru_reset_before_bwd_hn(task: &BackwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { reset_before::backward::<F32x16, 6, 4, 1>(Avx512::assume(), task) }
 }

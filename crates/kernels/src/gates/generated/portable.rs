@@ -3,10 +3,10 @@
 //! The kernels of `portable`: instantiations of the arithmetic in `gates`, `gemm` and `math`.
 
 use crate::gates::checked::{BackwardTask, ForwardTask};
-use crate::gates::drive;
-use crate::gates::gru::Gru;
-use crate::gates::lstm::Lstm;
-use crate::gates::rnn::{RnnRelu, RnnTanh};
+use crate::gates::drive::{self, reset_before, with};
+use crate::gates::gru::{Gru, GruWith};
+use crate::gates::lstm::{Lstm, LstmWith};
+use crate::gates::rnn::{RnnRelu, RnnTanh, RnnWith};
 use crate::gemm::block::GemmTask;
 use crate::gemm::micro;
 use crate::math::map;
@@ -159,4 +159,85 @@ pub(crate) unsafe fn gru_fwd_hn(task: &ForwardTask) {
 pub(crate) unsafe fn gru_bwd_hn(task: &BackwardTask) {
     // SAFETY: the caller's promise.
     unsafe { drive::backward::<F32x4, Gru, 3, 4, 5, 2, 1, 0>(Portable, task) }
+}
+
+/// `f32-rnn_with-step-hn-portable`: tile 5x2, k unrolled 1 times.
+///
+/// # Safety
+/// The arguments were checked.
+pub(crate) unsafe fn rnn_with_step_hn(task: &ForwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { with::forward::<F32x4, RnnWith, 1, 1, 5, 2, 1, 2>(Portable, task) }
+}
+
+/// `f32-rnn_with-bwd-hn-portable`: tile 5x2, k unrolled 1 times.
+///
+/// # Safety
+/// The arguments were checked.
+pub(crate) unsafe fn rnn_with_bwd_hn(task: &BackwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { with::backward::<F32x4, RnnWith, 1, 1, 5, 2, 1>(Portable, task) }
+}
+
+/// `f32-lstm_with-step-hn-portable`: tile 5x2, k unrolled 1 times.
+///
+/// # Safety
+/// The arguments were checked.
+pub(crate) unsafe fn lstm_with_step_hn(task: &ForwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { with::forward::<F32x4, LstmWith, 4, 4, 5, 2, 1, 2>(Portable, task) }
+}
+
+/// `f32-lstm_with-fwd-hn-portable`: tile 5x2, k unrolled 1 times.
+///
+/// # Safety
+/// The arguments were checked.
+pub(crate) unsafe fn lstm_with_fwd_hn(task: &ForwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { with::forward::<F32x4, LstmWith, 4, 4, 5, 2, 1, 1>(Portable, task) }
+}
+
+/// `f32-lstm_with-bwd-hn-portable`: tile 5x2, k unrolled 1 times.
+///
+/// # Safety
+/// The arguments were checked.
+pub(crate) unsafe fn lstm_with_bwd_hn(task: &BackwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { with::backward::<F32x4, LstmWith, 4, 4, 5, 2, 1>(Portable, task) }
+}
+
+/// `f32-gru_with-step-hn-portable`: tile 5x2, k unrolled 1 times.
+///
+/// # Safety
+/// The arguments were checked.
+pub(crate) unsafe fn gru_with_step_hn(task: &ForwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { with::forward::<F32x4, GruWith, 3, 4, 5, 2, 1, 2>(Portable, task) }
+}
+
+/// `f32-gru_with-bwd-hn-portable`: tile 5x2, k unrolled 1 times.
+///
+/// # Safety
+/// The arguments were checked.
+pub(crate) unsafe fn gru_with_bwd_hn(task: &BackwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { with::backward::<F32x4, GruWith, 3, 4, 5, 2, 1>(Portable, task) }
+}
+
+/// `f32-gru_reset_before-step-hn-portable`: tile 5x2, k unrolled 1 times.
+///
+/// # Safety
+/// The arguments were checked.
+pub(crate) unsafe fn gru_reset_before_step_hn(task: &ForwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { reset_before::forward::<F32x4, 5, 2, 1>(Portable, task) }
+}
+
+/// `f32-gru_reset_before-bwd-hn-portable`: tile 5x2, k unrolled 1 times.
+///
+/// # Safety
+/// The arguments were checked.
+pub(crate) unsafe fn gru_reset_before_bwd_hn(task: &BackwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { reset_before::backward::<F32x4, 5, 2, 1>(Portable, task) }
 }

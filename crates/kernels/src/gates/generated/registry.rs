@@ -4,7 +4,7 @@
 
 use super::*;
 use crate::isa::Isa;
-use crate::rows::{Cell, CommonRows, Entry, Pass, Row};
+use crate::rows::{Cell, CommonRows, Entry, Form, Pass, Row};
 
 /// All kernels of an instruction set.
 pub(crate) fn rows(isa: Isa) -> &'static [Row] {
@@ -40,10 +40,11 @@ static PORTABLE_COMMON: CommonRows = CommonRows {
     sum_rows: &PORTABLE[4],
 };
 
-static PORTABLE: [Row; 17] = [
+static PORTABLE: [Row; 26] = [
     Row {
         id: "f32-matmul-portable",
         cell: None,
+        form: Form::Plain,
         pass: Pass::Matmul,
         hidden: None,
         isa: Isa::Portable,
@@ -56,6 +57,7 @@ static PORTABLE: [Row; 17] = [
     Row {
         id: "f32-exp-portable",
         cell: None,
+        form: Form::Plain,
         pass: Pass::Exp,
         hidden: None,
         isa: Isa::Portable,
@@ -68,6 +70,7 @@ static PORTABLE: [Row; 17] = [
     Row {
         id: "f32-sigmoid-portable",
         cell: None,
+        form: Form::Plain,
         pass: Pass::Sigmoid,
         hidden: None,
         isa: Isa::Portable,
@@ -80,6 +83,7 @@ static PORTABLE: [Row; 17] = [
     Row {
         id: "f32-tanh-portable",
         cell: None,
+        form: Form::Plain,
         pass: Pass::Tanh,
         hidden: None,
         isa: Isa::Portable,
@@ -92,6 +96,7 @@ static PORTABLE: [Row; 17] = [
     Row {
         id: "f32-sum_rows-portable",
         cell: None,
+        form: Form::Plain,
         pass: Pass::SumRows,
         hidden: None,
         isa: Isa::Portable,
@@ -104,6 +109,7 @@ static PORTABLE: [Row; 17] = [
     Row {
         id: "f32-rnn_tanh-step-hn-portable",
         cell: Some(Cell::RnnTanh),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: None,
         isa: Isa::Portable,
@@ -116,6 +122,7 @@ static PORTABLE: [Row; 17] = [
     Row {
         id: "f32-rnn_tanh-fwd-hn-portable",
         cell: Some(Cell::RnnTanh),
+        form: Form::Plain,
         pass: Pass::Forward,
         hidden: None,
         isa: Isa::Portable,
@@ -128,6 +135,7 @@ static PORTABLE: [Row; 17] = [
     Row {
         id: "f32-rnn_tanh-bwd-hn-portable",
         cell: Some(Cell::RnnTanh),
+        form: Form::Plain,
         pass: Pass::Backward,
         hidden: None,
         isa: Isa::Portable,
@@ -140,6 +148,7 @@ static PORTABLE: [Row; 17] = [
     Row {
         id: "f32-rnn_relu-step-hn-portable",
         cell: Some(Cell::RnnRelu),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: None,
         isa: Isa::Portable,
@@ -152,6 +161,7 @@ static PORTABLE: [Row; 17] = [
     Row {
         id: "f32-rnn_relu-fwd-hn-portable",
         cell: Some(Cell::RnnRelu),
+        form: Form::Plain,
         pass: Pass::Forward,
         hidden: None,
         isa: Isa::Portable,
@@ -164,6 +174,7 @@ static PORTABLE: [Row; 17] = [
     Row {
         id: "f32-rnn_relu-bwd-hn-portable",
         cell: Some(Cell::RnnRelu),
+        form: Form::Plain,
         pass: Pass::Backward,
         hidden: None,
         isa: Isa::Portable,
@@ -176,6 +187,7 @@ static PORTABLE: [Row; 17] = [
     Row {
         id: "f32-lstm-step-hn-portable",
         cell: Some(Cell::Lstm),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: None,
         isa: Isa::Portable,
@@ -188,6 +200,7 @@ static PORTABLE: [Row; 17] = [
     Row {
         id: "f32-lstm-fwd-hn-portable",
         cell: Some(Cell::Lstm),
+        form: Form::Plain,
         pass: Pass::Forward,
         hidden: None,
         isa: Isa::Portable,
@@ -200,6 +213,7 @@ static PORTABLE: [Row; 17] = [
     Row {
         id: "f32-lstm-bwd-hn-portable",
         cell: Some(Cell::Lstm),
+        form: Form::Plain,
         pass: Pass::Backward,
         hidden: None,
         isa: Isa::Portable,
@@ -212,6 +226,7 @@ static PORTABLE: [Row; 17] = [
     Row {
         id: "f32-gru-step-hn-portable",
         cell: Some(Cell::Gru),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: None,
         isa: Isa::Portable,
@@ -224,6 +239,7 @@ static PORTABLE: [Row; 17] = [
     Row {
         id: "f32-gru-fwd-hn-portable",
         cell: Some(Cell::Gru),
+        form: Form::Plain,
         pass: Pass::Forward,
         hidden: None,
         isa: Isa::Portable,
@@ -236,6 +252,7 @@ static PORTABLE: [Row; 17] = [
     Row {
         id: "f32-gru-bwd-hn-portable",
         cell: Some(Cell::Gru),
+        form: Form::Plain,
         pass: Pass::Backward,
         hidden: None,
         isa: Isa::Portable,
@@ -244,6 +261,123 @@ static PORTABLE: [Row; 17] = [
         nr: 2,
         unroll: 1,
         entry: Entry::Backward(portable::gru_bwd_hn),
+    },
+    Row {
+        id: "f32-rnn_with-step-hn-portable",
+        cell: Some(Cell::RnnTanh),
+        form: Form::With,
+        pass: Pass::Step,
+        hidden: None,
+        isa: Isa::Portable,
+        lanes: 4,
+        tile: (5, 2),
+        nr: 2,
+        unroll: 1,
+        entry: Entry::Forward(portable::rnn_with_step_hn),
+    },
+    Row {
+        id: "f32-rnn_with-bwd-hn-portable",
+        cell: Some(Cell::RnnTanh),
+        form: Form::With,
+        pass: Pass::Backward,
+        hidden: None,
+        isa: Isa::Portable,
+        lanes: 4,
+        tile: (5, 2),
+        nr: 2,
+        unroll: 1,
+        entry: Entry::Backward(portable::rnn_with_bwd_hn),
+    },
+    Row {
+        id: "f32-lstm_with-step-hn-portable",
+        cell: Some(Cell::Lstm),
+        form: Form::With,
+        pass: Pass::Step,
+        hidden: None,
+        isa: Isa::Portable,
+        lanes: 4,
+        tile: (5, 2),
+        nr: 2,
+        unroll: 1,
+        entry: Entry::Forward(portable::lstm_with_step_hn),
+    },
+    Row {
+        id: "f32-lstm_with-fwd-hn-portable",
+        cell: Some(Cell::Lstm),
+        form: Form::With,
+        pass: Pass::Forward,
+        hidden: None,
+        isa: Isa::Portable,
+        lanes: 4,
+        tile: (5, 2),
+        nr: 2,
+        unroll: 1,
+        entry: Entry::Forward(portable::lstm_with_fwd_hn),
+    },
+    Row {
+        id: "f32-lstm_with-bwd-hn-portable",
+        cell: Some(Cell::Lstm),
+        form: Form::With,
+        pass: Pass::Backward,
+        hidden: None,
+        isa: Isa::Portable,
+        lanes: 4,
+        tile: (5, 2),
+        nr: 2,
+        unroll: 1,
+        entry: Entry::Backward(portable::lstm_with_bwd_hn),
+    },
+    Row {
+        id: "f32-gru_with-step-hn-portable",
+        cell: Some(Cell::Gru),
+        form: Form::With,
+        pass: Pass::Step,
+        hidden: None,
+        isa: Isa::Portable,
+        lanes: 4,
+        tile: (5, 2),
+        nr: 2,
+        unroll: 1,
+        entry: Entry::Forward(portable::gru_with_step_hn),
+    },
+    Row {
+        id: "f32-gru_with-bwd-hn-portable",
+        cell: Some(Cell::Gru),
+        form: Form::With,
+        pass: Pass::Backward,
+        hidden: None,
+        isa: Isa::Portable,
+        lanes: 4,
+        tile: (5, 2),
+        nr: 2,
+        unroll: 1,
+        entry: Entry::Backward(portable::gru_with_bwd_hn),
+    },
+    Row {
+        id: "f32-gru_reset_before-step-hn-portable",
+        cell: Some(Cell::Gru),
+        form: Form::ResetBefore,
+        pass: Pass::Step,
+        hidden: None,
+        isa: Isa::Portable,
+        lanes: 4,
+        tile: (5, 2),
+        nr: 2,
+        unroll: 1,
+        entry: Entry::Forward(portable::gru_reset_before_step_hn),
+    },
+    Row {
+        id: "f32-gru_reset_before-bwd-hn-portable",
+        cell: Some(Cell::Gru),
+        form: Form::ResetBefore,
+        pass: Pass::Backward,
+        hidden: None,
+        isa: Isa::Portable,
+        lanes: 4,
+        tile: (5, 2),
+        nr: 2,
+        unroll: 1,
+        entry: Entry::Backward(portable::gru_reset_before_bwd_hn),
     },
 ];
 
@@ -257,10 +391,11 @@ static AVX2_FMA_COMMON: CommonRows = CommonRows {
 };
 
 #[cfg(target_arch = "x86_64")]
-static AVX2_FMA: [Row; 93] = [
+static AVX2_FMA: [Row; 102] = [
     Row {
         id: "f32-matmul-avx2_fma",
         cell: None,
+        form: Form::Plain,
         pass: Pass::Matmul,
         hidden: None,
         isa: Isa::Avx2Fma,
@@ -273,6 +408,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-exp-avx2_fma",
         cell: None,
+        form: Form::Plain,
         pass: Pass::Exp,
         hidden: None,
         isa: Isa::Avx2Fma,
@@ -285,6 +421,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-sigmoid-avx2_fma",
         cell: None,
+        form: Form::Plain,
         pass: Pass::Sigmoid,
         hidden: None,
         isa: Isa::Avx2Fma,
@@ -297,6 +434,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-tanh-avx2_fma",
         cell: None,
+        form: Form::Plain,
         pass: Pass::Tanh,
         hidden: None,
         isa: Isa::Avx2Fma,
@@ -309,6 +447,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-sum_rows-avx2_fma",
         cell: None,
+        form: Form::Plain,
         pass: Pass::SumRows,
         hidden: None,
         isa: Isa::Avx2Fma,
@@ -321,6 +460,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-rnn_tanh-step-hn-avx2_fma",
         cell: Some(Cell::RnnTanh),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: None,
         isa: Isa::Avx2Fma,
@@ -333,6 +473,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-rnn_tanh-fwd-hn-avx2_fma",
         cell: Some(Cell::RnnTanh),
+        form: Form::Plain,
         pass: Pass::Forward,
         hidden: None,
         isa: Isa::Avx2Fma,
@@ -345,6 +486,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-rnn_tanh-bwd-hn-avx2_fma",
         cell: Some(Cell::RnnTanh),
+        form: Form::Plain,
         pass: Pass::Backward,
         hidden: None,
         isa: Isa::Avx2Fma,
@@ -357,6 +499,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-rnn_tanh-step-h8-avx2_fma",
         cell: Some(Cell::RnnTanh),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(8),
         isa: Isa::Avx2Fma,
@@ -369,6 +512,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-rnn_tanh-step-h12-avx2_fma",
         cell: Some(Cell::RnnTanh),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(12),
         isa: Isa::Avx2Fma,
@@ -381,6 +525,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-rnn_tanh-step-h16-avx2_fma",
         cell: Some(Cell::RnnTanh),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(16),
         isa: Isa::Avx2Fma,
@@ -393,6 +538,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-rnn_tanh-step-h20-avx2_fma",
         cell: Some(Cell::RnnTanh),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(20),
         isa: Isa::Avx2Fma,
@@ -405,6 +551,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-rnn_tanh-step-h24-avx2_fma",
         cell: Some(Cell::RnnTanh),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(24),
         isa: Isa::Avx2Fma,
@@ -417,6 +564,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-rnn_tanh-step-h32-avx2_fma",
         cell: Some(Cell::RnnTanh),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(32),
         isa: Isa::Avx2Fma,
@@ -429,6 +577,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-rnn_tanh-step-h40-avx2_fma",
         cell: Some(Cell::RnnTanh),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(40),
         isa: Isa::Avx2Fma,
@@ -441,6 +590,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-rnn_tanh-step-h48-avx2_fma",
         cell: Some(Cell::RnnTanh),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(48),
         isa: Isa::Avx2Fma,
@@ -453,6 +603,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-rnn_tanh-step-h64-avx2_fma",
         cell: Some(Cell::RnnTanh),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(64),
         isa: Isa::Avx2Fma,
@@ -465,6 +616,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-rnn_tanh-step-h80-avx2_fma",
         cell: Some(Cell::RnnTanh),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(80),
         isa: Isa::Avx2Fma,
@@ -477,6 +629,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-rnn_tanh-step-h96-avx2_fma",
         cell: Some(Cell::RnnTanh),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(96),
         isa: Isa::Avx2Fma,
@@ -489,6 +642,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-rnn_tanh-step-h128-avx2_fma",
         cell: Some(Cell::RnnTanh),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(128),
         isa: Isa::Avx2Fma,
@@ -501,6 +655,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-rnn_tanh-step-h192-avx2_fma",
         cell: Some(Cell::RnnTanh),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(192),
         isa: Isa::Avx2Fma,
@@ -513,6 +668,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-rnn_tanh-step-h256-avx2_fma",
         cell: Some(Cell::RnnTanh),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(256),
         isa: Isa::Avx2Fma,
@@ -525,6 +681,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-rnn_tanh-step-h320-avx2_fma",
         cell: Some(Cell::RnnTanh),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(320),
         isa: Isa::Avx2Fma,
@@ -537,6 +694,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-rnn_tanh-step-h384-avx2_fma",
         cell: Some(Cell::RnnTanh),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(384),
         isa: Isa::Avx2Fma,
@@ -549,6 +707,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-rnn_tanh-step-h512-avx2_fma",
         cell: Some(Cell::RnnTanh),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(512),
         isa: Isa::Avx2Fma,
@@ -561,6 +720,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-rnn_tanh-step-h640-avx2_fma",
         cell: Some(Cell::RnnTanh),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(640),
         isa: Isa::Avx2Fma,
@@ -573,6 +733,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-rnn_tanh-step-h1024-avx2_fma",
         cell: Some(Cell::RnnTanh),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(1024),
         isa: Isa::Avx2Fma,
@@ -585,6 +746,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-rnn_relu-step-hn-avx2_fma",
         cell: Some(Cell::RnnRelu),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: None,
         isa: Isa::Avx2Fma,
@@ -597,6 +759,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-rnn_relu-fwd-hn-avx2_fma",
         cell: Some(Cell::RnnRelu),
+        form: Form::Plain,
         pass: Pass::Forward,
         hidden: None,
         isa: Isa::Avx2Fma,
@@ -609,6 +772,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-rnn_relu-bwd-hn-avx2_fma",
         cell: Some(Cell::RnnRelu),
+        form: Form::Plain,
         pass: Pass::Backward,
         hidden: None,
         isa: Isa::Avx2Fma,
@@ -621,6 +785,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-rnn_relu-step-h8-avx2_fma",
         cell: Some(Cell::RnnRelu),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(8),
         isa: Isa::Avx2Fma,
@@ -633,6 +798,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-rnn_relu-step-h12-avx2_fma",
         cell: Some(Cell::RnnRelu),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(12),
         isa: Isa::Avx2Fma,
@@ -645,6 +811,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-rnn_relu-step-h16-avx2_fma",
         cell: Some(Cell::RnnRelu),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(16),
         isa: Isa::Avx2Fma,
@@ -657,6 +824,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-rnn_relu-step-h20-avx2_fma",
         cell: Some(Cell::RnnRelu),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(20),
         isa: Isa::Avx2Fma,
@@ -669,6 +837,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-rnn_relu-step-h24-avx2_fma",
         cell: Some(Cell::RnnRelu),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(24),
         isa: Isa::Avx2Fma,
@@ -681,6 +850,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-rnn_relu-step-h32-avx2_fma",
         cell: Some(Cell::RnnRelu),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(32),
         isa: Isa::Avx2Fma,
@@ -693,6 +863,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-rnn_relu-step-h40-avx2_fma",
         cell: Some(Cell::RnnRelu),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(40),
         isa: Isa::Avx2Fma,
@@ -705,6 +876,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-rnn_relu-step-h48-avx2_fma",
         cell: Some(Cell::RnnRelu),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(48),
         isa: Isa::Avx2Fma,
@@ -717,6 +889,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-rnn_relu-step-h64-avx2_fma",
         cell: Some(Cell::RnnRelu),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(64),
         isa: Isa::Avx2Fma,
@@ -729,6 +902,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-rnn_relu-step-h80-avx2_fma",
         cell: Some(Cell::RnnRelu),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(80),
         isa: Isa::Avx2Fma,
@@ -741,6 +915,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-rnn_relu-step-h96-avx2_fma",
         cell: Some(Cell::RnnRelu),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(96),
         isa: Isa::Avx2Fma,
@@ -753,6 +928,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-rnn_relu-step-h128-avx2_fma",
         cell: Some(Cell::RnnRelu),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(128),
         isa: Isa::Avx2Fma,
@@ -765,6 +941,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-rnn_relu-step-h192-avx2_fma",
         cell: Some(Cell::RnnRelu),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(192),
         isa: Isa::Avx2Fma,
@@ -777,6 +954,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-rnn_relu-step-h256-avx2_fma",
         cell: Some(Cell::RnnRelu),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(256),
         isa: Isa::Avx2Fma,
@@ -789,6 +967,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-rnn_relu-step-h320-avx2_fma",
         cell: Some(Cell::RnnRelu),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(320),
         isa: Isa::Avx2Fma,
@@ -801,6 +980,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-rnn_relu-step-h384-avx2_fma",
         cell: Some(Cell::RnnRelu),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(384),
         isa: Isa::Avx2Fma,
@@ -813,6 +993,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-rnn_relu-step-h512-avx2_fma",
         cell: Some(Cell::RnnRelu),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(512),
         isa: Isa::Avx2Fma,
@@ -825,6 +1006,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-rnn_relu-step-h640-avx2_fma",
         cell: Some(Cell::RnnRelu),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(640),
         isa: Isa::Avx2Fma,
@@ -837,6 +1019,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-rnn_relu-step-h1024-avx2_fma",
         cell: Some(Cell::RnnRelu),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(1024),
         isa: Isa::Avx2Fma,
@@ -849,6 +1032,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-lstm-step-hn-avx2_fma",
         cell: Some(Cell::Lstm),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: None,
         isa: Isa::Avx2Fma,
@@ -861,6 +1045,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-lstm-fwd-hn-avx2_fma",
         cell: Some(Cell::Lstm),
+        form: Form::Plain,
         pass: Pass::Forward,
         hidden: None,
         isa: Isa::Avx2Fma,
@@ -873,6 +1058,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-lstm-bwd-hn-avx2_fma",
         cell: Some(Cell::Lstm),
+        form: Form::Plain,
         pass: Pass::Backward,
         hidden: None,
         isa: Isa::Avx2Fma,
@@ -885,6 +1071,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-lstm-step-h8-avx2_fma",
         cell: Some(Cell::Lstm),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(8),
         isa: Isa::Avx2Fma,
@@ -897,6 +1084,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-lstm-step-h12-avx2_fma",
         cell: Some(Cell::Lstm),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(12),
         isa: Isa::Avx2Fma,
@@ -909,6 +1097,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-lstm-step-h16-avx2_fma",
         cell: Some(Cell::Lstm),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(16),
         isa: Isa::Avx2Fma,
@@ -921,6 +1110,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-lstm-step-h20-avx2_fma",
         cell: Some(Cell::Lstm),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(20),
         isa: Isa::Avx2Fma,
@@ -933,6 +1123,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-lstm-step-h24-avx2_fma",
         cell: Some(Cell::Lstm),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(24),
         isa: Isa::Avx2Fma,
@@ -945,6 +1136,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-lstm-step-h32-avx2_fma",
         cell: Some(Cell::Lstm),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(32),
         isa: Isa::Avx2Fma,
@@ -957,6 +1149,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-lstm-step-h40-avx2_fma",
         cell: Some(Cell::Lstm),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(40),
         isa: Isa::Avx2Fma,
@@ -969,6 +1162,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-lstm-step-h48-avx2_fma",
         cell: Some(Cell::Lstm),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(48),
         isa: Isa::Avx2Fma,
@@ -981,6 +1175,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-lstm-step-h64-avx2_fma",
         cell: Some(Cell::Lstm),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(64),
         isa: Isa::Avx2Fma,
@@ -993,6 +1188,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-lstm-step-h80-avx2_fma",
         cell: Some(Cell::Lstm),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(80),
         isa: Isa::Avx2Fma,
@@ -1005,6 +1201,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-lstm-step-h96-avx2_fma",
         cell: Some(Cell::Lstm),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(96),
         isa: Isa::Avx2Fma,
@@ -1017,6 +1214,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-lstm-step-h128-avx2_fma",
         cell: Some(Cell::Lstm),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(128),
         isa: Isa::Avx2Fma,
@@ -1029,6 +1227,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-lstm-step-h192-avx2_fma",
         cell: Some(Cell::Lstm),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(192),
         isa: Isa::Avx2Fma,
@@ -1041,6 +1240,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-lstm-step-h256-avx2_fma",
         cell: Some(Cell::Lstm),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(256),
         isa: Isa::Avx2Fma,
@@ -1053,6 +1253,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-lstm-step-h320-avx2_fma",
         cell: Some(Cell::Lstm),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(320),
         isa: Isa::Avx2Fma,
@@ -1065,6 +1266,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-lstm-step-h384-avx2_fma",
         cell: Some(Cell::Lstm),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(384),
         isa: Isa::Avx2Fma,
@@ -1077,6 +1279,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-lstm-step-h512-avx2_fma",
         cell: Some(Cell::Lstm),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(512),
         isa: Isa::Avx2Fma,
@@ -1089,6 +1292,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-lstm-step-h640-avx2_fma",
         cell: Some(Cell::Lstm),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(640),
         isa: Isa::Avx2Fma,
@@ -1101,6 +1305,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-lstm-step-h1024-avx2_fma",
         cell: Some(Cell::Lstm),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(1024),
         isa: Isa::Avx2Fma,
@@ -1113,6 +1318,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-gru-step-hn-avx2_fma",
         cell: Some(Cell::Gru),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: None,
         isa: Isa::Avx2Fma,
@@ -1125,6 +1331,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-gru-fwd-hn-avx2_fma",
         cell: Some(Cell::Gru),
+        form: Form::Plain,
         pass: Pass::Forward,
         hidden: None,
         isa: Isa::Avx2Fma,
@@ -1137,6 +1344,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-gru-bwd-hn-avx2_fma",
         cell: Some(Cell::Gru),
+        form: Form::Plain,
         pass: Pass::Backward,
         hidden: None,
         isa: Isa::Avx2Fma,
@@ -1149,6 +1357,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-gru-step-h8-avx2_fma",
         cell: Some(Cell::Gru),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(8),
         isa: Isa::Avx2Fma,
@@ -1161,6 +1370,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-gru-step-h12-avx2_fma",
         cell: Some(Cell::Gru),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(12),
         isa: Isa::Avx2Fma,
@@ -1173,6 +1383,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-gru-step-h16-avx2_fma",
         cell: Some(Cell::Gru),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(16),
         isa: Isa::Avx2Fma,
@@ -1185,6 +1396,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-gru-step-h20-avx2_fma",
         cell: Some(Cell::Gru),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(20),
         isa: Isa::Avx2Fma,
@@ -1197,6 +1409,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-gru-step-h24-avx2_fma",
         cell: Some(Cell::Gru),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(24),
         isa: Isa::Avx2Fma,
@@ -1209,6 +1422,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-gru-step-h32-avx2_fma",
         cell: Some(Cell::Gru),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(32),
         isa: Isa::Avx2Fma,
@@ -1221,6 +1435,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-gru-step-h40-avx2_fma",
         cell: Some(Cell::Gru),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(40),
         isa: Isa::Avx2Fma,
@@ -1233,6 +1448,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-gru-step-h48-avx2_fma",
         cell: Some(Cell::Gru),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(48),
         isa: Isa::Avx2Fma,
@@ -1245,6 +1461,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-gru-step-h64-avx2_fma",
         cell: Some(Cell::Gru),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(64),
         isa: Isa::Avx2Fma,
@@ -1257,6 +1474,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-gru-step-h80-avx2_fma",
         cell: Some(Cell::Gru),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(80),
         isa: Isa::Avx2Fma,
@@ -1269,6 +1487,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-gru-step-h96-avx2_fma",
         cell: Some(Cell::Gru),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(96),
         isa: Isa::Avx2Fma,
@@ -1281,6 +1500,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-gru-step-h128-avx2_fma",
         cell: Some(Cell::Gru),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(128),
         isa: Isa::Avx2Fma,
@@ -1293,6 +1513,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-gru-step-h192-avx2_fma",
         cell: Some(Cell::Gru),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(192),
         isa: Isa::Avx2Fma,
@@ -1305,6 +1526,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-gru-step-h256-avx2_fma",
         cell: Some(Cell::Gru),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(256),
         isa: Isa::Avx2Fma,
@@ -1317,6 +1539,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-gru-step-h320-avx2_fma",
         cell: Some(Cell::Gru),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(320),
         isa: Isa::Avx2Fma,
@@ -1329,6 +1552,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-gru-step-h384-avx2_fma",
         cell: Some(Cell::Gru),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(384),
         isa: Isa::Avx2Fma,
@@ -1341,6 +1565,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-gru-step-h512-avx2_fma",
         cell: Some(Cell::Gru),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(512),
         isa: Isa::Avx2Fma,
@@ -1353,6 +1578,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-gru-step-h640-avx2_fma",
         cell: Some(Cell::Gru),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(640),
         isa: Isa::Avx2Fma,
@@ -1365,6 +1591,7 @@ static AVX2_FMA: [Row; 93] = [
     Row {
         id: "f32-gru-step-h1024-avx2_fma",
         cell: Some(Cell::Gru),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(1024),
         isa: Isa::Avx2Fma,
@@ -1373,6 +1600,123 @@ static AVX2_FMA: [Row; 93] = [
         nr: 2,
         unroll: 2,
         entry: Entry::Forward(avx2_fma::gru_step_h1024),
+    },
+    Row {
+        id: "f32-rnn_with-step-hn-avx2_fma",
+        cell: Some(Cell::RnnTanh),
+        form: Form::With,
+        pass: Pass::Step,
+        hidden: None,
+        isa: Isa::Avx2Fma,
+        lanes: 8,
+        tile: (6, 2),
+        nr: 2,
+        unroll: 1,
+        entry: Entry::Forward(avx2_fma::rnn_with_step_hn),
+    },
+    Row {
+        id: "f32-rnn_with-bwd-hn-avx2_fma",
+        cell: Some(Cell::RnnTanh),
+        form: Form::With,
+        pass: Pass::Backward,
+        hidden: None,
+        isa: Isa::Avx2Fma,
+        lanes: 8,
+        tile: (6, 2),
+        nr: 2,
+        unroll: 1,
+        entry: Entry::Backward(avx2_fma::rnn_with_bwd_hn),
+    },
+    Row {
+        id: "f32-lstm_with-step-hn-avx2_fma",
+        cell: Some(Cell::Lstm),
+        form: Form::With,
+        pass: Pass::Step,
+        hidden: None,
+        isa: Isa::Avx2Fma,
+        lanes: 8,
+        tile: (6, 2),
+        nr: 2,
+        unroll: 1,
+        entry: Entry::Forward(avx2_fma::lstm_with_step_hn),
+    },
+    Row {
+        id: "f32-lstm_with-fwd-hn-avx2_fma",
+        cell: Some(Cell::Lstm),
+        form: Form::With,
+        pass: Pass::Forward,
+        hidden: None,
+        isa: Isa::Avx2Fma,
+        lanes: 8,
+        tile: (6, 2),
+        nr: 2,
+        unroll: 1,
+        entry: Entry::Forward(avx2_fma::lstm_with_fwd_hn),
+    },
+    Row {
+        id: "f32-lstm_with-bwd-hn-avx2_fma",
+        cell: Some(Cell::Lstm),
+        form: Form::With,
+        pass: Pass::Backward,
+        hidden: None,
+        isa: Isa::Avx2Fma,
+        lanes: 8,
+        tile: (6, 2),
+        nr: 2,
+        unroll: 1,
+        entry: Entry::Backward(avx2_fma::lstm_with_bwd_hn),
+    },
+    Row {
+        id: "f32-gru_with-step-hn-avx2_fma",
+        cell: Some(Cell::Gru),
+        form: Form::With,
+        pass: Pass::Step,
+        hidden: None,
+        isa: Isa::Avx2Fma,
+        lanes: 8,
+        tile: (6, 2),
+        nr: 2,
+        unroll: 1,
+        entry: Entry::Forward(avx2_fma::gru_with_step_hn),
+    },
+    Row {
+        id: "f32-gru_with-bwd-hn-avx2_fma",
+        cell: Some(Cell::Gru),
+        form: Form::With,
+        pass: Pass::Backward,
+        hidden: None,
+        isa: Isa::Avx2Fma,
+        lanes: 8,
+        tile: (6, 2),
+        nr: 2,
+        unroll: 1,
+        entry: Entry::Backward(avx2_fma::gru_with_bwd_hn),
+    },
+    Row {
+        id: "f32-gru_reset_before-step-hn-avx2_fma",
+        cell: Some(Cell::Gru),
+        form: Form::ResetBefore,
+        pass: Pass::Step,
+        hidden: None,
+        isa: Isa::Avx2Fma,
+        lanes: 8,
+        tile: (6, 2),
+        nr: 2,
+        unroll: 1,
+        entry: Entry::Forward(avx2_fma::gru_reset_before_step_hn),
+    },
+    Row {
+        id: "f32-gru_reset_before-bwd-hn-avx2_fma",
+        cell: Some(Cell::Gru),
+        form: Form::ResetBefore,
+        pass: Pass::Backward,
+        hidden: None,
+        isa: Isa::Avx2Fma,
+        lanes: 8,
+        tile: (6, 2),
+        nr: 2,
+        unroll: 1,
+        entry: Entry::Backward(avx2_fma::gru_reset_before_bwd_hn),
     },
 ];
 
@@ -1386,10 +1730,11 @@ static AVX512_COMMON: CommonRows = CommonRows {
 };
 
 #[cfg(target_arch = "x86_64")]
-static AVX512: [Row; 93] = [
+static AVX512: [Row; 102] = [
     Row {
         id: "f32-matmul-avx512",
         cell: None,
+        form: Form::Plain,
         pass: Pass::Matmul,
         hidden: None,
         isa: Isa::Avx512,
@@ -1402,6 +1747,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-exp-avx512",
         cell: None,
+        form: Form::Plain,
         pass: Pass::Exp,
         hidden: None,
         isa: Isa::Avx512,
@@ -1414,6 +1760,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-sigmoid-avx512",
         cell: None,
+        form: Form::Plain,
         pass: Pass::Sigmoid,
         hidden: None,
         isa: Isa::Avx512,
@@ -1426,6 +1773,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-tanh-avx512",
         cell: None,
+        form: Form::Plain,
         pass: Pass::Tanh,
         hidden: None,
         isa: Isa::Avx512,
@@ -1438,6 +1786,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-sum_rows-avx512",
         cell: None,
+        form: Form::Plain,
         pass: Pass::SumRows,
         hidden: None,
         isa: Isa::Avx512,
@@ -1450,6 +1799,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-rnn_tanh-step-hn-avx512",
         cell: Some(Cell::RnnTanh),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: None,
         isa: Isa::Avx512,
@@ -1462,6 +1812,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-rnn_tanh-fwd-hn-avx512",
         cell: Some(Cell::RnnTanh),
+        form: Form::Plain,
         pass: Pass::Forward,
         hidden: None,
         isa: Isa::Avx512,
@@ -1474,6 +1825,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-rnn_tanh-bwd-hn-avx512",
         cell: Some(Cell::RnnTanh),
+        form: Form::Plain,
         pass: Pass::Backward,
         hidden: None,
         isa: Isa::Avx512,
@@ -1486,6 +1838,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-rnn_tanh-step-h8-avx512",
         cell: Some(Cell::RnnTanh),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(8),
         isa: Isa::Avx512,
@@ -1498,6 +1851,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-rnn_tanh-step-h12-avx512",
         cell: Some(Cell::RnnTanh),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(12),
         isa: Isa::Avx512,
@@ -1510,6 +1864,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-rnn_tanh-step-h16-avx512",
         cell: Some(Cell::RnnTanh),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(16),
         isa: Isa::Avx512,
@@ -1522,6 +1877,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-rnn_tanh-step-h20-avx512",
         cell: Some(Cell::RnnTanh),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(20),
         isa: Isa::Avx512,
@@ -1534,6 +1890,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-rnn_tanh-step-h24-avx512",
         cell: Some(Cell::RnnTanh),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(24),
         isa: Isa::Avx512,
@@ -1546,6 +1903,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-rnn_tanh-step-h32-avx512",
         cell: Some(Cell::RnnTanh),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(32),
         isa: Isa::Avx512,
@@ -1558,6 +1916,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-rnn_tanh-step-h40-avx512",
         cell: Some(Cell::RnnTanh),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(40),
         isa: Isa::Avx512,
@@ -1570,6 +1929,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-rnn_tanh-step-h48-avx512",
         cell: Some(Cell::RnnTanh),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(48),
         isa: Isa::Avx512,
@@ -1582,6 +1942,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-rnn_tanh-step-h64-avx512",
         cell: Some(Cell::RnnTanh),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(64),
         isa: Isa::Avx512,
@@ -1594,6 +1955,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-rnn_tanh-step-h80-avx512",
         cell: Some(Cell::RnnTanh),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(80),
         isa: Isa::Avx512,
@@ -1606,6 +1968,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-rnn_tanh-step-h96-avx512",
         cell: Some(Cell::RnnTanh),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(96),
         isa: Isa::Avx512,
@@ -1618,6 +1981,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-rnn_tanh-step-h128-avx512",
         cell: Some(Cell::RnnTanh),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(128),
         isa: Isa::Avx512,
@@ -1630,6 +1994,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-rnn_tanh-step-h192-avx512",
         cell: Some(Cell::RnnTanh),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(192),
         isa: Isa::Avx512,
@@ -1642,6 +2007,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-rnn_tanh-step-h256-avx512",
         cell: Some(Cell::RnnTanh),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(256),
         isa: Isa::Avx512,
@@ -1654,6 +2020,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-rnn_tanh-step-h320-avx512",
         cell: Some(Cell::RnnTanh),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(320),
         isa: Isa::Avx512,
@@ -1666,6 +2033,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-rnn_tanh-step-h384-avx512",
         cell: Some(Cell::RnnTanh),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(384),
         isa: Isa::Avx512,
@@ -1678,6 +2046,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-rnn_tanh-step-h512-avx512",
         cell: Some(Cell::RnnTanh),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(512),
         isa: Isa::Avx512,
@@ -1690,6 +2059,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-rnn_tanh-step-h640-avx512",
         cell: Some(Cell::RnnTanh),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(640),
         isa: Isa::Avx512,
@@ -1702,6 +2072,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-rnn_tanh-step-h1024-avx512",
         cell: Some(Cell::RnnTanh),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(1024),
         isa: Isa::Avx512,
@@ -1714,6 +2085,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-rnn_relu-step-hn-avx512",
         cell: Some(Cell::RnnRelu),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: None,
         isa: Isa::Avx512,
@@ -1726,6 +2098,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-rnn_relu-fwd-hn-avx512",
         cell: Some(Cell::RnnRelu),
+        form: Form::Plain,
         pass: Pass::Forward,
         hidden: None,
         isa: Isa::Avx512,
@@ -1738,6 +2111,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-rnn_relu-bwd-hn-avx512",
         cell: Some(Cell::RnnRelu),
+        form: Form::Plain,
         pass: Pass::Backward,
         hidden: None,
         isa: Isa::Avx512,
@@ -1750,6 +2124,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-rnn_relu-step-h8-avx512",
         cell: Some(Cell::RnnRelu),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(8),
         isa: Isa::Avx512,
@@ -1762,6 +2137,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-rnn_relu-step-h12-avx512",
         cell: Some(Cell::RnnRelu),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(12),
         isa: Isa::Avx512,
@@ -1774,6 +2150,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-rnn_relu-step-h16-avx512",
         cell: Some(Cell::RnnRelu),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(16),
         isa: Isa::Avx512,
@@ -1786,6 +2163,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-rnn_relu-step-h20-avx512",
         cell: Some(Cell::RnnRelu),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(20),
         isa: Isa::Avx512,
@@ -1798,6 +2176,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-rnn_relu-step-h24-avx512",
         cell: Some(Cell::RnnRelu),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(24),
         isa: Isa::Avx512,
@@ -1810,6 +2189,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-rnn_relu-step-h32-avx512",
         cell: Some(Cell::RnnRelu),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(32),
         isa: Isa::Avx512,
@@ -1822,6 +2202,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-rnn_relu-step-h40-avx512",
         cell: Some(Cell::RnnRelu),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(40),
         isa: Isa::Avx512,
@@ -1834,6 +2215,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-rnn_relu-step-h48-avx512",
         cell: Some(Cell::RnnRelu),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(48),
         isa: Isa::Avx512,
@@ -1846,6 +2228,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-rnn_relu-step-h64-avx512",
         cell: Some(Cell::RnnRelu),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(64),
         isa: Isa::Avx512,
@@ -1858,6 +2241,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-rnn_relu-step-h80-avx512",
         cell: Some(Cell::RnnRelu),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(80),
         isa: Isa::Avx512,
@@ -1870,6 +2254,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-rnn_relu-step-h96-avx512",
         cell: Some(Cell::RnnRelu),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(96),
         isa: Isa::Avx512,
@@ -1882,6 +2267,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-rnn_relu-step-h128-avx512",
         cell: Some(Cell::RnnRelu),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(128),
         isa: Isa::Avx512,
@@ -1894,6 +2280,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-rnn_relu-step-h192-avx512",
         cell: Some(Cell::RnnRelu),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(192),
         isa: Isa::Avx512,
@@ -1906,6 +2293,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-rnn_relu-step-h256-avx512",
         cell: Some(Cell::RnnRelu),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(256),
         isa: Isa::Avx512,
@@ -1918,6 +2306,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-rnn_relu-step-h320-avx512",
         cell: Some(Cell::RnnRelu),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(320),
         isa: Isa::Avx512,
@@ -1930,6 +2319,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-rnn_relu-step-h384-avx512",
         cell: Some(Cell::RnnRelu),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(384),
         isa: Isa::Avx512,
@@ -1942,6 +2332,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-rnn_relu-step-h512-avx512",
         cell: Some(Cell::RnnRelu),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(512),
         isa: Isa::Avx512,
@@ -1954,6 +2345,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-rnn_relu-step-h640-avx512",
         cell: Some(Cell::RnnRelu),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(640),
         isa: Isa::Avx512,
@@ -1966,6 +2358,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-rnn_relu-step-h1024-avx512",
         cell: Some(Cell::RnnRelu),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(1024),
         isa: Isa::Avx512,
@@ -1978,6 +2371,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-lstm-step-hn-avx512",
         cell: Some(Cell::Lstm),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: None,
         isa: Isa::Avx512,
@@ -1990,6 +2384,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-lstm-fwd-hn-avx512",
         cell: Some(Cell::Lstm),
+        form: Form::Plain,
         pass: Pass::Forward,
         hidden: None,
         isa: Isa::Avx512,
@@ -2002,6 +2397,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-lstm-bwd-hn-avx512",
         cell: Some(Cell::Lstm),
+        form: Form::Plain,
         pass: Pass::Backward,
         hidden: None,
         isa: Isa::Avx512,
@@ -2014,6 +2410,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-lstm-step-h8-avx512",
         cell: Some(Cell::Lstm),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(8),
         isa: Isa::Avx512,
@@ -2026,6 +2423,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-lstm-step-h12-avx512",
         cell: Some(Cell::Lstm),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(12),
         isa: Isa::Avx512,
@@ -2038,6 +2436,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-lstm-step-h16-avx512",
         cell: Some(Cell::Lstm),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(16),
         isa: Isa::Avx512,
@@ -2050,6 +2449,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-lstm-step-h20-avx512",
         cell: Some(Cell::Lstm),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(20),
         isa: Isa::Avx512,
@@ -2062,6 +2462,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-lstm-step-h24-avx512",
         cell: Some(Cell::Lstm),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(24),
         isa: Isa::Avx512,
@@ -2074,6 +2475,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-lstm-step-h32-avx512",
         cell: Some(Cell::Lstm),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(32),
         isa: Isa::Avx512,
@@ -2086,6 +2488,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-lstm-step-h40-avx512",
         cell: Some(Cell::Lstm),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(40),
         isa: Isa::Avx512,
@@ -2098,6 +2501,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-lstm-step-h48-avx512",
         cell: Some(Cell::Lstm),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(48),
         isa: Isa::Avx512,
@@ -2110,6 +2514,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-lstm-step-h64-avx512",
         cell: Some(Cell::Lstm),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(64),
         isa: Isa::Avx512,
@@ -2122,6 +2527,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-lstm-step-h80-avx512",
         cell: Some(Cell::Lstm),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(80),
         isa: Isa::Avx512,
@@ -2134,6 +2540,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-lstm-step-h96-avx512",
         cell: Some(Cell::Lstm),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(96),
         isa: Isa::Avx512,
@@ -2146,6 +2553,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-lstm-step-h128-avx512",
         cell: Some(Cell::Lstm),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(128),
         isa: Isa::Avx512,
@@ -2158,6 +2566,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-lstm-step-h192-avx512",
         cell: Some(Cell::Lstm),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(192),
         isa: Isa::Avx512,
@@ -2170,6 +2579,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-lstm-step-h256-avx512",
         cell: Some(Cell::Lstm),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(256),
         isa: Isa::Avx512,
@@ -2182,6 +2592,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-lstm-step-h320-avx512",
         cell: Some(Cell::Lstm),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(320),
         isa: Isa::Avx512,
@@ -2194,6 +2605,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-lstm-step-h384-avx512",
         cell: Some(Cell::Lstm),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(384),
         isa: Isa::Avx512,
@@ -2206,6 +2618,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-lstm-step-h512-avx512",
         cell: Some(Cell::Lstm),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(512),
         isa: Isa::Avx512,
@@ -2218,6 +2631,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-lstm-step-h640-avx512",
         cell: Some(Cell::Lstm),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(640),
         isa: Isa::Avx512,
@@ -2230,6 +2644,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-lstm-step-h1024-avx512",
         cell: Some(Cell::Lstm),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(1024),
         isa: Isa::Avx512,
@@ -2242,6 +2657,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-gru-step-hn-avx512",
         cell: Some(Cell::Gru),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: None,
         isa: Isa::Avx512,
@@ -2254,6 +2670,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-gru-fwd-hn-avx512",
         cell: Some(Cell::Gru),
+        form: Form::Plain,
         pass: Pass::Forward,
         hidden: None,
         isa: Isa::Avx512,
@@ -2266,6 +2683,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-gru-bwd-hn-avx512",
         cell: Some(Cell::Gru),
+        form: Form::Plain,
         pass: Pass::Backward,
         hidden: None,
         isa: Isa::Avx512,
@@ -2278,6 +2696,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-gru-step-h8-avx512",
         cell: Some(Cell::Gru),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(8),
         isa: Isa::Avx512,
@@ -2290,6 +2709,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-gru-step-h12-avx512",
         cell: Some(Cell::Gru),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(12),
         isa: Isa::Avx512,
@@ -2302,6 +2722,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-gru-step-h16-avx512",
         cell: Some(Cell::Gru),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(16),
         isa: Isa::Avx512,
@@ -2314,6 +2735,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-gru-step-h20-avx512",
         cell: Some(Cell::Gru),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(20),
         isa: Isa::Avx512,
@@ -2326,6 +2748,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-gru-step-h24-avx512",
         cell: Some(Cell::Gru),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(24),
         isa: Isa::Avx512,
@@ -2338,6 +2761,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-gru-step-h32-avx512",
         cell: Some(Cell::Gru),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(32),
         isa: Isa::Avx512,
@@ -2350,6 +2774,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-gru-step-h40-avx512",
         cell: Some(Cell::Gru),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(40),
         isa: Isa::Avx512,
@@ -2362,6 +2787,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-gru-step-h48-avx512",
         cell: Some(Cell::Gru),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(48),
         isa: Isa::Avx512,
@@ -2374,6 +2800,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-gru-step-h64-avx512",
         cell: Some(Cell::Gru),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(64),
         isa: Isa::Avx512,
@@ -2386,6 +2813,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-gru-step-h80-avx512",
         cell: Some(Cell::Gru),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(80),
         isa: Isa::Avx512,
@@ -2398,6 +2826,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-gru-step-h96-avx512",
         cell: Some(Cell::Gru),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(96),
         isa: Isa::Avx512,
@@ -2410,6 +2839,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-gru-step-h128-avx512",
         cell: Some(Cell::Gru),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(128),
         isa: Isa::Avx512,
@@ -2422,6 +2852,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-gru-step-h192-avx512",
         cell: Some(Cell::Gru),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(192),
         isa: Isa::Avx512,
@@ -2434,6 +2865,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-gru-step-h256-avx512",
         cell: Some(Cell::Gru),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(256),
         isa: Isa::Avx512,
@@ -2446,6 +2878,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-gru-step-h320-avx512",
         cell: Some(Cell::Gru),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(320),
         isa: Isa::Avx512,
@@ -2458,6 +2891,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-gru-step-h384-avx512",
         cell: Some(Cell::Gru),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(384),
         isa: Isa::Avx512,
@@ -2470,6 +2904,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-gru-step-h512-avx512",
         cell: Some(Cell::Gru),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(512),
         isa: Isa::Avx512,
@@ -2482,6 +2917,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-gru-step-h640-avx512",
         cell: Some(Cell::Gru),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(640),
         isa: Isa::Avx512,
@@ -2494,6 +2930,7 @@ static AVX512: [Row; 93] = [
     Row {
         id: "f32-gru-step-h1024-avx512",
         cell: Some(Cell::Gru),
+        form: Form::Plain,
         pass: Pass::Step,
         hidden: Some(1024),
         isa: Isa::Avx512,
@@ -2502,5 +2939,122 @@ static AVX512: [Row; 93] = [
         nr: 4,
         unroll: 2,
         entry: Entry::Forward(avx512::gru_step_h1024),
+    },
+    Row {
+        id: "f32-rnn_with-step-hn-avx512",
+        cell: Some(Cell::RnnTanh),
+        form: Form::With,
+        pass: Pass::Step,
+        hidden: None,
+        isa: Isa::Avx512,
+        lanes: 16,
+        tile: (6, 4),
+        nr: 4,
+        unroll: 1,
+        entry: Entry::Forward(avx512::rnn_with_step_hn),
+    },
+    Row {
+        id: "f32-rnn_with-bwd-hn-avx512",
+        cell: Some(Cell::RnnTanh),
+        form: Form::With,
+        pass: Pass::Backward,
+        hidden: None,
+        isa: Isa::Avx512,
+        lanes: 16,
+        tile: (6, 4),
+        nr: 4,
+        unroll: 1,
+        entry: Entry::Backward(avx512::rnn_with_bwd_hn),
+    },
+    Row {
+        id: "f32-lstm_with-step-hn-avx512",
+        cell: Some(Cell::Lstm),
+        form: Form::With,
+        pass: Pass::Step,
+        hidden: None,
+        isa: Isa::Avx512,
+        lanes: 16,
+        tile: (6, 4),
+        nr: 4,
+        unroll: 1,
+        entry: Entry::Forward(avx512::lstm_with_step_hn),
+    },
+    Row {
+        id: "f32-lstm_with-fwd-hn-avx512",
+        cell: Some(Cell::Lstm),
+        form: Form::With,
+        pass: Pass::Forward,
+        hidden: None,
+        isa: Isa::Avx512,
+        lanes: 16,
+        tile: (6, 4),
+        nr: 4,
+        unroll: 1,
+        entry: Entry::Forward(avx512::lstm_with_fwd_hn),
+    },
+    Row {
+        id: "f32-lstm_with-bwd-hn-avx512",
+        cell: Some(Cell::Lstm),
+        form: Form::With,
+        pass: Pass::Backward,
+        hidden: None,
+        isa: Isa::Avx512,
+        lanes: 16,
+        tile: (6, 4),
+        nr: 4,
+        unroll: 1,
+        entry: Entry::Backward(avx512::lstm_with_bwd_hn),
+    },
+    Row {
+        id: "f32-gru_with-step-hn-avx512",
+        cell: Some(Cell::Gru),
+        form: Form::With,
+        pass: Pass::Step,
+        hidden: None,
+        isa: Isa::Avx512,
+        lanes: 16,
+        tile: (6, 4),
+        nr: 4,
+        unroll: 1,
+        entry: Entry::Forward(avx512::gru_with_step_hn),
+    },
+    Row {
+        id: "f32-gru_with-bwd-hn-avx512",
+        cell: Some(Cell::Gru),
+        form: Form::With,
+        pass: Pass::Backward,
+        hidden: None,
+        isa: Isa::Avx512,
+        lanes: 16,
+        tile: (6, 4),
+        nr: 4,
+        unroll: 1,
+        entry: Entry::Backward(avx512::gru_with_bwd_hn),
+    },
+    Row {
+        id: "f32-gru_reset_before-step-hn-avx512",
+        cell: Some(Cell::Gru),
+        form: Form::ResetBefore,
+        pass: Pass::Step,
+        hidden: None,
+        isa: Isa::Avx512,
+        lanes: 16,
+        tile: (6, 4),
+        nr: 4,
+        unroll: 1,
+        entry: Entry::Forward(avx512::gru_reset_before_step_hn),
+    },
+    Row {
+        id: "f32-gru_reset_before-bwd-hn-avx512",
+        cell: Some(Cell::Gru),
+        form: Form::ResetBefore,
+        pass: Pass::Backward,
+        hidden: None,
+        isa: Isa::Avx512,
+        lanes: 16,
+        tile: (6, 4),
+        nr: 4,
+        unroll: 1,
+        entry: Entry::Backward(avx512::gru_reset_before_bwd_hn),
     },
 ];

@@ -1,0 +1,170 @@
+//! The activations of gates and states as data: the list that ONNX has for its recurrent operators.
+//!
+//! Each has a slope that follows from its value alone, so that the backward pass needs the saved values only; parameters for
+//! which that is not so ([`Activation::is_valid`]) are refused by the models.
+
+use super::{sigmoid::sigmoid, softplus::softplus, tanh::tanh};
+use crate::simd::Vector;
+
+/// A function of one number, y = f(x). NaN stays NaN.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Activation {
+    /// y = 1 / (1 + e^-x), f' = y (1 - y)
+    Sigmoid,
+    /// y = tanh x, f' = 1 - y^2
+    Tanh,
+    /// y = max(x, 0), f' = 1 where y > 0, else 0
+    Relu,
+    /// y = x, f' = 1
+    Identity,
+    /// y = alpha x + beta, f' = alpha
+    Affine {
+        /// Slope.
+        alpha: f32,
+        /// Value at 0.
+        beta: f32,
+    },
+    /// y = x where x > 0, else alpha x; f' = 1 where y > 0, else alpha
+    LeakyRelu {
+        /// Slope below 0; not negative.
+        alpha: f32,
+    },
+    /// y = x where x > alpha, else 0; f' = 1 where y > 0, else 0
+    ThresholdedRelu {
+        /// Threshold; not negative.
+        alpha: f32,
+    },
+    /// y = alpha tanh(beta x), f' = beta (alpha - y^2 / alpha)
+    ScaledTanh {
+        /// Limit; not 0.
+        alpha: f32,
+        /// Factor of x.
+        beta: f32,
+    },
+    /// y = min(max(alpha x + beta, 0), 1), f' = alpha where 0 < y < 1, else 0. See [`HARD_SIGMOID`](Activation::HARD_SIGMOID) and
+    /// [`HARD_SIGMOID_RELU6`](Activation::HARD_SIGMOID_RELU6) for the two that are in use.
+    HardSigmoid {
+        /// Slope.
+        alpha: f32,
+        /// Value at 0.
+        beta: f32,
+    },
+    /// y = x where x > 0, else alpha (e^x - 1); f' = 1 where y > 0, else y + alpha
+    Elu {
+        /// Limit of -y; not negative.
+        alpha: f32,
+    },
+    /// y = x / (1 + |x|), f' = (1 - |y|)^2
+    Softsign,
+    /// y = ln(1 + e^x), f' = 1 - e^-y
+    Softplus,
+}
+
+/// The activations of a cell.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Activations {
+    /// Of the gates: i f o of an LSTM, r z of a GRU. An RNN has none.
+    pub gate: Activation,
+    /// Of the candidate: g of an LSTM, n of a GRU; of the state itself for an RNN.
+    pub candidate: Activation,
+    /// Of the c that an LSTM puts out. The others have none.
+    pub output: Activation,
+}
+
+impl Activation {
+    /// clip(0.2 x + 0.5, 0, 1): Keras before version 3, and ONNX's default.
+    pub const HARD_SIGMOID: Activation = Activation::HardSigmoid { alpha: 0.2, beta: 0.5 };
+    /// relu6(x + 3) / 6: PyTorch, and Keras from version 3 on.
+    pub const HARD_SIGMOID_RELU6: Activation = Activation::HardSigmoid { alpha: 1.0 / 6.0, beta: 0.5 };
+
+    /// Whether the parameters are finite and such that the slope follows from the value.
+    pub fn is_valid(&self) -> bool {
+        match *self {
+            Activation::Sigmoid
+            | Activation::Tanh
+            | Activation::Relu
+            | Activation::Identity
+            | Activation::Softsign
+            | Activation::Softplus => true,
+            Activation::Affine { alpha, beta } | Activation::HardSigmoid { alpha, beta } => {
+                alpha.is_finite() && beta.is_finite()
+            }
+            Activation::LeakyRelu { alpha }
+            | Activation::ThresholdedRelu { alpha }
+            | Activation::Elu { alpha } => alpha.is_finite() && alpha >= 0.0,
+            Activation::ScaledTanh { alpha, beta } => alpha.is_finite() && alpha != 0.0 && beta.is_finite(),
+        }
+    }
+
+    /// y = f(x)
+    #[inline(always)]
+    pub(crate) fn apply<V: Vector>(self, token: V::Token, x: V) -> V {
+        let zero = V::splat(token, 0.0);
+        let one = V::splat(token, 1.0);
+        // In all of these the constant comes first in min and max, so that NaN passes.
+        match self {
+            Activation::Sigmoid => sigmoid(token, x),
+            Activation::Tanh => tanh(token, x),
+            Activation::Relu => zero.max(x),
+            Activation::Identity => x,
+            Activation::Affine { alpha, beta } => V::splat(token, alpha).mul_add(x, V::splat(token, beta)),
+            Activation::LeakyRelu { alpha } => zero.select_lt(x, x, x.mul(V::splat(token, alpha))),
+            // 0 for every number that is not above alpha, but NaN for NaN.
+            Activation::ThresholdedRelu { alpha } => {
+                V::splat(token, alpha).select_lt(x, x, zero.max(zero.min(x)))
+            }
+            Activation::ScaledTanh { alpha, beta } => {
+                V::splat(token, alpha).mul(tanh(token, V::splat(token, beta).mul(x)))
+            }
+            Activation::HardSigmoid { alpha, beta } => {
+                let line = V::splat(token, alpha).mul_add(x, V::splat(token, beta));
+                one.min(zero.max(line))
+            }
+            // e^x - 1 = 2 t / (1 - t) with t = tanh(x / 2), which does not cancel near 0.
+            Activation::Elu { alpha } => {
+                let t = tanh(token, V::splat(token, 0.5).mul(x));
+                let below = V::splat(token, alpha).mul(t.add(t).div(one.sub(t)));
+                zero.select_lt(x, x, below)
+            }
+            // From 2^30 on the quotient rounds to 1; infinity over infinity would not.
+            Activation::Softsign => {
+                let magnitude = V::splat(token, 1_073_741_824.0).min(x.abs());
+                magnitude.div(one.add(magnitude)).copysign(x)
+            }
+            Activation::Softplus => softplus(token, x),
+        }
+    }
+
+    /// f'(x), from y = f(x).
+    #[inline(always)]
+    pub(crate) fn slope<V: Vector>(self, token: V::Token, y: V) -> V {
+        let zero = V::splat(token, 0.0);
+        let one = V::splat(token, 1.0);
+        match self {
+            Activation::Sigmoid => y.mul(one.sub(y)),
+            Activation::Tanh => one.sub(y.mul(y)),
+            // y * 0 is zero where the unit was off, and NaN where y is NaN.
+            Activation::Relu | Activation::ThresholdedRelu { .. } => zero.select_lt(y, one, y.mul(zero)),
+            Activation::Identity => one,
+            Activation::Affine { alpha, .. } => V::splat(token, alpha),
+            Activation::LeakyRelu { alpha } => zero.select_lt(y, one, V::splat(token, alpha)),
+            Activation::ScaledTanh { alpha, beta } => {
+                let alpha = V::splat(token, alpha);
+                V::splat(token, beta).mul(alpha.sub(y.mul(y.div(alpha))))
+            }
+            Activation::HardSigmoid { alpha, .. } => {
+                zero.select_lt(y, y.select_lt(one, V::splat(token, alpha), zero), y.mul(zero))
+            }
+            Activation::Elu { alpha } => zero.select_lt(y, one, y.add(V::splat(token, alpha))),
+            Activation::Softsign => {
+                let left = one.sub(y.abs());
+                left.mul(left)
+            }
+            // 1 - e^-y = 2 t / (1 + t) with t = tanh(y / 2), which does not cancel near 0.
+            Activation::Softplus => {
+                let t = tanh(token, V::splat(token, 0.5).mul(y));
+                t.add(t).div(one.add(t))
+            }
+        }
+    }
+}
