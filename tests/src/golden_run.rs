@@ -126,14 +126,12 @@ fn build(case: &Case, cell: oracle::Cell, kernels: Kernels) -> Result<Network<An
         oracle::Cell::Lstm => Cell::Lstm,
         oracle::Cell::Gru => Cell::Gru,
     };
-    if case.proj.is_some() {
-        return Err("a projection is not supported yet".to_string());
-    }
     Network::with_cell(cell, case.input, case.hidden)
         .num_layers(case.layers)
         .bias(case.bias)
         .batch_first(case.batch_first)
         .bidirectional(case.bidirectional)
+        .proj_size(case.proj.unwrap_or(0))
         .kernels(kernels)
         .build()
         .map_err(|error| error.to_string())

@@ -56,7 +56,7 @@ mod spec;
 mod train;
 
 pub use formats::{PackedSequence, WeightFile, save_weights, save_weights_with};
-pub use gatewise_kernels::{CEILING_VARIABLE, Cell, Isa, Kernels};
+pub use gatewise_kernels::{Activation, Activations, CEILING_VARIABLE, Cell, Isa, Kernels};
 pub use nets::{Any, Builder, Gru, GruKind, Lstm, LstmKind, Network, Rnn, RnnKind};
 pub use run::{Gradients, Memory, Tape, Trace, Upstream, Workspace};
 pub use spec::{

@@ -16,6 +16,7 @@ const UNSAFE: [(&str, &str); 17] = [
     ("crates/kernels/src/simd/avx512.rs", "intrinsics"),
     ("crates/kernels/src/aligned.rs", "allocation"),
     ("crates/kernels/src/gates/drive.rs", "the walk over checked pointers"),
+    ("crates/kernels/src/gates/drive/", "the same for cells with options"),
     ("crates/kernels/src/gates/generated/", "functions with target features"),
     ("crates/kernels/src/gemm/micro.rs", "the inner loop"),
     ("crates/kernels/src/gemm/tiles.rs", "the walk over register tiles"),

@@ -3,7 +3,7 @@
 use super::{Any, Network};
 use crate::run::{Stack, layers, next_stamp, parameters};
 use crate::spec::{Config, Error, init};
-use gatewise_kernels::{Cell, Kernels};
+use gatewise_kernels::{Activation, Activations, Cell, Kernels};
 use std::marker::PhantomData;
 
 /// Collects the options of a network. What is not called has PyTorch's default.
@@ -33,6 +33,7 @@ impl<K> Builder<K> {
 
     pub(super) fn cell(mut self, cell: Cell) -> Builder<K> {
         self.config.cell = cell;
+        self.config.activations = Activations::of(cell);
         self
     }
 
@@ -66,6 +67,39 @@ impl<K> Builder<K> {
     /// called.
     pub fn dropout(mut self, dropout: f32) -> Builder<K> {
         self.config.dropout = dropout;
+        self
+    }
+
+    /// Features that h is projected to, h_t = W_hr u_t where u_t is what the cell makes; 0, for none, if not called. The projected
+    /// h is fed back and put out; c keeps hidden_size features. PyTorch has it for the LSTM only; a projected GRU keeps its u_{t-1},
+    /// which enters the next one, as c.
+    pub fn proj_size(mut self, proj_size: usize) -> Builder<K> {
+        self.config.proj_size = proj_size;
+        self
+    }
+
+    /// The activation of the gates: i f o of an LSTM, r z of a GRU; sigmoid if not called.
+    pub fn gate_activation(mut self, activation: Activation) -> Builder<K> {
+        self.config.activations.gate = activation;
+        self
+    }
+
+    /// The activation of the candidate, g of an LSTM and n of a GRU, or of an RNN's state; tanh if not called.
+    pub fn activation(mut self, activation: Activation) -> Builder<K> {
+        self.config.activations.candidate = activation;
+        self
+    }
+
+    /// The activation of the c that an LSTM puts out; tanh if not called.
+    pub fn output_activation(mut self, activation: Activation) -> Builder<K> {
+        self.config.activations.output = activation;
+        self
+    }
+
+    /// For a GRU, ONNX's name: whether the reset gate scales W_hn h + b_hn, as in PyTorch, or else h before the product,
+    /// n = tanh(W_in x + b_in + W_hn (r * h) + b_hn); true if not called.
+    pub fn linear_before_reset(mut self, linear_before_reset: bool) -> Builder<K> {
+        self.config.linear_before_reset = linear_before_reset;
         self
     }
 

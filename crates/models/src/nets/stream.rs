@@ -4,8 +4,10 @@ use super::Network;
 use crate::spec::{Error, State};
 
 impl<K> Network<K> {
-    /// Runs one time step of every row: `input` is [batch, input_size], `output` is h of the last layer, [batch, hidden_size].
-    /// The batch is the state's. Allocates nothing; the same bits as the same steps within a whole sequence.
+    /// Runs one time step of every row: `input` is [batch, input_size], `output` is h of the last layer, [batch, hidden_size], or
+    /// [batch, proj_size].
+    /// The batch is the state's. Allocates nothing (a cell that is projected, or whose reset gate comes first, makes room in the
+    /// state in its first step); the same bits as the same steps within a whole sequence.
     ///
     /// # Errors
     /// [`Error::Shape`] if input, state and output do not fit; nothing is written then.

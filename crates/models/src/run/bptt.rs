@@ -77,10 +77,9 @@ impl Stack {
             expect("grad_output", "sequence length", steps, dims.steps)?;
             expect("grad_output", "batch size", batch, dims.batch)?;
         }
-        for (arg, grad, expected) in [
-            ("grad_h_n", upstream.h_n, dims.states()),
-            ("grad_c_n", upstream.c_n, if config.cell.has_cell_state() { dims.states() } else { 0 }),
-        ] {
+        for (arg, grad, expected) in
+            [("grad_h_n", upstream.h_n, dims.states()), ("grad_c_n", upstream.c_n, dims.cell_states())]
+        {
             expect_len(arg, grad.map_or(expected, <[f32]>::len), expected)?;
         }
         Ok(dims)
@@ -112,10 +111,8 @@ impl Stack {
     /// Whether a network like this one recorded the tape.
     pub(super) fn check_record(&self, record: &Record, dims: &Dims) -> Result<(), Error> {
         let config = &self.config;
-        let has_c = config.cell.has_cell_state() && dims.batch > 0;
         let is_ours = *dims == Dims::new(config, dims.steps, dims.batch)?
-            && record.x.len() == dims.input(config.input_size)
-            && record.layers.iter().flat_map(|layer| &layer.tracks).all(|track| track.c.is_empty() != has_c);
+            && record.x.len() == dims.input(config.input_size);
         if is_ours {
             return Ok(());
         }
@@ -136,9 +133,8 @@ impl Stack {
     ) -> Result<(), Error> {
         let Record { x, layers, rows, dropout, segments, .. } = record;
         let Gradients { input: grad_input, h_0: grad_h_0, c_0: grad_c_0, gates: kept, room, .. } = out;
-        let BackwardRoom { between, dh, dc, lists, segment, dropped, scratch } = room;
+        let BackwardRoom { between, dh, dc, dh_steps, lists, segment, dropped, scratch } = room;
         let config = &self.config;
-        let has_c = config.cell.has_cell_state();
         // The gradient of the outputs stands where the caller has it, unless rows have to move first.
         if let (true, Some(output)) = (rows.is_permuted(), upstream.output) {
             let (from, to) = (output.data(), &mut between[0]);
@@ -166,7 +162,8 @@ impl Stack {
             };
             let wants_dx = i > 0 || upstream.input_grad;
             for (d, (packed, track)) in layer.directions.iter().zip(tracks).enumerate() {
-                let (of_state, place) = (dims.state_at(i, d), i * dims.directions + d);
+                let (of_h, of_c) = (dims.state_at(i, d), dims.cell_state_at(i, d));
+                let place = i * dims.directions + d;
                 let saved = match &mut gates {
                     _ if !segments.is_whole() => {
                         Saved::Cut { layer, segments: *segments, room: &mut *segment, scratch }
@@ -177,12 +174,13 @@ impl Stack {
                         Saved::Whole(&mut kept[place])
                     }
                 };
-                for (from, to) in [(upstream.h_n, &mut *dh), (upstream.c_n, &mut *dc)] {
+                for (from, of_state, width, to) in [
+                    (upstream.h_n, &of_h, dims.features, &mut *dh),
+                    (upstream.c_n, &of_c, dims.hidden, &mut *dc),
+                ] {
                     match from {
-                        Some(from) if !from.is_empty() => {
-                            rows.gather(&from[of_state.clone()], to, dims.hidden);
-                        }
-                        _ => to.fill(0.0),
+                        Some(from) => rows.gather(&from[of_state.clone()], to, width),
+                        None => to.fill(0.0),
                     }
                 }
                 DirectionJob {
@@ -196,7 +194,8 @@ impl Stack {
                     dx: wants_dx.then_some(&mut *dx),
                     dy: dy.map(|dy| (dy, dy_grid.part(dims, d))),
                     dh,
-                    dc: has_c.then_some(&mut dc[..]),
+                    dc: dims.has_c.then_some(&mut dc[..]),
+                    dh_steps,
                     y,
                     track,
                     grads,
@@ -204,10 +203,8 @@ impl Stack {
                     lists,
                 }
                 .run(BackwardPlan::new(self.sizes(layer, dims), threads), saved)?;
-                rows.scatter(dh, &mut grad_h_0[of_state.clone()], dims.hidden);
-                if has_c {
-                    rows.scatter(dc, &mut grad_c_0[of_state], dims.hidden);
-                }
+                rows.scatter(dh, &mut grad_h_0[of_h], dims.features);
+                rows.scatter(dc, &mut grad_c_0[of_c], dims.hidden);
             }
             if i > 0 && dropout.rate > 0.0 {
                 dropout::apply(dx, dropout.rate, dropout.key(), i - 1, dims, rows);

@@ -21,7 +21,7 @@ impl Grid {
 
     /// The outputs of both directions side by side, time-major: a direction's part.
     pub(crate) fn outputs(dims: &Dims, direction: usize) -> Grid {
-        Grid { offset: direction * dims.hidden, ..Grid::time_major(dims, dims.output_size()) }
+        Grid { offset: direction * dims.features, ..Grid::time_major(dims, dims.output_size()) }
     }
 
     /// A sequence in a network's layout.
@@ -35,7 +35,7 @@ impl Grid {
 
     /// The same vectors from a direction's part on.
     pub(crate) fn part(self, dims: &Dims, direction: usize) -> Grid {
-        Grid { offset: direction * dims.hidden, ..self }
+        Grid { offset: direction * dims.features, ..self }
     }
 
     /// Where the vector of time t and a row begins.

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! dW_ih += sum_t da_t x_t^T       dW_hh += sum_t da'_t h_{t-1}^T       db_ih += sum_t da_t       db_hh += sum_t da'_t
-//! dx_t  += W_ih^T da_t
+//! dx_t  += W_ih^T da_t            dW_hr += sum_t dh_t u_t^T
 //! ```
 //! Each sum is one chain that starts from what the caller's buffer holds and runs t descending, b ascending, over valid steps.
 
@@ -18,7 +18,7 @@ use super::{Layer, Stack};
 use crate::spec::shape::Dims;
 use crate::spec::{Error, Tensors};
 use gatewise_kernels::plan::BackwardPlan;
-use gatewise_kernels::{Backward, Cell, Matrix, MatrixMut, OuterProducts, PackedCell};
+use gatewise_kernels::{Backward, Matrix, MatrixMut, Operand, OuterProducts, PackedCell};
 use std::ops::Range;
 
 /// The work, and where everything stands.
@@ -39,6 +39,8 @@ pub(super) struct DirectionJob<'a> {
     /// In: dL/dh_n; out: dL/dh_0.
     pub(super) dh: &'a mut [f32],
     pub(super) dc: Option<&'a mut [f32]>,
+    /// Room for dL/dh of all steps, [T, B, P], time-major, where h is projected.
+    pub(super) dh_steps: &'a mut [f32],
     /// The layer's outputs and what stands behind them.
     pub(super) y: &'a [f32],
     pub(super) track: &'a Track,
@@ -76,7 +78,7 @@ impl Segment<'_> {
 
 impl DirectionJob<'_> {
     pub(super) fn run(mut self, plan: BackwardPlan, saved: Saved<'_>) -> Result<(), Error> {
-        let (dims, has_c) = (self.dims, self.dc.is_some());
+        let dims = self.dims;
         if let (0, true, Some(dx)) = (self.direction, self.rows.is_ragged(), &mut self.dx) {
             dx.fill(0.0);
         }
@@ -84,16 +86,16 @@ impl DirectionJob<'_> {
         // At once for the longest chunk, so that no buffer grows beside its smaller self.
         let longest = if let Saved::Cut { segments, .. } = &saved { segments.len } else { dims.steps };
         let rows = plan.chunk.min(longest) * dims.batch;
-        let (m, n) = (self.stack.config.cell.gates() * dims.hidden, self.input.max(dims.hidden));
+        let (m, n) = (self.stack.config.spec().gates() * dims.hidden, self.input.max(dims.hidden));
         self.stack.kernels.reserve_outer(&mut self.lists.outer, rows, m, n)?;
-        let RowLists { gates, input, h, .. } = &mut *self.lists;
-        for list in [gates, input, h] {
+        let RowLists { gates, input, h, dh, .. } = &mut *self.lists;
+        for list in [gates, input, h, dh] {
             list.clear();
             list.reserve_exact(rows);
         }
         match saved {
             Saved::Whole(gates) => {
-                let (c, c_0) = self.track.c.split_at(if has_c { dims.cells() } else { 0 });
+                let (c, c_0) = self.track.c.split_at(dims.cells());
                 self.segment(plan, Segment { steps: 0..dims.steps, gates, c, h_0, c_0 })
             }
             Saved::Cut { layer, segments, room, scratch } => {
@@ -111,8 +113,8 @@ impl DirectionJob<'_> {
                 };
                 for k in (0..segments.count()).rev() {
                     let steps = segments.range(k);
-                    let c_0 = if has_c { &self.track.c[k * dims.state()..][..dims.state()] } else { &[] };
-                    run_again(&all, steps.clone(), self.y, has_c.then_some(c_0), room, scratch)?;
+                    let c_0 = &self.track.c[k * dims.cell_state()..][..dims.cell_state()];
+                    run_again(&all, steps.clone(), self.y, dims.has_c.then_some(c_0), room, scratch)?;
                     let SegmentRoom { c, gates, h_0, .. } = &mut *room;
                     self.segment(plan, Segment { steps, gates, c, h_0, c_0 })?;
                 }
@@ -144,7 +146,7 @@ impl DirectionJob<'_> {
         shards: usize,
     ) -> Result<(), Error> {
         let (dims, d) = (self.dims, self.direction);
-        let has_c = self.dc.is_some();
+        let has_c = dims.has_c;
         let Segment { steps, gates, c, h_0, c_0 } = segment;
         // A kernel counts the steps that it is shown from 0.
         let (first, part) = (steps.start, Dims { steps: steps.len(), ..*dims });
@@ -160,7 +162,8 @@ impl DirectionJob<'_> {
             c_0: has_c.then_some(*c_0),
             dh: self.dh,
             dc: self.dc.as_deref_mut(),
-            dh_steps: None,
+            dh_steps: (!self.dh_steps.is_empty())
+                .then(|| Grid::time_major(dims, dims.features).write_from(self.dh_steps, dims, d, first)),
             dc_steps: None,
             active: self.rows.active_of(d, steps),
             resets: self.rows.resets_of(d, steps, dims),
@@ -209,8 +212,8 @@ impl DirectionJob<'_> {
         let h_0 = dims.outputs() + dims.state_at(0, d).start;
         let zeros = dims.outputs() + dims.directions * dims.state();
         let resets = self.rows.resets(d);
-        let RowLists { gates: gate_rows, input: input_rows, h: h_rows, .. } = &mut *self.lists;
-        for list in [&mut *gate_rows, &mut *input_rows, &mut *h_rows] {
+        let RowLists { gates: gate_rows, input: input_rows, h: h_rows, dh: dh_rows, .. } = &mut *self.lists;
+        for list in [&mut *gate_rows, &mut *input_rows, &mut *h_rows, &mut *dh_rows] {
             list.clear();
         }
         for s in (begin..end).rev() {
@@ -219,12 +222,13 @@ impl DirectionJob<'_> {
             for b in 0..self.rows.active_at(d, s, dims) {
                 gate_rows.push(gates.at(segment.local(dims, d, t), b));
                 input_rows.push(input.at(t, b));
+                dh_rows.push((t * dims.batch + b) * dims.features);
                 h_rows.push(if resets.is_some_and(|resets| resets[s * dims.batch + b]) {
                     zeros
                 } else if b < before {
                     outputs.at(time(dims, d, s - 1), b)
                 } else {
-                    h_0 + b * dims.hidden
+                    h_0 + b * dims.features
                 });
             }
         }
@@ -232,11 +236,14 @@ impl DirectionJob<'_> {
 
     /// What the listed rows add to the gradients of weights and biases.
     fn weight_gradients(&mut self, gates: &[f32], shards: usize) -> Result<(), Error> {
-        let hidden = self.dims.hidden;
-        let (cell, kernels) = (self.stack.config.cell, &self.stack.kernels);
-        let RowLists { gates: gate_rows, input: input_rows, h: h_rows, outer } = &mut *self.lists;
+        let (hidden, features) = (self.dims.hidden, self.dims.features);
+        let (config, kernels) = (&self.stack.config, &self.stack.kernels);
+        let spec = config.spec();
+        let RowLists { gates: gate_rows, input: input_rows, h: h_rows, dh: dh_rows, outer } =
+            &mut *self.lists;
+        let slot = |slot: usize| gates.get(slot * hidden..).unwrap_or(&[]);
         let d_ih = OuterProducts {
-            m: cell.gates() * hidden,
+            m: spec.gates() * hidden,
             n: self.input,
             a: gates,
             a_rows: gate_rows,
@@ -245,44 +252,45 @@ impl DirectionJob<'_> {
             c: self.grads.at_mut(self.first),
         };
         kernels.add_outer_products(d_ih, outer, shards)?;
-        if self.stack.config.bias {
+        if config.bias {
             kernels.sum_rows(gates, gate_rows, self.grads.at_mut(self.first + 2))?;
         }
-        for run in recurrent_runs(cell) {
+        for run in spec.recurrent_runs() {
             let of_run = run.gate * hidden..(run.gate + run.gates) * hidden;
-            let gates = gates.get(run.slot * hidden..).unwrap_or(&[]);
+            let (b, b_rows) = match run.operand {
+                Operand::State => (self.y, &*h_rows),
+                Operand::Saved(saved) => (slot(saved), &*gate_rows),
+            };
             let d_hh = OuterProducts {
                 m: of_run.len(),
-                n: hidden,
-                a: gates,
+                n: features,
+                a: slot(run.slot),
                 a_rows: gate_rows,
-                b: self.y,
-                b_rows: h_rows,
-                c: &mut self.grads.at_mut(self.first + 1)[of_run.start * hidden..of_run.end * hidden],
+                b,
+                b_rows,
+                c: &mut self.grads.at_mut(self.first + 1)[of_run.start * features..of_run.end * features],
             };
             kernels.add_outer_products(d_hh, outer, shards)?;
-            if self.stack.config.bias {
-                kernels.sum_rows(gates, gate_rows, &mut self.grads.at_mut(self.first + 3)[of_run])?;
+            if config.bias {
+                kernels.sum_rows(
+                    slot(run.slot),
+                    gate_rows,
+                    &mut self.grads.at_mut(self.first + 3)[of_run],
+                )?;
             }
+        }
+        if let Some(u) = spec.projected_slot() {
+            let d_hr = OuterProducts {
+                m: features,
+                n: hidden,
+                a: self.dh_steps,
+                a_rows: dh_rows,
+                b: slot(u),
+                b_rows: gate_rows,
+                c: self.grads.at_mut(self.first + config.parameters_a_direction() - 1),
+            };
+            kernels.add_outer_products(d_hr, outer, shards)?;
         }
         Ok(())
     }
-}
-
-/// Gates whose da' stand side by side on the tape.
-#[derive(Clone, Copy)]
-struct Run {
-    gate: usize,
-    slot: usize,
-    gates: usize,
-}
-
-/// The runs of a cell: one, or for the GRU, whose da'_n stands apart, two.
-fn recurrent_runs(cell: Cell) -> impl Iterator<Item = Run> {
-    let slots = cell.recurrent_slots();
-    let starts = |gate: &usize| *gate == 0 || slots[*gate] != slots[*gate - 1] + 1;
-    (0..slots.len()).filter(starts).map(move |gate| {
-        let gates = (gate + 1..slots.len()).take_while(|next| !starts(next)).count() + 1;
-        Run { gate, slot: slots[gate], gates }
-    })
 }

@@ -18,13 +18,17 @@ pub(crate) fn parameters(config: &Config) -> Result<Tensors, Error> {
     let hidden = config.hidden_size;
     product("a parameter", &[hidden, config.directions()])?;
     let rows = product("a parameter", &[config.cell.gates(), hidden])?;
+    let features = config.state_size();
     for layer in 0..config.num_layers {
         for suffix in ["", "_reverse"].into_iter().take(config.directions()) {
             all.push(format!("weight_ih_l{layer}{suffix}"), &[rows, config.layer_input(layer)])?;
-            all.push(format!("weight_hh_l{layer}{suffix}"), &[rows, hidden])?;
+            all.push(format!("weight_hh_l{layer}{suffix}"), &[rows, features])?;
             if config.bias {
                 all.push(format!("bias_ih_l{layer}{suffix}"), &[rows])?;
                 all.push(format!("bias_hh_l{layer}{suffix}"), &[rows])?;
+            }
+            if config.proj_size > 0 {
+                all.push(format!("weight_hr_l{layer}{suffix}"), &[features, hidden])?;
             }
         }
     }
@@ -39,7 +43,8 @@ pub(crate) fn first_parameter(config: &Config, layer: usize, direction: usize) -
 fn weights<'a>(config: &Config, params: &'a Tensors, layer: usize, direction: usize) -> Weights<'a> {
     let first = first_parameter(config, layer, direction);
     let bias = |place| config.bias.then(|| params.at(first + place));
-    Weights { w_ih: params.at(first), w_hh: params.at(first + 1), b_ih: bias(2), b_hh: bias(3) }
+    let w_hr = (config.proj_size > 0).then(|| params.at(first + config.parameters_a_direction() - 1));
+    Weights { w_ih: params.at(first), w_hh: params.at(first + 1), b_ih: bias(2), b_hh: bias(3), w_hr }
 }
 
 /// Packs all layers; for training as well, if asked to.
@@ -52,7 +57,7 @@ pub(crate) fn layers(
     let pack = |layer, direction| {
         let weights = weights(config, params, layer, direction);
         let mut packed =
-            kernels.pack_cell(config.cell, config.layer_input(layer), config.hidden_size, weights)?;
+            kernels.pack_cell(config.spec(), config.layer_input(layer), config.hidden_size, weights)?;
         if training {
             packed.prepare_training(weights)?;
         }

@@ -95,34 +95,35 @@ impl Stack {
     fn footprint(&self, dims: &Dims, segments: Segments, extras: Extras) -> usize {
         let config = &self.config;
         let is_whole = segments.is_whole();
-        let has_c = config.cell.has_cell_state();
-        let (tracks, c) = (dims.layers * dims.directions, usize::from(has_c));
-        let (input, outputs, state) = (dims.input(config.input_size), dims.outputs(), dims.state());
-        let before = dims.directions * state + dims.hidden;
+        let tracks = dims.layers * dims.directions;
+        let (input, outputs) = (dims.input(config.input_size), dims.outputs());
+        let (h, c) = (dims.state(), dims.cell_state());
+        let before = dims.directions * h + dims.features;
         let needs_room = dims.layers > 1 || extras.is_moved;
         let masks = if config.dropout > 0.0 { dims.layers - 1 } else { 0 };
         let mut floats = input + dims.layers * (outputs + before) + usize::from(extras.is_moved) * outputs;
         // What backward carries and leaves.
-        floats += input + 2 * state + (1 + c) * dims.states();
+        let projected = if config.proj_size > 0 { dims.steps * h } else { 0 };
+        floats += input + h + c + projected + dims.states() + dims.cell_states();
         floats += if needs_room { 2 * outputs.max(input) } else { 0 };
         let mut scratch = self.forward_scratch(dims, extras.threads);
         if is_whole {
-            floats += tracks * (dims.gates() + c * (dims.cells() + state)) + masks * outputs;
+            floats += tracks * (dims.gates() + dims.cells() + c) + masks * outputs;
         } else {
             let part = Dims { steps: segments.len, ..*dims };
-            floats += tracks * c * (segments.count() + 1) * state + masks.min(1) * outputs;
-            floats += part.gates() + (1 + c) * part.cells() + state;
+            floats += tracks * (segments.count() + 1) * c + masks.min(1) * outputs;
+            floats += part.gates() + part.cells() + part.steps * h + h;
             scratch = self.forward_scratch(&part, extras.threads);
         }
         let mut most = (0, 0);
         for layer in &self.layers {
             let chunk = BackwardPlan::new(self.sizes(layer, dims), extras.threads).chunk.min(segments.len);
             let rows = chunk * dims.batch;
-            let (m, n) = (config.cell.gates() * dims.hidden, layer.input.max(dims.hidden));
+            let (m, n) = (config.spec().gates() * dims.hidden, layer.input.max(dims.hidden));
             let outer = self.kernels.outer_floats(rows, m, n);
             most = (most.0.max(outer), most.1.max(rows));
         }
-        let indices = 3 * most.1
+        let indices = 4 * most.1
             + usize::from(extras.is_ragged) * 2 * (dims.steps + dims.batch)
             + dims.batch.div_ceil(2);
         let flags = usize::from(extras.has_resets) * 2 * dims.steps * dims.batch;
@@ -167,7 +168,7 @@ pub(super) fn bytes_of_aligned(buffer: &AlignedBuf) -> usize {
 
 impl RowLists {
     pub(super) fn bytes(&self) -> usize {
-        bytes_of_all([&self.gates, &self.input, &self.h]) + self.outer.bytes()
+        bytes_of_all([&self.gates, &self.input, &self.h, &self.dh]) + self.outer.bytes()
     }
 }
 

@@ -45,26 +45,23 @@ impl Stack {
     fn record_layers(&self, dims: &Dims, state: Option<&State>, tape: &mut Tape) -> Result<(), Error> {
         let Tape { record: Record { x, layers, rows, segments, dropout: key, .. }, gates, gradients, .. } =
             tape;
-        let BackwardRoom { scratch, segment: SegmentRoom { h_0: h_before, .. }, dropped: passed_on, .. } =
-            &mut gradients.room;
-        let has_c = self.config.cell.has_cell_state();
+        let BackwardRoom { scratch, segment, dropped: passed_on, .. } = &mut gradients.room;
+        let SegmentRoom { h_0: h_before, gates: passed, .. } = segment;
+        let has_c = dims.has_c;
         for (i, layer) in self.layers.iter().enumerate() {
             let (below, from_here) = layers.split_at_mut(i);
             let LayerTape { y, tracks, dropped } = &mut from_here[0];
             let x = below.last().map_or(&x[..], |below| below.passed_on(dims, passed_on));
             let (outputs, states) = y.split_at_mut(dims.outputs());
             for (d, (packed, track)) in layer.directions.iter().zip(tracks).enumerate() {
-                let of_state = dims.state_at(i, d);
                 let h_0 = &mut states[dims.state_at(0, d)];
                 // c_0 stands behind the steps' c, or first.
-                let first = if segments.is_whole() && has_c { dims.cells() } else { 0 };
-                let c_0 = &mut track.c[first..][..if has_c { dims.state() } else { 0 }];
+                let first = if segments.is_whole() { dims.cells() } else { 0 };
+                let c_0 = &mut track.c[first..][..dims.cell_state()];
                 match state {
                     Some(state) => {
-                        rows.gather(&state.h()[of_state.clone()], h_0, dims.hidden);
-                        if has_c {
-                            rows.gather(&state.c()[of_state], c_0, dims.hidden);
-                        }
+                        rows.gather(&state.h()[dims.state_at(i, d)], h_0, dims.features);
+                        rows.gather(&state.c()[dims.cell_state_at(i, d)], c_0, dims.hidden);
                     }
                     None => {
                         h_0.fill(0.0);
@@ -100,13 +97,16 @@ impl Stack {
                 for segment in 0..segments.count() {
                     let steps = segments.range(segment);
                     h_before_step(steps.start, d, outputs, h_0, rows, dims, h_before);
-                    let c = &mut track.c[if has_c { segment * dims.state() } else { 0 }..];
+                    let width = dims.cell_state();
+                    let c = &mut track.c[segment * width..];
                     let c = has_c.then(|| {
-                        c.copy_within(..dims.state(), dims.state());
-                        SeqMut::in_place(&mut c[dims.state()..][..dims.state()], dims.hidden)
+                        c.copy_within(..width, width);
+                        SeqMut::in_place(&mut c[width..][..width], dims.hidden)
                     });
                     let y = y_grid.write_from(outputs, dims, d, steps.start);
-                    Stretch { steps, h_0: h_before, ..all }.run(y, c, None, scratch)?;
+                    let gates = self.config.spec().needs_gates();
+                    let gates = gates.then(|| SeqMut::in_place(passed, dims.saved * dims.hidden));
+                    Stretch { steps, h_0: h_before, ..all }.run(y, c, gates, scratch)?;
                 }
             }
             rows.clear_padding(outputs, dims, dims.output_size());

@@ -6,7 +6,7 @@ use super::{Layer, Stack, in_pool, steps_and_batch};
 use crate::spec::shape::{Dims, expect_len, product, resize};
 use crate::spec::{Error, Input, State};
 use gatewise_kernels::plan::{ForwardPlan, Sizes};
-use gatewise_kernels::{AlignedBuf, Caches, Forward, SeqMut, Step};
+use gatewise_kernels::{AlignedBuf, Caches, Forward, Seq, SeqMut, Step};
 
 /// Room for what stands between layers during a forward pass: it grows as needed and is kept from call to call.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +18,8 @@ pub struct Workspace {
     /// The state of the layer and direction at hand, rows in their places.
     h: Vec<f32>,
     c: Vec<f32>,
+    /// Its gates, in one place for all steps, if its cell passes something on there.
+    gates: Vec<f32>,
     scratch: AlignedBuf,
     rows: Arrangement,
 }
@@ -81,7 +83,9 @@ impl Stack {
         let permuted = if input.lengths.is_some() { dims.input(self.config.input_size) } else { 0 };
         resize("input", &mut room.x, permuted)?;
         resize("h_0", &mut room.h, dims.state())?;
-        resize("c_0", &mut room.c, dims.state())?;
+        resize("c_0", &mut room.c, dims.cell_state())?;
+        let gates = if self.config.spec().needs_gates() { dims.batch * dims.hidden * dims.saved } else { 0 };
+        resize("the gates", &mut room.gates, gates)?;
         room.rows.set(&input, &dims);
         in_pool(shards, || self.run_layers(&dims, threads, &input, state, y, room))?;
         state.advance();
@@ -97,7 +101,7 @@ impl Stack {
         y: &mut [f32],
         room: &mut Workspace,
     ) -> Result<(), Error> {
-        let Workspace { x, between: [below, above], h, c, scratch, rows } = room;
+        let Workspace { x, between: [below, above], h, c, gates, scratch, rows } = room;
         let batch_first = self.config.batch_first;
         let is_permuted = rows.is_permuted();
         if is_permuted {
@@ -106,8 +110,8 @@ impl Stack {
         } else if rows.is_ragged() {
             y.fill(0.0);
         }
-        let has_c = self.config.cell.has_cell_state();
-        let (h_0, h_n, cells) = state.parts();
+        let has_c = dims.has_c;
+        let (h_0, h_n, cells, _) = state.parts();
         for (i, layer) in self.layers.iter().enumerate() {
             // The last layer writes where the caller wants the outputs, unless the rows have to move first.
             let is_direct = i + 1 == dims.layers && !is_permuted;
@@ -121,11 +125,10 @@ impl Stack {
                 false => Grid::time_major(dims, dims.output_size()),
             };
             for (d, packed) in layer.directions.iter().enumerate() {
-                let (of_state, to_grid) = (dims.state_at(i, d), to_grid.part(dims, d));
-                rows.gather(&h_0[of_state.clone()], h, dims.hidden);
-                if has_c {
-                    rows.gather(&cells[of_state.clone()], c, dims.hidden);
-                }
+                let (of_h, of_c) = (dims.state_at(i, d), dims.cell_state_at(i, d));
+                let to_grid = to_grid.part(dims, d);
+                rows.gather(&h_0[of_h.clone()], h, dims.features);
+                rows.gather(&cells[of_c.clone()], c, dims.hidden);
                 let to = if is_direct { &mut *y } else { &mut above[..] };
                 let args = Forward {
                     steps: dims.steps,
@@ -135,7 +138,11 @@ impl Stack {
                     c_0: None,
                     y: to_grid.write(to, dims, d),
                     c: has_c.then(|| SeqMut::in_place(c, dims.hidden)),
-                    gates: None,
+                    gates: self
+                        .config
+                        .spec()
+                        .needs_gates()
+                        .then(|| SeqMut::in_place(gates, dims.hidden * dims.saved)),
                     active: rows.active(d),
                     resets: rows.resets(d),
                     reset_h: None,
@@ -144,15 +151,13 @@ impl Stack {
                 };
                 self.kernels.forward(packed, &self.plan(layer, dims, threads), args)?;
                 let to = if is_direct { &*y } else { &above[..] };
-                for (place, h) in h.chunks_exact_mut(dims.hidden).enumerate() {
+                for (place, h) in h.chunks_exact_mut(dims.features).enumerate() {
                     if let Some(t) = last_time(rows.length(place, dims), d) {
-                        h.copy_from_slice(&to[to_grid.at(t, place)..][..dims.hidden]);
+                        h.copy_from_slice(&to[to_grid.at(t, place)..][..dims.features]);
                     }
                 }
-                rows.scatter(h, &mut h_n[of_state.clone()], dims.hidden);
-                if has_c {
-                    rows.scatter(c, &mut cells[of_state], dims.hidden);
-                }
+                rows.scatter(h, &mut h_n[of_h], dims.features);
+                rows.scatter(c, &mut cells[of_c], dims.hidden);
             }
             std::mem::swap(below, above);
         }
@@ -162,7 +167,8 @@ impl Stack {
         Ok(())
     }
 
-    /// One time step of a batch, [B, input_size] to [B, hidden_size]. Allocates nothing.
+    /// One time step of a batch, [B, input_size] to [B, features of h]. Allocates nothing, but for room in the state that some
+    /// cells need in the first one.
     pub(crate) fn step(&self, x: &[f32], state: &mut State, out: &mut [f32]) -> Result<(), Error> {
         let config = &self.config;
         if config.bidirectional {
@@ -176,19 +182,38 @@ impl Stack {
         expect_len("output", out.len(), dims.state())?;
         // A single row has nothing to share out.
         let threads = if dims.batch > 1 { rayon::current_num_threads() } else { 1 };
-        let has_c = config.cell.has_cell_state();
-        let (h_0, h_1, c) = state.parts();
+        let needs_gates = config.spec().needs_gates();
+        if needs_gates {
+            state.reserve_gates(&dims)?;
+        }
+        let (h_0, h_1, c, gates) = state.parts();
         for (i, layer) in self.layers.iter().enumerate() {
             let begin = i * dims.state();
             let (below, above) = h_1.split_at_mut(begin);
-            let step = Step {
+            let (x, h_0) =
+                (if i == 0 { x } else { &below[begin - dims.state()..] }, &h_0[begin..][..dims.state()]);
+            let (h_1, c) = (&mut above[..dims.state()], &mut c[dims.cell_state_at(i, 0)]);
+            if !needs_gates {
+                let step = Step { batch: dims.batch, x, h_0, h_1, c };
+                self.kernels.step(&layer.directions[0], step, threads)?;
+                continue;
+            }
+            let args = Forward {
+                steps: 1,
                 batch: dims.batch,
-                x: if i == 0 { x } else { &below[begin - dims.state()..] },
-                h_0: &h_0[begin..][..dims.state()],
-                h_1: &mut above[..dims.state()],
-                c: if has_c { &mut c[begin..][..dims.state()] } else { &mut [] },
+                x: Seq::time_major(x, dims.batch, layer.input),
+                h_0: Some(h_0),
+                c_0: None,
+                y: SeqMut::in_place(h_1, dims.features),
+                c: dims.has_c.then(|| SeqMut::in_place(c, dims.hidden)),
+                gates: Some(SeqMut::in_place(gates, dims.hidden * dims.saved)),
+                active: None,
+                resets: None,
+                reset_h: None,
+                reset_c: None,
+                scratch: &mut [],
             };
-            self.kernels.step(&layer.directions[0], step, threads)?;
+            self.kernels.forward(&layer.directions[0], &self.plan(layer, &dims, threads), args)?;
         }
         out.copy_from_slice(&h_1[dims.states() - dims.state()..]);
         state.advance();

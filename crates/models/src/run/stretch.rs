@@ -80,10 +80,10 @@ pub(super) fn run_again(
     h_before_step(steps.start, direction, y, all.h_0, all.rows, dims, h_0);
     let again = Stretch { steps, h_0, c_0, ..*all };
     let part = again.part();
-    let units = Grid::time_major(&part, dims.hidden);
+    let (states, cells) = (Grid::time_major(&part, dims.features), Grid::time_major(&part, dims.hidden));
     again.run(
-        units.write(again_y, &part, direction),
-        c_0.is_some().then(|| units.write(c, &part, direction)),
+        states.write(again_y, &part, direction),
+        c_0.is_some().then(|| cells.write(c, &part, direction)),
         Some(Grid::time_major(&part, dims.saved * dims.hidden).write(gates, &part, direction)),
         scratch,
     )
@@ -104,6 +104,6 @@ pub(super) fn h_before_step(
     let outputs = Grid::outputs(dims, direction);
     for place in 0..rows.active_at(direction, before, dims) {
         let from = outputs.at(time(dims, direction, before), place);
-        to[place * dims.hidden..][..dims.hidden].copy_from_slice(&y[from..][..dims.hidden]);
+        to[place * dims.features..][..dims.features].copy_from_slice(&y[from..][..dims.features]);
     }
 }

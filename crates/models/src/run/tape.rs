@@ -12,8 +12,8 @@ use crate::spec::{Config, DropoutKey, Error, Input, State, View};
 /// One layer's record, time-major, rows in their places.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LayerTape {
-    /// [T, B, D * H]: h of all steps. Behind them, so that weight gradients find every h_{t-1} in one array, [D, B, H]: h_0, and
-    /// [H] zeros: h before a step that starts anew.
+    /// [T, B, D * R]: h of all steps. Behind them, so that weight gradients find every h_{t-1} in one array, [D, B, R]: h_0, and
+    /// [R] zeros: h before a step that starts anew.
     pub(super) y: Vec<f32>,
     /// One for each direction.
     pub(super) tracks: Vec<Track>,
@@ -188,16 +188,15 @@ impl Tape {
             resize(what, gates, if segments.is_whole() { dims.gates() } else { 0 })?;
         }
         let states_of_c = if segments.is_whole() { dims.steps } else { segments.count() } + 1;
-        let has_c = config.cell.has_cell_state();
         for (i, layer) in layers.iter_mut().enumerate() {
-            let states = dims.directions * dims.state() + dims.hidden;
+            let states = dims.directions * dims.state() + dims.features;
             resize(what, &mut layer.y, dims.outputs() + states)?;
-            layer.y[dims.outputs() + states - dims.hidden..].fill(0.0);
+            layer.y[dims.outputs() + states - dims.features..].fill(0.0);
             let is_dropped = segments.is_whole() && rate > 0.0 && i + 1 < dims.layers;
             resize(what, &mut layer.dropped, if is_dropped { dims.outputs() } else { 0 })?;
             layer.tracks.resize_with(dims.directions, Track::default);
             for track in &mut layer.tracks {
-                resize(what, &mut track.c, if has_c { states_of_c * dims.state() } else { 0 })?;
+                resize(what, &mut track.c, states_of_c * dims.cell_state())?;
             }
         }
         rows.set(input, &dims);
@@ -246,26 +245,26 @@ impl Tape {
     pub fn final_state(&self, state: &mut State) -> Result<(), Error> {
         let Record { dims, rows, layers, segments, .. } = &self.record;
         let dims = dims.ok_or(Error::TapeConsumed)?;
-        let has_c = layers.iter().flat_map(|layer| &layer.tracks).any(|track| !track.c.is_empty());
-        state.reshape(&dims, has_c)?;
+        state.reshape(&dims)?;
         for (i, layer) in layers.iter().enumerate() {
             for (d, track) in layer.tracks.iter().enumerate() {
-                let (of_state, width) = (dims.state_at(i, d), dims.hidden);
+                let (h_at, width) = (dims.state_at(i, d).start, dims.features);
+                let (c_at, units) = (dims.cell_state_at(i, d).start, dims.hidden);
                 for place in 0..dims.batch {
                     let last = last_time(rows.length(place, &dims), d);
-                    let to = of_state.start + rows.row(place) * width;
+                    let row = rows.row(place);
                     let h = match last {
                         Some(t) => Grid::outputs(&dims, d).at(t, place),
                         None => dims.outputs() + dims.state_at(0, d).start + place * width,
                     };
-                    state.h_mut()[to..][..width].copy_from_slice(&layer.y[h..][..width]);
-                    if has_c {
+                    state.h_mut()[h_at + row * width..][..width].copy_from_slice(&layer.y[h..][..width]);
+                    if dims.has_c {
                         let c = match last {
-                            _ if !segments.is_whole() => segments.count() * dims.state() + place * width,
-                            Some(t) => Grid::time_major(&dims, width).at(t, place),
-                            None => dims.cells() + place * width,
+                            _ if !segments.is_whole() => segments.count() * dims.cell_state() + place * units,
+                            Some(t) => Grid::time_major(&dims, units).at(t, place),
+                            None => dims.cells() + place * units,
                         };
-                        state.c_mut()[to..][..width].copy_from_slice(&track.c[c..][..width]);
+                        state.c_mut()[c_at + row * units..][..units].copy_from_slice(&track.c[c..][..units]);
                     }
                 }
             }

@@ -14,7 +14,8 @@ use std::ops::Range;
 /// All h, c and gate values of a forward pass, for each layer and direction. Made by [`Network::trace`](crate::Network::trace) and
 /// [`Network::forward_trace`](crate::Network::forward_trace).
 ///
-/// Each array is [time, batch, hidden_size] in the network's layout, zeros beyond a row's length. Gates are named as in PyTorch's
+/// Each array is [time, batch, hidden_size] in the network's layout, h of a network with a projection [.., proj_size]; zeros beyond
+/// a row's length. Gates are named as in PyTorch's
 /// equations: i f g o of an LSTM, r z n of a GRU, after their activation; a vanilla network has none beside its h.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trace {
@@ -104,7 +105,7 @@ impl Stack {
         let segments = record.segments;
         if !segments.is_whole() {
             let part = Dims { steps: segments.len, ..dims };
-            room.resize(&self.config, &part)?;
+            room.resize(&part)?;
             scratch.reserve(self.forward_scratch(&part, rayon::current_num_threads()))?;
         }
         for (i, layer) in self.layers.iter().enumerate() {
@@ -171,7 +172,7 @@ impl Stack {
         let dims = all.dims;
         for k in 0..segments.count() {
             let steps = segments.range(k);
-            let c_0 = (!c.is_empty()).then(|| &c[k * dims.state()..][..dims.state()]);
+            let c_0 = (!c.is_empty()).then(|| &c[k * dims.cell_state()..][..dims.cell_state()]);
             run_again(all, steps.clone(), y, c_0, room, scratch)?;
             let times =
                 if all.direction == 0 { steps } else { dims.steps - steps.end..dims.steps - steps.start };
@@ -181,12 +182,14 @@ impl Stack {
     }
 
     fn empty_track(&self, dims: &Dims) -> Result<TrackTrace, Error> {
-        let shape = dims.shape(dims.hidden, self.config.batch_first);
-        let empty = || Sequence::new(zeros("the trace", dims.cells())?, shape);
-        let gates = gate_names(self.config.cell).iter().map(|_| empty());
+        let empty = |width| {
+            let data = zeros("the trace", dims.input(width))?;
+            Sequence::new(data, dims.shape(width, self.config.batch_first))
+        };
+        let gates = gate_names(self.config.cell).iter().map(|_| empty(dims.hidden));
         Ok(TrackTrace {
-            h: empty()?,
-            c: self.config.cell.has_cell_state().then(empty).transpose()?,
+            h: empty(dims.features)?,
+            c: dims.has_c.then(|| empty(dims.hidden)).transpose()?,
             gates: gates.collect::<Result<_, Error>>()?,
         })
     }
@@ -217,12 +220,13 @@ impl Stack {
         to: Sequence,
     ) -> Result<Sequence, Error> {
         let (shape, mut data) = (to.shape(), to.into_data());
-        let layout = Grid::layout(dims, dims.hidden, self.config.batch_first);
+        let width = shape[2];
+        let layout = Grid::layout(dims, width, self.config.batch_first);
         let rows = &tape.record.rows;
         for place in 0..dims.batch {
             for t in times.start..times.end.min(rows.length(place, dims)) {
-                let to = &mut data[layout.at(t, rows.row(place))..][..dims.hidden];
-                to.copy_from_slice(&from[grid.at(t - times.start, place)..][..dims.hidden]);
+                let to = &mut data[layout.at(t, rows.row(place))..][..width];
+                to.copy_from_slice(&from[grid.at(t - times.start, place)..][..width]);
             }
         }
         Sequence::new(data, shape)

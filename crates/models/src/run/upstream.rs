@@ -59,6 +59,8 @@ pub(super) struct BackwardRoom {
     /// dL/dh and dL/dc on their way from step to step, rows in their places.
     pub(super) dh: Vec<f32>,
     pub(super) dc: Vec<f32>,
+    /// [T, B, P]: dL/dh of all steps of the direction at hand, where h is projected.
+    pub(super) dh_steps: Vec<f32>,
     pub(super) lists: RowLists,
     pub(super) segment: SegmentRoom,
     /// The outputs of a layer after dropout, where the tape does not keep them.
@@ -79,21 +81,22 @@ pub(super) struct SegmentRoom {
 
 impl SegmentRoom {
     /// Makes room for a segment of these sizes; its steps may be 0.
-    pub(super) fn resize(&mut self, config: &Config, part: &Dims) -> Result<(), Error> {
+    pub(super) fn resize(&mut self, part: &Dims) -> Result<(), Error> {
         let what = "the gradients";
-        resize(what, &mut self.y, part.cells())?;
-        resize(what, &mut self.c, if config.cell.has_cell_state() { part.cells() } else { 0 })?;
+        resize(what, &mut self.y, part.steps * part.state())?;
+        resize(what, &mut self.c, part.cells())?;
         resize(what, &mut self.gates, part.gates())?;
         resize(what, &mut self.h_0, if part.steps > 0 { part.state() } else { 0 })
     }
 }
 
-/// Where the rows that a time chunk adds to the weight gradients start in gates, input and h.
+/// Where the rows that a time chunk adds to the weight gradients start in gates, input, h and dL/dh.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RowLists {
     pub(super) gates: Vec<usize>,
     pub(super) input: Vec<usize>,
     pub(super) h: Vec<usize>,
+    pub(super) dh: Vec<usize>,
     pub(super) outer: OuterScratch,
 }
 
@@ -115,11 +118,12 @@ impl Gradients {
         for buffer in &mut self.room.between {
             resize(what, buffer, widest)?;
         }
-        let states_of_c = if config.cell.has_cell_state() { dims.states() } else { 0 };
         resize(what, &mut self.room.dh, dims.state())?;
-        resize(what, &mut self.room.dc, dims.state())?;
+        resize(what, &mut self.room.dc, dims.cell_state())?;
+        let projected = if config.proj_size > 0 { dims.steps * dims.state() } else { 0 };
+        resize(what, &mut self.room.dh_steps, projected)?;
         resize(what, &mut self.h_0, dims.states())?;
-        resize(what, &mut self.c_0, states_of_c)?;
+        resize(what, &mut self.c_0, dims.cell_states())?;
         resize(what, &mut self.input, if input_grad { dims.input(config.input_size) } else { 0 })?;
         (self.dims, self.batch_first, self.has_input) = (Some(*dims), config.batch_first, input_grad);
         self.input_size = config.input_size;
@@ -136,16 +140,16 @@ impl Gradients {
         let len = if segments.is_whole() { 0 } else { segments.len };
         let part = Dims { steps: len, ..*dims };
         let (what, room) = ("the gradients", &mut self.room);
-        room.segment.resize(config, &part)?;
+        room.segment.resize(&part)?;
         let is_dropped = len > 0 && config.dropout > 0.0 && dims.layers > 1;
         resize(what, &mut room.dropped, if is_dropped { dims.outputs() } else { 0 })
     }
 
     /// Bytes that the buffers take: what the passes so far needed at most.
     pub fn bytes(&self) -> usize {
-        let BackwardRoom { between, dh, dc, lists, segment, dropped, scratch } = &self.room;
+        let BackwardRoom { between, dh, dc, dh_steps, lists, segment, dropped, scratch } = &self.room;
         let SegmentRoom { y, c, gates, h_0 } = segment;
-        bytes_of_all([&self.input, &self.h_0, &self.c_0, dh, dc, dropped, y, c, gates, h_0])
+        bytes_of_all([&self.input, &self.h_0, &self.c_0, dh, dc, dh_steps, dropped, y, c, gates, h_0])
             + bytes(&self.gates)
             + bytes_of_all(&self.gates)
             + bytes_of_all(between)

@@ -22,6 +22,10 @@ pub(crate) struct Dims {
     pub(crate) batch: usize,
     /// H
     pub(crate) hidden: usize,
+    /// Features of h: P with a projection, else H.
+    pub(crate) features: usize,
+    /// Whether there is a c of H features beside it.
+    pub(crate) has_c: bool,
     /// Saved values per unit and step.
     pub(crate) saved: usize,
     /// Layers.
@@ -32,29 +36,41 @@ pub(crate) struct Dims {
 
 impl Dims {
     pub(crate) fn new(config: &Config, steps: usize, batch: usize) -> Result<Dims, Error> {
-        let (hidden, saved) = (config.hidden_size, config.cell.saved());
+        let spec = config.spec();
+        let (hidden, saved) = (config.hidden_size, spec.saved());
+        let (features, has_c) = (config.state_size(), spec.has_cell_state());
         let (layers, directions) = (config.num_layers, config.directions());
         product("the tape", &[steps.saturating_add(2), batch.max(1), hidden, saved, layers, directions])?;
         product("input", &[steps, batch.max(1), config.input_size])?;
-        Ok(Dims { steps, batch, hidden, saved, layers, directions })
+        Ok(Dims { steps, batch, hidden, features, has_c, saved, layers, directions })
     }
 
-    /// Floats of a layer's state in one direction: B * H.
+    /// Floats of a layer's h in one direction: B * R.
     pub(crate) fn state(&self) -> usize {
-        self.batch * self.hidden
+        self.batch * self.features
     }
 
-    /// Floats of the states of all layers.
+    /// Floats of a layer's c in one direction: B * H; 0 where there is none.
+    pub(crate) fn cell_state(&self) -> usize {
+        if self.has_c { self.batch * self.hidden } else { 0 }
+    }
+
+    /// Floats of h of all layers.
     pub(crate) fn states(&self) -> usize {
         self.layers * self.directions * self.state()
     }
 
-    /// Features of a layer's output: D * H.
-    pub(crate) fn output_size(&self) -> usize {
-        self.directions * self.hidden
+    /// Floats of c of all layers; 0 where there is none.
+    pub(crate) fn cell_states(&self) -> usize {
+        self.layers * self.directions * self.cell_state()
     }
 
-    /// Floats of a layer's outputs: T * B * D * H.
+    /// Features of a layer's output: D * R.
+    pub(crate) fn output_size(&self) -> usize {
+        self.directions * self.features
+    }
+
+    /// Floats of a layer's outputs: T * B * D * R.
     pub(crate) fn outputs(&self) -> usize {
         self.steps * self.batch * self.output_size()
     }
@@ -64,20 +80,26 @@ impl Dims {
         if batch_first { [self.batch, self.steps, width] } else { [self.steps, self.batch, width] }
     }
 
-    /// Floats of one direction's c of all steps: T * B * H.
+    /// Floats of one direction's c of all steps: T * B * H; 0 where there is none.
     pub(crate) fn cells(&self) -> usize {
-        self.steps * self.state()
+        self.steps * self.cell_state()
     }
 
     /// Floats that a layer saves for backward in one direction.
     pub(crate) fn gates(&self) -> usize {
-        self.cells() * self.saved
+        self.steps * self.batch * self.hidden * self.saved
     }
 
-    /// Where the state of a layer in a direction stands among those of all.
+    /// Where h of a layer in a direction stands among those of all.
     pub(crate) fn state_at(&self, layer: usize, direction: usize) -> std::ops::Range<usize> {
         let begin = (layer * self.directions + direction) * self.state();
         begin..begin + self.state()
+    }
+
+    /// Where c of a layer in a direction stands among those of all.
+    pub(crate) fn cell_state_at(&self, layer: usize, direction: usize) -> std::ops::Range<usize> {
+        let begin = (layer * self.directions + direction) * self.cell_state();
+        begin..begin + self.cell_state()
     }
 
     /// Floats of an input of that many features.
