@@ -13,7 +13,7 @@
 //! travel; one at or past `len` means nothing.
 
 use super::linalg::{add, add_outer, affine, transposed};
-use super::{CellStep, Shape, Weights};
+use super::{CellStep, Options, Shape, Weights};
 
 /// What a layer runs on. `Default` is empty: fill in `steps`, `batch` and `x`.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -41,6 +41,8 @@ pub struct LayerRun {
     /// The flush rule: computed `h` and `c`, and in the backward their total gradients, become a zero of the same
     /// sign where their magnitude is below this. The gradient passes a flushed value as if it had not been.
     pub flush_below: Option<f64>,
+    /// How the cell differs from PyTorch's.
+    pub options: Option<Options>,
 }
 
 /// All that the forward computed. Steps that were not run hold zeros.
@@ -183,9 +185,16 @@ pub fn forward(shape: &Shape, weights: &Weights, run: &LayerRun) -> LayerTrace {
                 c = row_or_zeros(&run.reset_c, b, c_state);
             }
             let xa = affine(rows, &weights.w_ih, weights.b_ih.as_deref(), row_of(&run.x, at, shape.input));
-            let ha = affine(rows, &weights.w_hh, weights.b_hh.as_deref(), &h);
+            let ha = match &run.options {
+                Some(options) if options.reset_before => options.sums_of_reset(shape, weights, &xa, &h),
+                _ => affine(rows, &weights.w_hh, weights.b_hh.as_deref(), &h),
+            };
             // Without c, a GRU's previous state is h; an RNN does not look.
-            let mut step = shape.cell.step(&xa, &ha, if c_state == 0 { &h } else { &c });
+            let before = if c_state == 0 { &h } else { &c };
+            let mut step = match &run.options {
+                Some(options) => options.step(shape.cell, &xa, &ha, before),
+                None => shape.cell.step(&xa, &ha, before),
+            };
             row_mut(&mut trace.h_in, at, state).copy_from_slice(&h);
             row_mut(&mut trace.c_in, at, c_state).copy_from_slice(&c);
 
@@ -270,12 +279,31 @@ pub fn backward(
                 c: row_of(&trace.c, at, c_state).to_vec(),
                 u: u.to_vec(),
             };
-            let back =
-                shape.cell.step_backward(&step, row_of(&trace.ha, at, rows), c_in, &du, &dc_later, flush);
+            let (xa, ha) = (row_of(&trace.xa, at, rows), row_of(&trace.ha, at, rows));
+            let mut back = match &run.options {
+                Some(options) => {
+                    options.step_backward(shape.cell, &step, (xa, ha), c_in, &du, &dc_later, flush)
+                }
+                None => shape.cell.step_backward(&step, ha, c_in, &du, &dc_later, flush),
+            };
+            // Where the reset gate comes first, n's weights multiply m = r h: dm = W_hn^T dxa_n.
+            let plain = match &run.options {
+                Some(options) if options.reset_before => {
+                    let r = &step.gates[..hidden];
+                    let m: Vec<f64> = r.iter().zip(h_in).map(|(r, h)| r * h).collect();
+                    let dm = transposed(hidden, &weights.w_hh[2 * hidden * hidden..], &back.ha[2 * hidden..]);
+                    options.reset(&mut back, xa, ha, h_in, &dm);
+                    add_outer(&mut grads.weights.w_hh[2 * hidden * hidden..], &back.ha[2 * hidden..], &m);
+                    let through_m: Vec<f64> = dm.iter().zip(r).map(|(dm, r)| dm * r).collect();
+                    add(&mut back.c_prev, &through_m);
+                    2 * hidden
+                }
+                _ => rows,
+            };
 
             let x = row_of(&run.x, at, shape.input);
             add_outer(&mut grads.weights.w_ih, &back.xa, x);
-            add_outer(&mut grads.weights.w_hh, &back.ha, h_in);
+            add_outer(&mut grads.weights.w_hh[..plain * state], &back.ha[..plain], h_in);
             if let Some(db_ih) = &mut grads.weights.b_ih {
                 add(db_ih, &back.xa);
             }
@@ -287,7 +315,7 @@ pub fn backward(
             let dx = transposed(shape.input, &weights.w_ih, &back.xa);
             row_mut(&mut grads.x, at, shape.input).copy_from_slice(&dx);
 
-            dh = transposed(state, &weights.w_hh, &back.ha);
+            dh = transposed(state, &weights.w_hh[..plain * state], &back.ha[..plain]);
             if c_state == 0 {
                 // A GRU without c took its previous state from h; an RNN has nothing here.
                 dc = vec![];

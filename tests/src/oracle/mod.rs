@@ -26,6 +26,7 @@ mod layer;
 mod linalg;
 mod nn;
 mod optim;
+mod options;
 mod stack;
 mod weights;
 
@@ -36,5 +37,6 @@ pub use nn::{
     LinearGrads, cross_entropy, embedding, embedding_backward, linear, linear_backward, mse, softmax,
 };
 pub use optim::{Adam, AdamW, RmsProp, Sgd};
+pub use options::{Activation, Options};
 pub use stack::{Stack, StackGrads, StackRun, StackShape, StackTrace};
 pub use weights::{Shape, Weights};

@@ -7,7 +7,7 @@
 //! ```
 
 use super::layer::{self, LayerGrads, LayerRun, LayerTrace, Upstream};
-use super::{Cell, Shape, Weights};
+use super::{Cell, Options, Shape, Weights};
 
 /// Sizes of a stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +62,8 @@ pub struct StackRun {
     pub flush_below: Option<f64>,
     /// What the output of each layer but the last is multiplied by: `layers - 1` masks `[T, B, directions * R]`.
     pub dropout: Option<Vec<Vec<f64>>>,
+    /// How the cells differ from PyTorch's.
+    pub options: Option<Options>,
 }
 
 /// All that the forward of a stack computed.
@@ -189,6 +191,7 @@ impl Stack {
                     reset_h: part(&run.reset_h, index, count),
                     reset_c: part(&run.reset_c, index, count),
                     flush_below: run.flush_below,
+                    options: run.options,
                 };
                 let layer_trace = layer::forward(&shape, &self.weights[index], &layer_run);
                 trace.h_n.extend(&layer_trace.h_n);

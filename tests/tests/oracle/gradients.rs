@@ -299,6 +299,7 @@ fn stack_problem(cell: Cell, on: &[Opt], rng: &mut Rng) -> StackProblem {
             reset_h: state_of(to_state, state),
             reset_c: state_of(to_state, c_state),
             flush_below: None,
+            options: None,
             x: rng.vec(STEPS * BATCH * INPUT, -1.5, 1.5),
             dropout,
         };

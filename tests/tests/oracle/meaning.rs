@@ -296,6 +296,7 @@ fn a_stack_is_its_layers_in_a_row() {
             reset_c: Some(rng.vec(4 * c_state, -1.0, 1.0)),
             flush_below: Some(1e-3),
             dropout: Some(vec![mask.clone()]),
+            options: None,
         };
         let trace = stack.forward(&run);
 
@@ -319,6 +320,7 @@ fn a_stack_is_its_layers_in_a_row() {
                     reset_h: part(&run.reset_h, index, state),
                     reset_c: part(&run.reset_c, index, c_state),
                     flush_below: run.flush_below,
+                    options: None,
                 };
                 let own = forward(&shape.layer(layer), &stack.weights[index], &own);
                 assert_eq!(part(&Some(trace.h_n.clone()), index, state), Some(own.h_n), "{cell:?}");

@@ -1,0 +1,8 @@
+//! Cell options: projections of every cell, the GRU's reset gate before the product, all activations, in all combinations.
+
+mod options {
+    mod case;
+    mod errors;
+    mod finite;
+    mod model;
+}

@@ -1,0 +1,180 @@
+//! A random network with options, for Gatewise and for the oracle.
+
+use gatewise::{Activation, Activations, Any, Cell, Kernels, Network};
+use tests::oracle::{self, CellStep, LayerRun, LayerTrace, Stack, StackRun, StackShape};
+use tests::rng::Rng;
+
+/// Every activation, with parameters that no default has.
+pub(super) const ACTIVATIONS: [Activation; 13] = [
+    Activation::Sigmoid,
+    Activation::Tanh,
+    Activation::Relu,
+    Activation::Identity,
+    Activation::Affine { alpha: 0.7, beta: -0.1 },
+    Activation::LeakyRelu { alpha: 0.1 },
+    Activation::ThresholdedRelu { alpha: 0.3 },
+    Activation::ScaledTanh { alpha: 1.3, beta: 0.6 },
+    Activation::HARD_SIGMOID,
+    Activation::HARD_SIGMOID_RELU6,
+    Activation::Elu { alpha: 0.8 },
+    Activation::Softsign,
+    Activation::Softplus,
+];
+
+/// The oracle's name for it.
+pub(super) fn named(activation: Activation) -> oracle::Activation {
+    use oracle::Activation as O;
+    let wide = f64::from;
+    match activation {
+        Activation::Sigmoid => O::Sigmoid,
+        Activation::Tanh => O::Tanh,
+        Activation::Relu => O::Relu,
+        Activation::Identity => O::Identity,
+        Activation::Affine { alpha, beta } => O::Affine(wide(alpha), wide(beta)),
+        Activation::LeakyRelu { alpha } => O::LeakyRelu(wide(alpha)),
+        Activation::ThresholdedRelu { alpha } => O::ThresholdedRelu(wide(alpha)),
+        Activation::ScaledTanh { alpha, beta } => O::ScaledTanh(wide(alpha), wide(beta)),
+        Activation::HardSigmoid { alpha, beta } => O::HardSigmoid(wide(alpha), wide(beta)),
+        Activation::Elu { alpha } => O::Elu(wide(alpha)),
+        Activation::Softsign => O::Softsign,
+        Activation::Softplus => O::Softplus,
+    }
+}
+
+/// Sizes and options.
+#[derive(Debug, Clone)]
+pub(super) struct Case {
+    pub(super) cell: Cell,
+    pub(super) activations: Activations,
+    pub(super) linear_before_reset: bool,
+    pub(super) proj: Option<usize>,
+    pub(super) layers: usize,
+    pub(super) bidirectional: bool,
+    pub(super) bias: bool,
+    pub(super) initial_state: bool,
+    pub(super) lengths: Option<Vec<usize>>,
+    pub(super) resets: Option<Vec<bool>>,
+    pub(super) steps: usize,
+    pub(super) batch: usize,
+    pub(super) input: usize,
+    pub(super) hidden: usize,
+}
+
+impl Case {
+    /// Draws a case; each option is there half of the time, alone and beside every other.
+    pub(super) fn draw(rng: &mut Rng) -> Case {
+        let cell = Cell::ALL[rng.below(4)];
+        let plain = Activations::of(cell);
+        let mut one_of = |exists: bool, plain| {
+            if exists && rng.chance(0.5) { ACTIVATIONS[rng.below(ACTIVATIONS.len())] } else { plain }
+        };
+        let activations = Activations {
+            gate: one_of(cell.gates() > 1, plain.gate),
+            candidate: one_of(true, plain.candidate),
+            output: one_of(cell == Cell::Lstm, plain.output),
+        };
+        let hidden = 1 + rng.below(21);
+        let linear_before_reset = cell != Cell::Gru || rng.chance(0.5);
+        let proj = (hidden > 1 && linear_before_reset && rng.chance(0.5)).then(|| 1 + rng.below(hidden - 1));
+        let (steps, batch) = (1 + rng.below(5), 1 + rng.below(9));
+        Case {
+            cell,
+            activations,
+            linear_before_reset,
+            proj,
+            layers: 1 + rng.below(2),
+            bidirectional: rng.chance(0.3),
+            bias: rng.chance(0.7),
+            initial_state: rng.chance(0.5),
+            lengths: rng.chance(0.5).then(|| (0..batch).map(|_| rng.below(steps + 1)).collect()),
+            resets: rng.chance(0.4).then(|| (0..steps * batch).map(|_| rng.chance(0.3)).collect()),
+            steps,
+            batch,
+            input: rng.below(7),
+            hidden,
+        }
+    }
+
+    /// The network, its parameters all zero.
+    pub(super) fn build(&self, kernels: Kernels) -> Network<Any> {
+        Network::with_cell(self.cell, self.input, self.hidden)
+            .num_layers(self.layers)
+            .bias(self.bias)
+            .bidirectional(self.bidirectional)
+            .proj_size(self.proj.unwrap_or(0))
+            .gate_activation(self.activations.gate)
+            .activation(self.activations.candidate)
+            .output_activation(self.activations.output)
+            .linear_before_reset(self.linear_before_reset)
+            .kernels(kernels)
+            .build()
+            .expect("a case that makes sense")
+    }
+
+    /// The same for the oracle, its weights floats of 32 bits.
+    pub(super) fn stack(&self, rng: &mut Rng) -> Stack {
+        let cell = match self.cell {
+            Cell::RnnTanh => oracle::Cell::RnnTanh,
+            Cell::RnnRelu => oracle::Cell::RnnRelu,
+            Cell::Lstm => oracle::Cell::Lstm,
+            Cell::Gru => oracle::Cell::Gru,
+        };
+        let Case { input, hidden, proj, layers, bidirectional, .. } = *self;
+        let shape = StackShape { cell, input, hidden, proj, layers, bidirectional };
+        Stack::filled(shape, self.bias, || single(rng.uniform(-0.5, 0.5)))
+    }
+
+    /// What the oracle runs on.
+    pub(super) fn run(&self, shape: &StackShape, rng: &mut Rng) -> StackRun {
+        let states = self.layers * shape.directions() * self.batch;
+        let mut values =
+            |len: usize| -> Vec<f64> { (0..len).map(|_| single(rng.uniform(-1.0, 1.0))).collect() };
+        let layer = shape.layer(0);
+        StackRun {
+            steps: self.steps,
+            batch: self.batch,
+            x: values(self.steps * self.batch * self.input),
+            h0: self.initial_state.then(|| values(states * layer.state())),
+            c0: self.initial_state.then(|| values(states * layer.c_state())),
+            lengths: self.lengths.clone(),
+            resets: self.resets.clone(),
+            options: Some(self.options()),
+            ..StackRun::default()
+        }
+    }
+
+    pub(super) fn options(&self) -> oracle::Options {
+        let Activations { gate, candidate, output } = self.activations;
+        oracle::Options {
+            gate: named(gate),
+            candidate: named(candidate),
+            output: named(output),
+            reset_before: !self.linear_before_reset,
+        }
+    }
+}
+
+/// The nearest float of 32 bits.
+pub(super) fn single(x: f64) -> f64 {
+    f64::from(x as f32)
+}
+
+/// How near any activation's argument comes to where its derivative jumps, in one layer.
+pub(super) fn distance_to_kink(cell: oracle::Cell, run: &LayerRun, trace: &LayerTrace) -> f64 {
+    let options = run.options.expect("a run with options");
+    let cells = (run.steps * run.batch).max(1);
+    let row = |array: &[f64], at: usize| array[at * (array.len() / cells)..][..array.len() / cells].to_vec();
+    let mut nearest = f64::INFINITY;
+    for b in 0..run.batch {
+        for t in run.order(b) {
+            let at = t * run.batch + b;
+            let step = CellStep { gates: row(&trace.gates, at), c: row(&trace.c, at), u: row(&trace.u, at) };
+            for (activation, x) in options.arguments(cell, &step, &row(&trace.xa, at), &row(&trace.ha, at)) {
+                for kink in activation.kinks() {
+                    nearest = nearest.min((x - kink).abs());
+                }
+            }
+        }
+    }
+    nearest
+}
