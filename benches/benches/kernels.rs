@@ -28,7 +28,7 @@ fn numbers(len: usize) -> Vec<f32> {
 fn pack(point: &Point) -> PackedCell {
     let (gates, hidden) = (point.cell.gates(), point.hidden);
     let (w_ih, w_hh) = (numbers(gates * hidden * INPUT), numbers(gates * hidden * hidden));
-    let weights = Weights { w_ih: &w_ih, w_hh: &w_hh, b_ih: None, b_hh: None };
+    let weights = Weights { w_ih: &w_ih, w_hh: &w_hh, b_ih: None, b_hh: None, w_hr: None };
     let mut packed = point.kernels.pack_cell(point.cell, INPUT, hidden, weights).expect("the weights fit");
     if point.row.pass == Pass::Backward {
         packed.prepare_training(weights).expect("the weights fit");

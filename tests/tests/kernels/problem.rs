@@ -97,7 +97,7 @@ impl Problem {
 
     pub(super) fn weights(&self) -> Weights<'_> {
         let (b_ih, b_hh) = (self.b_ih.as_deref(), self.b_hh.as_deref());
-        Weights { w_ih: &self.w_ih, w_hh: &self.w_hh, b_ih, b_hh }
+        Weights { w_ih: &self.w_ih, w_hh: &self.w_hh, b_ih, b_hh, w_hr: None }
     }
 
     /// Whether row `b` takes part in step `t`.
@@ -208,6 +208,7 @@ impl Problem {
             reset_h: wide_option(&self.reset_h),
             reset_c: c_state(&self.reset_c),
             flush_below: None,
+            options: None,
         };
         let upstream = oracle::Upstream {
             out: wide_option(&self.dy).map(|dy| in_order(dy, hidden)),

@@ -1,6 +1,6 @@
 //! The table that dispatch, tests and benches read: its ids, and what they say.
 
-use gatewise_kernels::{Cell, Isa, Pass, Row, registry};
+use gatewise_kernels::{Cell, Form, Isa, Pass, Row, registry};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Kernels that the project may have: each costs code, compile time and a proof.
@@ -25,7 +25,14 @@ fn id_of(row: &Row) -> String {
     match row.cell {
         Some(cell) => {
             let hidden = row.hidden.map_or("n".to_owned(), |hidden| hidden.to_string());
-            format!("f32-{}-{pass}-h{hidden}-{}", cell.name(), row.isa)
+            // With activations of their own, the two vanilla cells are one.
+            let cell = match (row.form, cell) {
+                (Form::Plain, cell) => cell.name().to_owned(),
+                (Form::With, Cell::RnnTanh | Cell::RnnRelu) => "rnn_with".to_owned(),
+                (Form::With, cell) => format!("{}_with", cell.name()),
+                (Form::ResetBefore, cell) => format!("{}_reset_before", cell.name()),
+            };
+            format!("f32-{cell}-{pass}-h{hidden}-{}", row.isa)
         }
         None => format!("f32-{pass}-{}", row.isa),
     }
@@ -65,7 +72,9 @@ fn every_cell_and_pass_has_a_kernel_for_any_size() {
     for isa in Isa::ALL {
         for cell in Cell::ALL {
             for pass in [Pass::Step, Pass::Forward, Pass::Backward] {
-                let any = |row: &&Row| (row.cell, row.pass, row.hidden) == (Some(cell), pass, None);
+                let any = |row: &&Row| {
+                    (row.cell, row.form, row.pass, row.hidden) == (Some(cell), Form::Plain, pass, None)
+                };
                 assert_eq!(registry(isa).iter().filter(any).count(), 1, "{isa} {} {pass:?}", cell.name());
             }
         }

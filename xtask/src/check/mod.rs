@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Where `unsafe` may stand, a file or a folder, and what for.
-const UNSAFE: [(&str, &str); 17] = [
+const UNSAFE: &[(&str, &str)] = &[
     ("crates/kernels/src/simd/avx2_fma.rs", "intrinsics"),
     ("crates/kernels/src/simd/avx512.rs", "intrinsics"),
     ("crates/kernels/src/aligned.rs", "allocation"),
