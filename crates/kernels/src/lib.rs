@@ -14,10 +14,10 @@
 //! | `gates::{rnn, lstm, gru}`, `gemm::{block, micro, single, tiles}` | the arithmetic of each cell on registers; the matmul as data, the one inner loop, register tiles |
 //! | `gates::{args, checked, drive}`, `gemm::pack` | arguments, the loops over time and tiles, packing |
 //! | `rows`, `options`, `gates::generated` | the registry: thin instantiations by `cargo xtask codegen`; which cell takes which |
-//! | `plan`, `weights`, `tasks`, `kernels`, `dispatch` | decisions, packed weights, argument checks, [`Kernels`] and what it runs |
+//! | `plan`, `weights`, `tasks`, `kernels`, `dispatch`, `products` | decisions, packed weights, argument checks, [`Kernels`] and what it runs |
 //!
 //! `math` and the cells know no pointer; `generated` holds no arithmetic. `unsafe` is allowed in `simd::{avx2_fma, avx512}`,
-//! `aligned`, `gates::drive`, `gemm::{micro, pack, single, tiles}`, `gates::generated` and `dispatch`.
+//! `aligned`, `gates::drive`, `gemm::{micro, pack, single, tiles}`, `gates::generated`, `dispatch` and `products`.
 //!
 //! # What is promised
 //! One chain of fused multiply-adds per sum, k ascending, starting from the bias (or from what the caller's buffer holds):
@@ -35,6 +35,7 @@ mod kernels;
 mod math;
 mod options;
 pub mod plan;
+mod products;
 mod rows;
 mod simd;
 mod tasks;

@@ -17,11 +17,15 @@ pub(crate) fn forward_task(
     let (input, hidden, state) = (weights.input, weights.hidden, weights.state_size());
     let zeros = &weights.zeros;
     let x = Strided::read("input", &args.x, steps, batch, input)?;
-    let y = Strided::write("output", &mut args.y, steps, batch, state)?;
+    let y = Strided::write_steps("output", &mut args.y, steps, batch, state)?;
     let c = match &mut args.c {
         Some(c) => Strided::write("c", c, steps, batch, hidden)?,
         None => absent_cell_state("c", weights)?,
     };
+    if args.c_0.is_none() && weights.spec.has_cell_state() {
+        // A row that starts again would find the c that it left, not c_0.
+        Schedule::check_no_pause(args.active)?;
+    }
     let c_0 = match args.c_0 {
         Some(c_0) => state_rows("c_0", Some(c_0), batch, hidden, zeros)?,
         None => c,
@@ -207,7 +211,7 @@ pub(crate) fn backward_task(
             Some(dy) => Strided::read("grad_output", dy, steps, batch, state)?,
             None => Strided::ABSENT,
         },
-        gates: Strided::write("gates", &mut args.gates, steps, batch, weights.spec.saved() * hidden)?,
+        gates: Strided::write_steps("gates", &mut args.gates, steps, batch, weights.spec.saved() * hidden)?,
         h_0: state_rows("h_0", args.h_0, batch, state, zeros)?,
         c_0: state_rows("c_0", args.c_0, batch, hidden, zeros)?,
         reset_h: state_rows("reset_h", args.reset_h, batch, state, zeros)?,

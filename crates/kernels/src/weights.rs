@@ -69,13 +69,22 @@ impl PackedCell {
             return Err(Error::Shape { arg: "proj_size", dim: "size", expected: hidden, got: state });
         }
         let (lanes, nr) = (rows.step.lanes, rows.step.nr);
+        let others = [Some(rows.step_single), rows.forward, Some(rows.backward)];
+        assert!(
+            others.into_iter().flatten().all(|row| (row.lanes, row.nr) == (lanes, nr)),
+            "the kernels of a cell read one packing"
+        );
         let overflow = || Error::SizeOverflow { what: "weights" };
         let room = |len: Option<usize>| AlignedBuf::zeroed(len.ok_or_else(overflow)?).map_err(|_| overflow());
         let per_k = runs(spec, PanelShape { lanes, nr, groups: spec.gates(), depth: 1, units: hidden })
             .iter()
             .try_fold(0_usize, |len, shape| len.checked_add(shape.len()?))
             .ok_or_else(overflow)?;
-        state.checked_mul(hidden).ok_or_else(overflow)?;
+        for (depth, width) in [(input, per_k), (state, per_k), (state, hidden)] {
+            depth.checked_mul(width).ok_or_else(overflow)?;
+        }
+        // Before any room is taken: a weight of the wrong length may stand beside a size that was never meant.
+        check(spec, (input, hidden), &weights)?;
         let mut packed = PackedCell {
             spec,
             input,
@@ -171,7 +180,7 @@ impl PackedCell {
     /// # Errors
     /// [`Error::Shape`] if a weight is not as long as the cell needs.
     pub fn repack(&mut self, weights: Weights<'_>) -> Result<(), Error> {
-        self.check(&weights)?;
+        check(self.spec, (self.input, self.hidden), &weights)?;
         let (hidden, state) = (self.hidden, self.state_size());
         let (spec, input, tile) = (self.spec, self.input, (self.lanes, self.nr));
         let shape =
@@ -205,7 +214,7 @@ impl PackedCell {
     /// # Errors
     /// [`Error::Shape`] if a weight is not as long as the cell needs, [`Error::SizeOverflow`] if the room cannot be had.
     pub fn prepare_training(&mut self, weights: Weights<'_>) -> Result<(), Error> {
-        self.check(&weights)?;
+        check(self.spec, (self.input, self.hidden), &weights)?;
         let mut transposed = self.for_training.take().unwrap_or_else(|| Transposed {
             w_hh: PackedB::empty(),
             w_ih: PackedB::empty(),
@@ -232,24 +241,24 @@ impl PackedCell {
     pub fn w_ih_transposed(&self) -> Option<&PackedB> {
         self.for_training.as_ref().map(|transposed| &transposed.w_ih)
     }
+}
 
-    fn check(&self, weights: &Weights<'_>) -> Result<(), Error> {
-        // These products were seen to fit when the cell was made.
-        let (width, state) = (self.spec.gates() * self.hidden, self.state_size());
-        let projection = if self.spec.proj_size.is_some() { state * self.hidden } else { 0 };
-        for (arg, data, expected) in [
-            ("weight_ih", Some(weights.w_ih), width * self.input),
-            ("weight_hh", Some(weights.w_hh), width * state),
-            ("bias_ih", weights.b_ih, width),
-            ("bias_hh", weights.b_hh, width),
-            ("weight_hr", Some(weights.w_hr.unwrap_or(&[])), projection),
-        ] {
-            if let Some(data) = data.filter(|data| data.len() != expected) {
-                return Err(Error::Shape { arg, dim: "length", expected, got: data.len() });
-            }
+/// Checks the lengths of the weights of a cell whose sizes were seen to multiply.
+fn check(spec: CellSpec, (input, hidden): (usize, usize), weights: &Weights<'_>) -> Result<(), Error> {
+    let (width, state) = (spec.gates() * hidden, spec.state_size(hidden));
+    let projection = if spec.proj_size.is_some() { state * hidden } else { 0 };
+    for (arg, data, expected) in [
+        ("weight_ih", Some(weights.w_ih), width * input),
+        ("weight_hh", Some(weights.w_hh), width * state),
+        ("bias_ih", weights.b_ih, width),
+        ("bias_hh", weights.b_hh, width),
+        ("weight_hr", Some(weights.w_hr.unwrap_or(&[])), projection),
+    ] {
+        if let Some(data) = data.filter(|data| data.len() != expected) {
+            return Err(Error::Shape { arg, dim: "length", expected, got: data.len() });
         }
-        Ok(())
     }
+    Ok(())
 }
 
 /// The parts that the weights of all gates are packed in: one, or, where the GRU's reset gate comes first, r and z, and n.

@@ -68,6 +68,12 @@ fn forward_refuses_wrong_arguments() {
         ("output", |args| args.y.row = 0),
         ("output", |args| args.y.step = 1),
         ("output", |args| args.y.step = -1),
+        // A step that writes where it reads, and one place for any number of steps.
+        ("output", |args| args.y.step = 0),
+        ("output", |args| {
+            args.steps = usize::MAX;
+            (args.x.step, args.y.step) = (0, 0);
+        }),
         ("output", |args| args.y.offset = 1),
         ("c", |args| args.c = None),
         ("c", |args| args.c.iter_mut().for_each(|c| shorter(&mut c.data))),
@@ -77,6 +83,11 @@ fn forward_refuses_wrong_arguments() {
         ("active", |args| args.active = args.active.map(|active| &active[1..])),
         ("active", |args| args.active = Some(&[4, 5, 1])),
         ("active", |args| args.active = Some(&[4, usize::MAX, 1])),
+        // Without a c_0 there is none to start again from.
+        ("active", |args| {
+            args.c_0 = None;
+            args.active = Some(&[4, 3, 4]);
+        }),
         ("resets", |args| args.resets = args.resets.map(|resets| &resets[1..])),
         ("reset_h", |args| args.reset_h = args.reset_h.map(|h| &h[1..])),
         ("reset_c", |args| args.reset_c = args.reset_c.map(|c| &c[1..])),
@@ -124,6 +135,7 @@ fn backward_refuses_wrong_arguments() {
         ("steps", |args| (args.begin, args.end) = (usize::MAX, 0)),
         ("grad_output", |args| args.dy.iter_mut().for_each(|dy| dy.data = &dy.data[1..])),
         ("grad_output", |args| args.dy.iter_mut().for_each(|dy| dy.step = isize::MIN)),
+        ("gates", |args| args.gates.step = 0),
         ("gates", |args| shorter(&mut args.gates.data)),
         ("gates", |args| overlap(&mut args.gates)),
         ("output", |args| args.y.data = &args.y.data[1..]),

@@ -58,6 +58,10 @@ fn rows_belong_to_their_instruction_set() {
             };
             assert_eq!(row.isa, isa, "{}", row.id);
             assert!(row.lanes.is_power_of_two() && row.lanes <= lanes, "{} has {} lanes", row.id, row.lanes);
+            // The weights of a cell are packed once for all its kernels.
+            let matmul = registry(isa).iter().find(|row| row.pass == Pass::Matmul).expect("a matmul");
+            let packed = matches!(row.pass, Pass::Step | Pass::Forward | Pass::Backward);
+            assert!(!packed || (row.lanes, row.nr) == (matmul.lanes, matmul.nr), "{}", row.id);
             assert!(row.tile.0 >= 1 && row.tile.1 >= 1 && row.unroll >= 1, "{}", row.id);
             let cell_pass = matches!(row.pass, Pass::Step | Pass::Forward | Pass::Backward);
             assert_eq!(row.cell.is_some(), cell_pass, "{}", row.id);

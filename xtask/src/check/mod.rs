@@ -23,6 +23,7 @@ const UNSAFE: &[(&str, &str)] = &[
     ("crates/kernels/src/gemm/single.rs", "the walk over the tiles of single rows"),
     ("crates/kernels/src/gemm/pack.rs", "packing"),
     ("crates/kernels/src/dispatch.rs", "the calls of generated functions"),
+    ("crates/kernels/src/products.rs", "the calls of the matmul"),
     ("crates/kernels/src/team.rs", "memory that threads share"),
     ("benches/src/allocations.rs", "an allocator that counts"),
     ("benches/src/machine/", "instructions to be timed, pinned threads"),

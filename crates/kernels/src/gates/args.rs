@@ -73,7 +73,7 @@ pub struct Forward<'a> {
     /// (`step` 0), in any case ([`CellSpec::needs_gates`](crate::CellSpec::needs_gates)).
     pub gates: Option<SeqMut<'a>>,
     /// How many rows, from row 0 on, take part in each step, `[T]`; `None` is all in all steps. A row that did not take part
-    /// in the step before starts from h_0 and c_0. Nothing is written for the others.
+    /// in the step before starts from h_0 and c_0; without a c_0 no row may stop and start again. Nothing is written for the others.
     pub active: Option<&'a [usize]>,
     /// Where set, [T, B]: the row's state is replaced before the step.
     pub resets: Option<&'a [bool]>,

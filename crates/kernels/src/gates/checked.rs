@@ -92,6 +92,21 @@ impl Strided {
         Strided::checked(arg, memory, (seq.offset, seq.step, seq.row), (steps, batch, width))
     }
 
+    /// [`write`](Strided::write) of an array that other steps are read from: each step has its own place.
+    pub(crate) fn write_steps(
+        arg: &'static str,
+        seq: &mut SeqMut<'_>,
+        steps: usize,
+        batch: usize,
+        width: usize,
+    ) -> Result<Strided, Error> {
+        let walk = Strided::write(arg, seq, steps, batch, width)?;
+        if seq.step == 0 && steps > 1 && batch > 0 && width > 0 {
+            return Err(Error::Shape { arg, dim: "step", expected: width, got: 0 });
+        }
+        Ok(walk)
+    }
+
     /// A checked writable walk. Its rows may not overlap, for different rows are written by different threads; a step of 0
     /// is one place per row that all steps share.
     pub(crate) fn write(

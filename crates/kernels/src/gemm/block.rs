@@ -54,7 +54,9 @@ impl RowMap {
         };
         let mut places = [0; M];
         for r in 0..M {
-            places[r] = outer.cast_signed() * self.outer + (inner * self.row).cast_signed();
+            // Wrapping: of an operand without elements any distance is allowed, and nothing is read.
+            let step = outer.cast_signed().wrapping_mul(self.outer);
+            places[r] = step.wrapping_add(inner.wrapping_mul(self.row).cast_signed());
             inner += 1;
             if inner == self.inner {
                 (outer, inner) = (outer + 1, 0);

@@ -24,6 +24,7 @@ pub(crate) unsafe fn walk_single<
     body: &B,
     rows: usize,
 ) {
+    const { assert!(P <= 12, "no wider tile is known below") };
     let tiles = const { PANELS.div_ceil(P) };
     for row in 0..rows {
         let mut panel = 0;

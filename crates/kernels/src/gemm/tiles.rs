@@ -80,6 +80,7 @@ pub(crate) unsafe fn walk<
     rows: usize,
     panels: usize,
 ) {
+    const { assert!(MR <= 6, "`block` knows no higher tile") };
     let tiles = rows.div_ceil(MR);
     if tiles == 0 {
         return;

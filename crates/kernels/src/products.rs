@@ -1,0 +1,227 @@
+//! The matmuls of [`Kernels`]: packing, products, sums of outer products, and how they are shared out.
+//!
+//! A call of a generated function is sound as in `dispatch`: a `Kernels` has the kernels of a detected instruction set only, and a
+//! task is made from operands whose every stride was checked against its slice.
+
+use crate::aligned::AlignedBuf;
+use crate::dispatch::{Shared, each_part, wrong_entry};
+use crate::error::Error;
+use crate::gemm::block::{ColumnMap, GemmTask, RowMap, Start};
+use crate::gemm::pack::{Depth, PanelShape, pack_block, pack_rows};
+use crate::gemm::{Matrix, MatrixMut, OuterProducts, OuterScratch, PackedB};
+use crate::kernels::Kernels;
+use crate::plan::part;
+use crate::rows::{Entry, Row};
+use std::cell::RefCell;
+
+thread_local! {
+    /// Room for one block of packed rows of A, made when a thread first needs it.
+    static PACKED_ROWS: RefCell<AlignedBuf> = RefCell::default();
+}
+
+impl Kernels {
+    /// Packs B, `k` x `n`, for any number of products.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if B does not hold its elements, [`Error::SizeOverflow`] if the room cannot be had.
+    pub fn pack_b(&self, k: usize, n: usize, b: Matrix<'_>) -> Result<PackedB, Error> {
+        let mut packed = PackedB::empty();
+        self.repack_b(&mut packed, k, n, b)?;
+        Ok(packed)
+    }
+
+    /// Packs another B in the room of an earlier one; allocates only to grow.
+    ///
+    /// # Errors
+    /// As [`pack_b`](Kernels::pack_b); `packed` is then as it was.
+    pub fn repack_b(&self, packed: &mut PackedB, k: usize, n: usize, b: Matrix<'_>) -> Result<(), Error> {
+        b.check("b", k, n)?;
+        packed.repack(self.strip(), Depth::Stride(b.row), k, n, b.data, b.col)
+    }
+
+    /// C = beta C + A B for A of `m` x `k` and B of `k` x `n`, on as many threads of the current rayon pool as `threads` says.
+    /// With beta 0, C is not read.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if an operand does not hold its elements, [`Error::SizeOverflow`] if room to pack B cannot be had.
+    #[allow(clippy::too_many_arguments, reason = "the names and the order are those of every BLAS")]
+    pub fn matmul(
+        &self,
+        m: usize,
+        n: usize,
+        k: usize,
+        a: Matrix<'_>,
+        b: Matrix<'_>,
+        beta: f32,
+        c: MatrixMut<'_>,
+        threads: usize,
+    ) -> Result<(), Error> {
+        a.check("a", m, k)?;
+        c.check("c", m, n)?;
+        self.matmul_packed(m, a, &self.pack_b(k, n, b)?, beta, c, threads)
+    }
+
+    /// As [`matmul`](Kernels::matmul), with B packed before. Allocates nothing once each thread has run a large product, unless
+    /// the columns of C are apart.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if an operand does not hold its elements, or B was packed for another instruction set;
+    /// [`Error::SizeOverflow`] if room for a C with columns apart cannot be had.
+    pub fn matmul_packed(
+        &self,
+        m: usize,
+        a: Matrix<'_>,
+        b: &PackedB,
+        beta: f32,
+        c: MatrixMut<'_>,
+        threads: usize,
+    ) -> Result<(), Error> {
+        a.check("a", m, b.depth())?;
+        c.check("c", m, b.columns())?;
+        self.check_lanes(b)?;
+        if c.col != 1 && b.columns() > 1 {
+            return self.matmul_strided(m, a, b, beta, c, threads);
+        }
+        let start = if beta == 0.0 { Start::Zero } else { Start::Load(beta) };
+        let task = GemmTask {
+            a: a.data.as_ptr(),
+            a_rows: RowMap::even(a.row),
+            a_step: a.col,
+            ..packed_task(m, b, start, c)
+        };
+        self.run_matmul(self.common().matmul, task, threads);
+        Ok(())
+    }
+
+    /// [`matmul_packed`](Kernels::matmul_packed) into a C whose columns are apart, by way of one whose columns are not.
+    fn matmul_strided(
+        &self,
+        m: usize,
+        a: Matrix<'_>,
+        b: &PackedB,
+        beta: f32,
+        c: MatrixMut<'_>,
+        threads: usize,
+    ) -> Result<(), Error> {
+        let n = b.columns();
+        let mut dense = AlignedBuf::zeroed(m.checked_mul(n).ok_or(Error::SizeOverflow { what: "c" })?)?;
+        if beta != 0.0 {
+            for (i, row) in dense.chunks_exact_mut(n).enumerate() {
+                row.iter_mut().enumerate().for_each(|(j, x)| *x = c.data[i * c.row + j * c.col]);
+            }
+        }
+        self.matmul_packed(m, a, b, beta, MatrixMut::row_major(&mut dense, n), threads)?;
+        for (i, row) in dense.chunks_exact(n).enumerate() {
+            row.iter().enumerate().for_each(|(j, x)| c.data[i * c.row + j * c.col] = *x);
+        }
+        Ok(())
+    }
+
+    fn check_lanes(&self, b: &PackedB) -> Result<(), Error> {
+        if (b.shape.lanes, b.shape.nr) != self.strip() && b.shape.units > 0 {
+            return Err(Error::Shape { arg: "b", dim: "lanes", expected: self.lanes(), got: b.shape.lanes });
+        }
+        Ok(())
+    }
+
+    /// Shares the rows of a checked task out to threads.
+    fn run_matmul(&self, row: &'static Row, task: GemmTask, threads: usize) {
+        let Entry::Matmul(kernel) = row.entry else { wrong_entry(row) };
+        if task.vectors == 0 {
+            return;
+        }
+        let parts = threads.clamp(1, task.rows.max(1));
+        let (task, mr) = (Shared(task), row.tile.0);
+        each_part(parts, |i| {
+            let task = *task.get();
+            let (begin, end) = part(task.rows, parts, i);
+            let part = GemmTask { rows: end - begin, first_row: task.first_row + begin, ..task };
+            // SAFETY: see the module's note; blocks stay within the task, and a packed one reads what was packed for it.
+            unsafe {
+                if !part.wants_packed_rows() {
+                    return part.blocks().for_each(|block| kernel(&block));
+                }
+                PACKED_ROWS.with_borrow_mut(|room| {
+                    for block in part.blocks() {
+                        // Room that cannot be had is done without.
+                        if room.reserve(block.rows.next_multiple_of(mr) * block.depth).is_err() {
+                            kernel(&block);
+                            continue;
+                        }
+                        pack_block(room, mr, &block);
+                        kernel(&block.with_packed_rows(room.as_ptr(), mr));
+                    }
+                });
+            }
+        });
+    }
+
+    /// Adds a sum of outer products to C, on as many threads of the current rayon pool as `threads` says. `packed` is room for
+    /// B, kept from call to call.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if a row does not lie within its operand, [`Error::SizeOverflow`] if the room cannot be had.
+    pub fn add_outer_products(
+        &self,
+        sum: OuterProducts<'_>,
+        packed: &mut OuterScratch,
+        threads: usize,
+    ) -> Result<(), Error> {
+        sum.check()?;
+        let (k, row) = (sum.a_rows.len(), self.common().matmul);
+        let OuterScratch { a, b } = packed;
+        b.repack(self.strip(), Depth::Listed(sum.b_rows), k, sum.n, sum.b, 1)?;
+        let mr = row.tile.0;
+        let len = sum.m.checked_next_multiple_of(mr).and_then(|m| m.checked_mul(k));
+        a.reserve(len.ok_or(Error::SizeOverflow { what: "a" })?)?;
+        pack_rows(a, mr, sum.m, sum.a, sum.a_rows);
+        let task = GemmTask {
+            a: a.as_ptr(),
+            a_rows: RowMap { inner: mr, outer: (k * mr).cast_signed(), row: 1 },
+            a_step: mr,
+            ..packed_task(sum.m, b, Start::Load(1.0), MatrixMut::row_major(sum.c, sum.n))
+        };
+        self.run_matmul(row, task, threads);
+        Ok(())
+    }
+
+    /// Floats of scratch that sums of `k` outer products of up to `m` x `n` take, as far as they can be counted.
+    pub fn outer_floats(&self, k: usize, m: usize, n: usize) -> usize {
+        let (lanes, nr) = self.strip();
+        let b = PanelShape { lanes, nr, groups: 1, depth: k, units: n };
+        let a = m.div_ceil(self.common().matmul.tile.0).saturating_mul(self.common().matmul.tile.0);
+        a.saturating_mul(k).saturating_add(b.len().unwrap_or(usize::MAX))
+    }
+
+    /// Makes room for them at once, so that a small sum before a large one leaves no room unused.
+    ///
+    /// # Errors
+    /// [`Error::SizeOverflow`] if the room cannot be had.
+    pub fn reserve_outer(&self, room: &mut OuterScratch, k: usize, m: usize, n: usize) -> Result<(), Error> {
+        let (lanes, nr) = self.strip();
+        let b = PanelShape { lanes, nr, groups: 1, depth: k, units: n };
+        let a = m.checked_next_multiple_of(self.common().matmul.tile.0).and_then(|m| m.checked_mul(k));
+        room.a.reserve(a.ok_or(Error::SizeOverflow { what: "a" })?)?;
+        room.b.panels.reserve(b.len().ok_or(Error::SizeOverflow { what: "b" })?)
+    }
+}
+
+/// The product of `m` rows with a packed B into a checked C; A is left to the caller.
+fn packed_task(m: usize, b: &PackedB, start: Start, c: MatrixMut<'_>) -> GemmTask {
+    GemmTask {
+        rows: m,
+        vectors: b.shape.vectors(),
+        depth: b.depth(),
+        a: std::ptr::null(),
+        first_row: 0,
+        a_rows: RowMap::even(0),
+        a_step: 0,
+        b: b.panels.as_ptr(),
+        strip: b.shape.strip_len(),
+        start,
+        c: c.data.as_mut_ptr(),
+        c_rows: RowMap::even(c.row),
+        c_columns: ColumnMap::EVEN,
+        columns: b.columns(),
+    }
+}
