@@ -227,10 +227,16 @@ fn packing_refuses_wrong_weights() {
         }
         assert!(packed.is_ready_for_training());
         assert_bits("y", &forward(kernels, &packed, &problem, &Way::default()).y, &before.y);
-        for (input, hidden) in [(2, usize::MAX), (usize::MAX, 5), (2, usize::MAX / 32), (usize::MAX / 64, 5)]
-        {
+        // Sizes that do not multiply, and sizes that do but fit no weight: refused before any room is taken.
+        for (input, hidden, arg) in [
+            (2, usize::MAX, "weights"),
+            (usize::MAX, 5, "weights"),
+            (2, usize::MAX / 32, "weights"),
+            (usize::MAX / 64, 5, "weight_ih"),
+            (2, 1 << 20, "weight_ih"),
+        ] {
             let packed = kernels.pack_cell(Cell::Lstm, input, hidden, problem.weights()).map(drop);
-            assert_eq!(named(packed), "weights");
+            assert_eq!(named(packed), arg, "{input} {hidden}");
         }
     }
 }
