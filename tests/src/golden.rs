@@ -19,7 +19,7 @@ pub enum Data {
     F32(Vec<f32>),
     /// 64-bit floats.
     F64(Vec<f64>),
-    /// 64-bit integers.
+    /// 64-bit integers, or smaller ones widened.
     I64(Vec<i64>),
 }
 
@@ -257,7 +257,7 @@ impl Case {
     }
 }
 
-/// Reads all tensors of a `.safetensors` file; f32, f64 and i64 are known.
+/// Reads all tensors of a `.safetensors` file; f32, f64, i64, i16 and i8 are known.
 pub fn read_tensors(path: impl AsRef<Path>) -> Result<BTreeMap<String, Tensor>, String> {
     let path = path.as_ref();
     let fail = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
@@ -269,6 +269,8 @@ pub fn read_tensors(path: impl AsRef<Path>) -> Result<BTreeMap<String, Tensor>, 
             Dtype::F32 => Data::F32(elements(view.data(), f32::from_le_bytes)),
             Dtype::F64 => Data::F64(elements(view.data(), f64::from_le_bytes)),
             Dtype::I64 => Data::I64(elements(view.data(), i64::from_le_bytes)),
+            Dtype::I16 => Data::I64(elements(view.data(), |bytes| i16::from_le_bytes(bytes).into())),
+            Dtype::I8 => Data::I64(elements(view.data(), |bytes| i8::from_le_bytes(bytes).into())),
             other => return Err(fail(&format!("{name} has type {other:?}"))),
         };
         tensors.insert(name, Tensor { shape: view.shape().to_vec(), data });
