@@ -55,7 +55,7 @@ impl Problem {
         }
     }
 
-    /// Writes everything as a safetensors file: the weights, `x`, for training `dy`, and `lengths` [B] where the rows differ.
+    /// Writes everything as a safetensors file: the weights, `x`, for training `dy`, and `lengths`, `[B]`, where the rows differ.
     ///
     /// # Errors
     /// One line that names the file.

@@ -30,7 +30,7 @@ pub(super) fn named(result: Result<(), Error>) -> &'static str {
     }
 }
 
-fn shorter<'a>(data: &mut &'a mut [f32]) {
+fn shorter(data: &mut &mut [f32]) {
     let all = std::mem::take(data);
     let len = all.len() - 1;
     *data = &mut all[..len];
