@@ -16,6 +16,13 @@ cargo xtask COMMAND
     --hidden N          add kernels for hidden size N
     --remove N          take them out again
     --sizes             print how many kernels there are
+  check                 hold the promises about structure: where unsafe stands, floors, sizes of files
+  asm                   hold the assembly of every kernel: no calls, panics or spills in its loops
+  measure               time one network, pass and shape: `measure --help`
+  ceiling               what this machine can do: peaks, bandwidths, latencies
+  compare               time Gatewise and its peers in turns: `compare --help`
+  ulp                   errors of exp, sigmoid and tanh over all 2^32 inputs
+  subnormal             what subnormal numbers cost
 ";
 
 fn main() -> ExitCode {
