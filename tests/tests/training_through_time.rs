@@ -4,6 +4,7 @@ mod training_through_time {
     mod case;
     mod keep;
     mod memory;
+    mod no_memory;
     mod packed;
     mod trace;
     mod truncated;

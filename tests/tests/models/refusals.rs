@@ -218,6 +218,14 @@ fn options_of_optimizers() {
             &format!("weight_decay {finite} {text}"),
         );
     }
+    for bad in [f64::NAN, f64::INFINITY, -1e300] {
+        let words = format!("dampening must be a finite number: got {bad}");
+        let options = with(Sgd::new(0.1), |o| {
+            o.momentum = 0.9;
+            o.dampening = bad
+        });
+        check(Box::new(options), &words);
+    }
     let words = "nesterov must be off without a momentum, or with dampening: got true";
     check(Box::new(with(Sgd::new(0.1), |o| o.nesterov = true)), words);
     check(

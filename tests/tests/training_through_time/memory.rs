@@ -9,6 +9,8 @@ use std::cell::Cell as Counter;
 struct Counting;
 
 thread_local! {
+    /// Which allocation from here on fails; 0 is none.
+    static FAILS: Counter<usize> = const { Counter::new(0) };
     static HELD: Counter<isize> = const { Counter::new(0) };
     static MOST: Counter<isize> = const { Counter::new(0) };
 }
@@ -21,9 +23,30 @@ fn count(bytes: isize) {
     });
 }
 
-// SAFETY: hands every call to the system's allocator as it is.
+/// Whether this allocation is the one that fails.
+fn fails() -> bool {
+    let fails = FAILS.try_with(|fails| {
+        let left = fails.get();
+        fails.set(left.saturating_sub(1));
+        left == 1
+    });
+    fails.unwrap_or(false)
+}
+
+/// Runs a job whose allocation of that number, from 1, fails on this thread.
+pub(super) fn with_failing_allocation<R>(number: usize, job: impl FnOnce() -> R) -> R {
+    FAILS.set(number);
+    let result = job();
+    FAILS.set(0);
+    result
+}
+
+// SAFETY: hands every call to the system's allocator as it is, or says that there is no memory.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if fails() {
+            return std::ptr::null_mut();
+        }
         count(layout.size().cast_signed());
         // SAFETY: the caller's promise.
         unsafe { System.alloc(layout) }
@@ -40,7 +63,7 @@ unsafe impl GlobalAlloc for Counting {
 static COUNTING: Counting = Counting;
 
 /// The most bytes that a job held on this thread beyond those before it.
-fn most_bytes<R>(job: impl FnOnce() -> R) -> (R, usize) {
+pub(super) fn most_bytes<R>(job: impl FnOnce() -> R) -> (R, usize) {
     let before = HELD.get();
     MOST.set(before);
     let result = job();

@@ -2,7 +2,7 @@
 //! the first ones. What goes in is gathered into that order, what comes out is scattered back.
 
 use super::memory::bytes_of_all;
-use crate::spec::shape::{Dims, expect};
+use crate::spec::shape::{Dims, expect, reserve};
 use crate::spec::{Error, Input};
 use std::ops::Range;
 
@@ -39,12 +39,21 @@ impl Arrangement {
     }
 
     /// Arranges the rows of a checked input, in the room of an earlier arrangement.
-    pub(crate) fn set(&mut self, input: &Input<'_>, dims: &Dims) {
+    ///
+    /// # Errors
+    /// [`Error::SizeOverflow`] if the room cannot be had.
+    pub(crate) fn set(&mut self, input: &Input<'_>, dims: &Dims) -> Result<(), Error> {
         self.order.clear();
         self.lengths.clear();
         self.active.iter_mut().for_each(Vec::clear);
         self.resets.iter_mut().for_each(Vec::clear);
         if let Some(lengths) = input.lengths {
+            for (list, len) in [(&mut self.order, dims.batch), (&mut self.lengths, dims.batch)] {
+                reserve("lengths", list, len)?;
+            }
+            for list in &mut self.active {
+                reserve("lengths", list, dims.steps)?;
+            }
             self.order.extend(0..dims.batch);
             self.order.sort_unstable_by_key(|&row| (std::cmp::Reverse(lengths[row]), row));
             self.lengths.extend(self.order.iter().map(|&row| lengths[row]));
@@ -59,7 +68,7 @@ impl Arrangement {
         if let Some(resets) = input.resets {
             let [forward, reverse] = &mut self.resets;
             for resets in [&mut *forward, &mut *reverse] {
-                resets.reserve_exact(dims.steps * dims.batch);
+                reserve("resets", resets, dims.steps * dims.batch)?;
             }
             for t in 0..dims.steps {
                 let at = |place| t * dims.batch + self.order.get(place).copied().unwrap_or(place);
@@ -69,6 +78,7 @@ impl Arrangement {
                 reverse.extend_from_slice(step);
             }
         }
+        Ok(())
     }
 
     /// Whether rows stand elsewhere than they came.
@@ -207,7 +217,7 @@ mod tests {
         let lengths = [1, 3, 0, 3];
         let input = Input::from(View::new(&x, [3, 4, 1]).unwrap()).lengths(&lengths);
         let mut arrangement = Arrangement::default();
-        arrangement.set(&input, &dims);
+        arrangement.set(&input, &dims).unwrap();
         assert_eq!(arrangement.order, [1, 3, 0, 2]);
         assert_eq!(arrangement.active, [vec![3, 2, 2], vec![2, 2, 3]]);
         let (mut there, mut back) = (vec![-1.0; 12], vec![-1.0; 12]);

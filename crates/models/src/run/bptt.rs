@@ -28,8 +28,7 @@ impl Stack {
         grads: &mut Tensors,
     ) -> Result<(), Error> {
         let dims = self.check_backward(params, &tape.record, &upstream, grads)?;
-        let (segments, is_moved) = (tape.record.segments, is_moved(&self.config, &tape.record));
-        tape.gradients.begin(&self.config, &dims, segments, is_moved, upstream.input_grad)?;
+        self.begin_backward(&dims, &tape.record, &upstream, &mut tape.gradients)?;
         tape.consume();
         let Tape { record, gates, gradients, .. } = tape;
         self.back(&dims, record, Gates::InPlace(gates), upstream, gradients, grads)
@@ -49,14 +48,30 @@ impl Stack {
         for (to, from) in gradients.gates.iter_mut().zip(&tape.gates) {
             resize("the gradients", to, from.len())?;
         }
-        let (segments, is_moved) = (tape.record.segments, is_moved(&self.config, &tape.record));
-        gradients.begin(&self.config, &dims, segments, is_moved, upstream.input_grad)?;
-        if !segments.is_whole() {
-            let part = Dims { steps: segments.len, ..dims };
-            let scratch = self.forward_scratch(&part, rayon::current_num_threads());
-            gradients.room.scratch.reserve(scratch)?;
-        }
+        self.begin_backward(&dims, &tape.record, &upstream, gradients)?;
         self.back(&dims, &tape.record, Gates::Kept(&tape.gates), upstream, gradients, grads)
+    }
+
+    /// Makes room for everything that a pass works with, for the pool it runs in: once gradients are added to, no allocation may
+    /// fail.
+    fn begin_backward(
+        &self,
+        dims: &Dims,
+        record: &Record,
+        upstream: &Upstream<'_>,
+        gradients: &mut Gradients,
+    ) -> Result<(), Error> {
+        let (segments, threads) = (record.segments, rayon::current_num_threads());
+        gradients.forget();
+        if !segments.is_whole() {
+            let part = Dims { steps: segments.len, ..*dims };
+            gradients.room.scratch.reserve(self.forward_scratch(&part, threads))?;
+        }
+        let (rows, m, n) = self.longest_sum(dims, segments, threads);
+        let lists = &mut gradients.room.lists;
+        self.kernels.reserve_outer(&mut lists.outer, rows, m, n)?;
+        lists.reserve(rows)?;
+        gradients.begin(&self.config, dims, segments, is_moved(&self.config, record), upstream.input_grad)
     }
 
     /// The sizes of a backward pass, if all its arguments fit.

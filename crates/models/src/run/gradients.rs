@@ -83,16 +83,6 @@ impl DirectionJob<'_> {
             dx.fill(0.0);
         }
         let h_0 = &self.y[dims.outputs()..][dims.state_at(0, self.direction)];
-        // At once for the longest chunk, so that no buffer grows beside its smaller self.
-        let longest = if let Saved::Cut { segments, .. } = &saved { segments.len } else { dims.steps };
-        let rows = plan.chunk.min(longest) * dims.batch;
-        let (m, n) = (self.stack.config.spec().gates() * dims.hidden, self.input.max(dims.hidden));
-        self.stack.kernels.reserve_outer(&mut self.lists.outer, rows, m, n)?;
-        let RowLists { gates, input, h, dh, .. } = &mut *self.lists;
-        for list in [gates, input, h, dh] {
-            list.clear();
-            list.reserve_exact(rows);
-        }
         match saved {
             Saved::Whole(gates) => {
                 let (c, c_0) = self.track.c.split_at(dims.cells());

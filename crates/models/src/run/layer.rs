@@ -14,25 +14,25 @@ pub(crate) struct Layer {
 
 /// The parameters of a network, all zeros, under PyTorch's names and in its order.
 pub(crate) fn parameters(config: &Config) -> Result<Tensors, Error> {
-    let mut all = Tensors::default();
+    let mut all = Vec::new();
     let hidden = config.hidden_size;
     product("a parameter", &[hidden, config.directions()])?;
     let rows = product("a parameter", &[config.cell.gates(), hidden])?;
     let features = config.state_size();
     for layer in 0..config.num_layers {
         for suffix in ["", "_reverse"].into_iter().take(config.directions()) {
-            all.push(format!("weight_ih_l{layer}{suffix}"), &[rows, config.layer_input(layer)])?;
-            all.push(format!("weight_hh_l{layer}{suffix}"), &[rows, features])?;
+            all.push((format!("weight_ih_l{layer}{suffix}"), vec![rows, config.layer_input(layer)]));
+            all.push((format!("weight_hh_l{layer}{suffix}"), vec![rows, features]));
             if config.bias {
-                all.push(format!("bias_ih_l{layer}{suffix}"), &[rows])?;
-                all.push(format!("bias_hh_l{layer}{suffix}"), &[rows])?;
+                all.push((format!("bias_ih_l{layer}{suffix}"), vec![rows]));
+                all.push((format!("bias_hh_l{layer}{suffix}"), vec![rows]));
             }
             if config.proj_size > 0 {
-                all.push(format!("weight_hr_l{layer}{suffix}"), &[features, hidden])?;
+                all.push((format!("weight_hr_l{layer}{suffix}"), vec![features, hidden]));
             }
         }
     }
-    Ok(all)
+    Tensors::zeros(all)
 }
 
 /// Where the parameters of a layer in a direction stand in the list.

@@ -7,9 +7,10 @@
 use super::upstream::RowLists;
 use super::{Stack, in_pool};
 use crate::spec::Error;
-use crate::spec::shape::Dims;
+use crate::spec::shape::{Dims, reserve};
 use gatewise_kernels::AlignedBuf;
 use gatewise_kernels::plan::BackwardPlan;
+use std::iter::successors;
 use std::ops::Range;
 
 /// How much memory a tape may take for a pass and its backward.
@@ -75,9 +76,12 @@ impl Stack {
             return Ok(whole);
         }
         // A segment of T steps would be run twice and stand beside nothing, so the longest is half of that. Only lengths that give
-        // another number of segments matter.
+        // another number of segments matter; of very many, one in 256 is tried, so that the search ends.
         let root = dims.steps.isqrt();
-        let lengths = (2..=root + 1).map(|count| dims.steps.div_ceil(count)).chain((1..=root).rev());
+        let counts = successors(Some(2), |count| Some(count + 1 + count / 256));
+        let short = successors(Some(root), |len| len.checked_sub(1 + len / 256));
+        let lengths = counts.take_while(|&count| count <= root + 1).map(|count| dims.steps.div_ceil(count));
+        let lengths = lengths.chain(short.take_while(|&len| len > 0));
         let mut needed = usize::MAX;
         for len in lengths.filter(|&len| len < dims.steps) {
             let segments = Segments { steps: dims.steps, len };
@@ -115,23 +119,29 @@ impl Stack {
             floats += part.gates() + part.cells() + part.steps * h + h;
             scratch = self.forward_scratch(&part, extras.threads);
         }
-        let mut most = (0, 0);
-        for layer in &self.layers {
-            let chunk = BackwardPlan::new(self.sizes(layer, dims), extras.threads).chunk.min(segments.len);
-            let rows = chunk * dims.batch;
-            let (m, n) = (config.spec().gates() * dims.hidden, layer.input.max(dims.hidden));
-            let outer = self.kernels.outer_floats(rows, m, n);
-            most = (most.0.max(outer), most.1.max(rows));
-        }
-        let indices = 4 * most.1
-            + usize::from(extras.is_ragged) * 2 * (dims.steps + dims.batch)
-            + dims.batch.div_ceil(2);
+        let (rows, m, n) = self.longest_sum(dims, segments, extras.threads);
+        let outer = self.kernels.outer_floats(rows, m, n);
+        let indices =
+            4 * rows + usize::from(extras.is_ragged) * 2 * (dims.steps + dims.batch) + dims.batch.div_ceil(2);
         let flags = usize::from(extras.has_resets) * 2 * dims.steps * dims.batch;
-        4 * (floats + scratch + most.0)
+        4 * (floats + scratch + outer)
             + size_of::<usize>() * indices
             + flags
             + OVERHEAD
             + OVERHEAD_A_LAYER * tracks
+    }
+
+    /// The most rows that a time chunk of any layer adds to a weight gradient at once, and the axes of the largest gradient.
+    pub(super) fn longest_sum(
+        &self,
+        dims: &Dims,
+        segments: Segments,
+        threads: usize,
+    ) -> (usize, usize, usize) {
+        let chunk = |layer| BackwardPlan::new(self.sizes(layer, dims), threads).chunk.min(segments.len);
+        let chunk = self.layers.iter().map(chunk).max().unwrap_or(0);
+        let widest = self.layers.iter().map(|layer| layer.input).max().unwrap_or(0);
+        (chunk * dims.batch, self.config.spec().gates() * dims.hidden, widest.max(dims.hidden))
     }
 
     /// Floats that the largest projection of a layer's input takes.
@@ -167,6 +177,15 @@ pub(super) fn bytes_of_aligned(buffer: &AlignedBuf) -> usize {
 }
 
 impl RowLists {
+    /// Makes room for so many rows.
+    pub(super) fn reserve(&mut self, rows: usize) -> Result<(), Error> {
+        for list in [&mut self.gates, &mut self.input, &mut self.h, &mut self.dh] {
+            list.clear();
+            reserve("the gradients", list, rows)?;
+        }
+        Ok(())
+    }
+
     pub(super) fn bytes(&self) -> usize {
         bytes_of_all([&self.gates, &self.input, &self.h, &self.dh]) + self.outer.bytes()
     }

@@ -86,7 +86,7 @@ impl Stack {
         resize("c_0", &mut room.c, dims.cell_state())?;
         let gates = if self.config.spec().needs_gates() { dims.batch * dims.hidden * dims.saved } else { 0 };
         resize("the gates", &mut room.gates, gates)?;
-        room.rows.set(&input, &dims);
+        room.rows.set(&input, &dims)?;
         in_pool(shards, || self.run_layers(&dims, threads, &input, state, y, room))?;
         state.advance();
         Ok(())

@@ -6,7 +6,7 @@ use super::direction::{Grid, last_time};
 use super::memory::Extras;
 use super::memory::{Memory, Segments, bytes, bytes_of_all};
 use super::upstream::Gradients;
-use crate::spec::shape::{Dims, resize};
+use crate::spec::shape::{Dims, reserve, resize};
 use crate::spec::{Config, DropoutKey, Error, Input, State, View};
 
 /// One layer's record, time-major, rows in their places.
@@ -95,11 +95,14 @@ pub(super) struct OwnedKey {
 }
 
 impl OwnedKey {
-    fn set(&mut self, key: DropoutKey<'_>, rate: f32) {
+    fn set(&mut self, key: DropoutKey<'_>, rate: f32) -> Result<(), Error> {
         self.rate = rate;
         (self.seed, self.first_step) = (key.seed, key.first_step);
         self.rows.clear();
-        self.rows.extend_from_slice(key.rows.unwrap_or(&[]));
+        let rows = key.rows.unwrap_or(&[]);
+        reserve("dropout.rows", &mut self.rows, rows.len())?;
+        self.rows.extend_from_slice(rows);
+        Ok(())
     }
 
     pub(super) fn key(&self) -> DropoutKey<'_> {
@@ -199,9 +202,9 @@ impl Tape {
                 resize(what, &mut track.c, states_of_c * dims.cell_state())?;
             }
         }
-        rows.set(input, &dims);
+        rows.set(input, &dims)?;
         resize(what, &mut self.output, if is_moved { dims.outputs() } else { 0 })?;
-        dropout.set(input.dropout, rate);
+        dropout.set(input.dropout, rate)?;
         let (from, width) = (input.sequence.data(), config.input_size);
         rows.gather_sequence(from, x, &dims, width, config.batch_first);
         // Beyond a row's length nothing is read, but a product of what is not there may not be NaN either.

@@ -1,7 +1,7 @@
 //! Named arrays of f32: the parameters of a model, and their gradients.
 
 use super::Error;
-use super::shape::{expect_len, product, zeros};
+use super::shape::{expect_len, product, reserve, zeros};
 use std::ops::{Deref, DerefMut};
 
 /// One named array, row-major.
@@ -41,6 +41,23 @@ pub struct Tensors {
 }
 
 impl Tensors {
+    /// Arrays of zeros. All sizes are checked before any memory is asked for, and all of it is had before any is filled.
+    pub(crate) fn zeros(named: Vec<(String, Vec<usize>)>) -> Result<Tensors, Error> {
+        let what = "a parameter";
+        let sizes: Result<Vec<usize>, Error> = named.iter().map(|(_, shape)| product(what, shape)).collect();
+        let sizes = sizes?;
+        let mut list = Vec::new();
+        for ((name, shape), &size) in named.into_iter().zip(&sizes) {
+            let mut data = Vec::new();
+            reserve(what, &mut data, size)?;
+            list.push(Tensor { name, shape, data });
+        }
+        for (tensor, size) in list.iter_mut().zip(sizes) {
+            tensor.data.resize(size, 0.0);
+        }
+        Ok(Tensors { list })
+    }
+
     /// Adds an array of zeros.
     pub(crate) fn push(&mut self, name: String, shape: &[usize]) -> Result<(), Error> {
         let data = zeros("a parameter", product("a parameter", shape)?)?;

@@ -115,6 +115,11 @@ pub(crate) fn zeros(what: &'static str, len: usize) -> Result<Vec<f32>, Error> {
     Ok(buffer)
 }
 
+/// Makes room in an empty list for `len` items.
+pub(crate) fn reserve<T>(what: &'static str, list: &mut Vec<T>, len: usize) -> Result<(), Error> {
+    list.try_reserve_exact(len).map_err(|_| Error::SizeOverflow { what })
+}
+
 /// Makes a buffer exactly `len` long; new floats are 0. Allocates only to grow beyond what it once was.
 pub(crate) fn resize(what: &'static str, buffer: &mut Vec<f32>, len: usize) -> Result<(), Error> {
     if len > buffer.len() {

@@ -66,6 +66,10 @@ impl Optimizer for Sgd {
             ("weight_decay", self.weight_decay, f64::INFINITY),
         ];
         check_numbers(&numbers)?;
+        if !(self.dampening as f32).is_finite() {
+            let got = self.dampening.to_string();
+            return Err(Error::Config { arg: "dampening", expected: "a finite number", got });
+        }
         self.kept.begin(params, grads)?;
         let is_first = self.kept.steps() == 1;
         let (lr, decay, momentum) = (self.lr as f32, self.weight_decay as f32, self.momentum as f32);

@@ -90,7 +90,8 @@ impl Linear {
     /// Adds the gradients of the parameters to `grads`, rows ascending, and writes dL/d input where wanted.
     ///
     /// # Errors
-    /// [`Error::Shape`] or [`Error::TensorMismatch`] if an argument does not fit. Nothing is written then.
+    /// [`Error::Shape`] or [`Error::TensorMismatch`] if an argument does not fit, [`Error::SizeOverflow`] if the room cannot be had.
+    /// Nothing is written then.
     pub fn backward(
         &self,
         rows: usize,
@@ -106,15 +107,22 @@ impl Linear {
         expect_len("grad_output", grad_output.len(), product("grad_output", &[rows, out_features])?)?;
         expect_len("grad_input", grad_input.as_ref().map_or(inputs, |grad| grad.len()), inputs)?;
         self.params.check_alike(grads)?;
+        if in_features == 0 && out_features == 0 {
+            // Rows of nothing have no gradient, however many they are.
+            return Ok(());
+        }
+        // Once something is written, no allocation may fail.
+        for (starts, width) in [(&mut room.x_rows, in_features), (&mut room.y_rows, out_features)] {
+            starts.clear();
+            starts.try_reserve(rows).map_err(|_| Error::SizeOverflow { what: "the rows" })?;
+            starts.extend((0..rows).map(|row| row * width));
+        }
+        kernels.reserve_outer(&mut room.outer, rows, out_features, in_features)?;
         let threads = self.threads(rows);
         if let Some(grad_input) = grad_input {
             let dy = Matrix::row_major(grad_output, out_features);
             let dx = MatrixMut::row_major(grad_input, in_features);
             kernels.matmul_packed(rows, dy, &self.packed.backward, 0.0, dx, threads)?;
-        }
-        for (starts, width) in [(&mut room.x_rows, in_features), (&mut room.y_rows, out_features)] {
-            starts.clear();
-            starts.extend((0..rows).map(|row| row * width));
         }
         let d_weight = OuterProducts {
             m: out_features,

@@ -1,11 +1,12 @@
-//! TruncatedBptt back-propagation through time over a stream that comes in pieces.
+//! Truncated back-propagation through time over a stream that comes in pieces.
 
+mod backward;
 mod block;
 
 use crate::nets::Network;
-use crate::run::{Gradients, Tape, Upstream};
-use crate::spec::shape::{expect, expect_len, product};
-use crate::spec::{Error, Input, State, Tensors, View};
+use crate::run::{Gradients, Tape};
+use crate::spec::shape::{expect, product};
+use crate::spec::{Error, Input, State, View};
 use block::{Block, Part, Pending};
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -245,13 +246,14 @@ impl TruncatedBptt {
                     block.start = state;
                 }
                 block.stamp = None;
-                recorded = block.record(network, self.batch, self.dropout_seed);
+                let mut after = block.start.clone();
+                recorded = block
+                    .record(network, self.batch, self.dropout_seed)
+                    .and_then(|()| block.tape.final_state(&mut after));
                 if recorded.is_err() {
                     break;
                 }
                 forward_steps += block.steps as u64;
-                let mut after = block.start.clone();
-                block.tape.final_state(&mut after)?;
                 before = Some(after);
             } else if i + 1 == old {
                 before = Some(self.state.clone());
@@ -259,6 +261,8 @@ impl TruncatedBptt {
         }
         if let Err(error) = recorded {
             self.spare.extend(self.blocks.drain(old..));
+            // What was run again may stand before what was not: the next try starts from the front.
+            self.blocks.iter_mut().for_each(|block| block.stamp = None);
             return Err(error);
         }
         self.state = before.unwrap_or_else(|| self.state.clone());
@@ -364,101 +368,5 @@ impl TruncatedBptt {
         self.state = state;
         self.detach();
         Ok(())
-    }
-
-    /// Adds the gradient of the window at hand to `grads`. `upstream` has the gradients of the new steps' outputs, in the shape of
-    /// [`output`](TruncatedBptt::output), and of the state after them.
-    ///
-    /// The tapes of the steps that the next window will not reach are consumed, so each window has one backward.
-    ///
-    /// # Errors
-    /// [`Error::TapeConsumed`] if there is no window, it had its backward, or the parameters have changed since its forward; else as
-    /// [`Network::backward`]. Nothing is written then.
-    pub fn backward<K>(
-        &mut self,
-        network: &Network<K>,
-        upstream: Upstream<'_>,
-        grads: &mut Tensors,
-    ) -> Result<(), Error> {
-        if self.new_steps == 0 || self.blocks.iter().any(|block| block.stamp != Some(network.stamp())) {
-            return Err(Error::TapeConsumed);
-        }
-        network.params().check_alike(grads)?;
-        let (batch, width, k1, k2) = (self.batch, self.width, self.truncation.k1, self.truncation.k2);
-        if let Some(output) = upstream.output {
-            let expected = self.shape(self.new_steps, width);
-            let dims = if self.batch_first {
-                ["batch size", "sequence length", "hidden_size"]
-            } else {
-                ["sequence length", "batch size", "hidden_size"]
-            };
-            for ((dim, got), expected) in dims.into_iter().zip(output.shape()).zip(expected) {
-                expect("grad_output", dim, got, expected)?;
-            }
-        }
-        expect_len(
-            "grad_h_n",
-            upstream.h_n.map_or(self.state.h().len(), <[f32]>::len),
-            self.state.h().len(),
-        )?;
-        expect_len(
-            "grad_c_n",
-            upstream.c_n.map_or(self.state.c().len(), <[f32]>::len),
-            self.state.c().len(),
-        )?;
-        let window: usize = self.blocks.iter().map(|block| block.steps).sum();
-        self.grad_input.resize(if upstream.input_grad { window * batch * self.input } else { 0 }, 0.0);
-        self.has_grad_input = upstream.input_grad;
-        let mut end = window;
-        for (i, block) in self.blocks.iter_mut().enumerate().rev() {
-            let range = end - block.steps..end;
-            let mut part = Upstream { input_grad: upstream.input_grad, ..Upstream::default() };
-            let first_new = window - self.new_steps;
-            if let (Some(dy), true) = (upstream.output, range.start >= first_new) {
-                let range = range.start - first_new..range.end - first_new;
-                self.dy.resize(block.steps * batch * width, 0.0);
-                Part { steps: self.new_steps, range, batch, width }.take(
-                    dy.data(),
-                    &mut self.dy,
-                    self.batch_first,
-                );
-                let [a, b] = if self.batch_first { [batch, block.steps] } else { [block.steps, batch] };
-                part.output = Some(View::new(&self.dy, [a, b, width])?);
-            }
-            if end == window {
-                (part.h_n, part.c_n) = (upstream.h_n, upstream.c_n);
-            } else {
-                part.h_n = Some(&self.dh);
-                part.c_n = Some(&self.dc).filter(|dc| !dc.is_empty()).map(|dc| &dc[..]);
-            }
-            // The next window reaches the last k2 - k1 steps of this one.
-            let gradients = if range.start + k2 < window + k1 {
-                network.backward(&mut block.tape, part, grads)?;
-                block.stamp = None;
-                block.tape.gradients()
-            } else {
-                network.backward_keep(&block.tape, part, &mut self.gradients, grads)?;
-                &self.gradients
-            };
-            if let Some(dx) = gradients.grad_input() {
-                let part = Part { steps: window, range: range.clone(), batch, width: self.input };
-                part.put(dx.data(), &mut self.grad_input, self.batch_first);
-            }
-            if i > 0 {
-                self.dh.clear();
-                self.dh.extend_from_slice(gradients.grad_h_0());
-                self.dc.clear();
-                self.dc.extend_from_slice(gradients.grad_c_0());
-            }
-            end = range.start;
-        }
-        Ok(())
-    }
-
-    /// dL/dx of all steps of the [`window`](TruncatedBptt::window), as the last backward left it; `None` if it was not asked for.
-    pub fn grad_input(&self) -> Option<View<'_>> {
-        let steps = self.blocks.iter().map(|block| block.steps).sum();
-        let view = || View::new(&self.grad_input, self.shape(steps, self.input)).ok();
-        self.has_grad_input.then(view)?
     }
 }
