@@ -2,7 +2,7 @@
 
 use super::case::bits;
 use super::memory::{most_bytes, with_failing_allocation};
-use gatewise::{Error, Linear, LinearRoom, Lstm, Memory, Tape, Upstream, View};
+use gatewise::{Error, Gru, Linear, LinearRoom, Lstm, Memory, Tape, Upstream, View};
 
 /// Backward may run in a larger pool than forward did, and plans for it.
 #[test]
@@ -92,4 +92,13 @@ fn a_network_that_cannot_be_takes_no_memory() {
     let (result, bytes) = most_bytes(|| Lstm::new(1, 1 << 30));
     assert!(matches!(result, Err(Error::SizeOverflow { .. })), "{result:?}");
     assert!(bytes < 1 << 16, "{bytes}");
+}
+
+/// No budget fits 2^58 steps; with no input, nothing is asked for before that is known.
+#[test]
+fn the_search_for_segments_ends() {
+    let gru = Gru::new(0, 1).unwrap();
+    let mut tape = Tape::with_memory(Memory::Budget(1 << 20));
+    let result = gru.forward_train_into(View::new(&[], [1 << 58, 1, 0]).unwrap(), None, &mut tape);
+    assert!(matches!(result, Err(Error::MemoryBudget { .. })), "{result:?}");
 }

@@ -95,40 +95,41 @@ impl Stack {
         Err(Error::MemoryBudget { needed, got: budget })
     }
 
-    /// Bytes that tape and backward take together, dL/dx included.
+    /// Bytes that tape and backward take together, dL/dx included; `usize::MAX` if there are more. Each size fits in a `usize`, what
+    /// they come to together need not.
     fn footprint(&self, dims: &Dims, segments: Segments, extras: Extras) -> usize {
         let config = &self.config;
         let is_whole = segments.is_whole();
-        let tracks = dims.layers * dims.directions;
-        let (input, outputs) = (dims.input(config.input_size), dims.outputs());
-        let (h, c) = (dims.state(), dims.cell_state());
-        let before = dims.directions * h + dims.features;
+        let wide = |size: usize| size as u128;
+        let tracks = wide(dims.layers * dims.directions);
+        let (input, outputs) = (wide(dims.input(config.input_size)), wide(dims.outputs()));
+        let (h, c) = (wide(dims.state()), wide(dims.cell_state()));
+        let before = wide(dims.directions) * h + wide(dims.features);
         let needs_room = dims.layers > 1 || extras.is_moved;
-        let masks = if config.dropout > 0.0 { dims.layers - 1 } else { 0 };
-        let mut floats = input + dims.layers * (outputs + before) + usize::from(extras.is_moved) * outputs;
+        let masks = if config.dropout > 0.0 { wide(dims.layers) - 1 } else { 0 };
+        let mut floats =
+            input + wide(dims.layers) * (outputs + before) + u128::from(extras.is_moved) * outputs;
         // What backward carries and leaves.
-        let projected = if config.proj_size > 0 { dims.steps * h } else { 0 };
-        floats += input + h + c + projected + dims.states() + dims.cell_states();
+        let projected = if config.proj_size > 0 { wide(dims.steps) * h } else { 0 };
+        floats += input + h + c + projected + wide(dims.states()) + wide(dims.cell_states());
         floats += if needs_room { 2 * outputs.max(input) } else { 0 };
         let mut scratch = self.forward_scratch(dims, extras.threads);
         if is_whole {
-            floats += tracks * (dims.gates() + dims.cells() + c) + masks * outputs;
+            floats += tracks * (wide(dims.gates()) + wide(dims.cells()) + c) + masks * outputs;
         } else {
             let part = Dims { steps: segments.len, ..*dims };
-            floats += tracks * (segments.count() + 1) * c + masks.min(1) * outputs;
-            floats += part.gates() + part.cells() + part.steps * h + h;
+            floats += tracks * (wide(segments.count()) + 1) * c + masks.min(1) * outputs;
+            floats += wide(part.gates()) + wide(part.cells()) + wide(part.steps) * h + h;
             scratch = self.forward_scratch(&part, extras.threads);
         }
         let (rows, m, n) = self.longest_sum(dims, segments, extras.threads);
-        let outer = self.kernels.outer_floats(rows, m, n);
-        let indices =
-            4 * rows + usize::from(extras.is_ragged) * 2 * (dims.steps + dims.batch) + dims.batch.div_ceil(2);
-        let flags = usize::from(extras.has_resets) * 2 * dims.steps * dims.batch;
-        4 * (floats + scratch + outer)
-            + size_of::<usize>() * indices
-            + flags
-            + OVERHEAD
-            + OVERHEAD_A_LAYER * tracks
+        floats += wide(scratch) + wide(self.kernels.outer_floats(rows, m, n));
+        let (steps, batch) = (wide(dims.steps), wide(dims.batch));
+        let indices = 4 * wide(rows) + u128::from(extras.is_ragged) * 2 * (steps + batch) + batch.div_ceil(2);
+        let flags = u128::from(extras.has_resets) * 2 * steps * batch;
+        let overhead = wide(OVERHEAD) + wide(OVERHEAD_A_LAYER) * tracks;
+        let bytes = 4 * floats + wide(size_of::<usize>()) * indices + flags + overhead;
+        usize::try_from(bytes).unwrap_or(usize::MAX)
     }
 
     /// The most rows that a time chunk of any layer adds to a weight gradient at once, and the axes of the largest gradient.
