@@ -8,4 +8,5 @@ mod training_through_time {
     mod packed;
     mod trace;
     mod truncated;
+    mod whose;
 }

@@ -172,11 +172,12 @@ impl<K> Network<K> {
     }
 
     /// Back-propagation through time. Consumes what the tape recorded, adds the gradients of the parameters to `grads`, and
-    /// leaves those of the input and of the initial state on the tape. The parameters must be as they were in the forward pass.
+    /// leaves those of the input and of the initial state on the tape.
     ///
     /// # Errors
     /// [`Error::TapeConsumed`] if the tape holds no forward pass, [`Error::TensorMismatch`] if `grads` are not
-    /// [like](Tensors::zeros_like) the parameters, [`Error::Shape`] if an upstream gradient does not fit. Nothing is written then.
+    /// [like](Tensors::zeros_like) the parameters, [`Error::Shape`] if an upstream gradient does not fit; [`Error::Config`] if another
+    /// network recorded the tape, or the parameters may have changed since. Nothing is written then.
     pub fn backward(
         &self,
         tape: &mut Tape,

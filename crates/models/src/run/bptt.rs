@@ -123,16 +123,19 @@ impl Stack {
         Ok(())
     }
 
-    /// Whether a network like this one recorded the tape.
+    /// Whether this network, or a clone of it, recorded the tape, with the parameters that it has now.
     pub(super) fn check_record(&self, record: &Record, dims: &Dims) -> Result<(), Error> {
         let config = &self.config;
         let is_ours = *dims == Dims::new(config, dims.steps, dims.batch)?
             && record.x.len() == dims.input(config.input_size);
-        if is_ours {
+        let (arg, mut expected, mut got) = ("tape", "one that this network recorded", "another network's");
+        if is_ours && record.stamp == self.stamp {
             return Ok(());
         }
-        let (arg, expected) = ("tape", "one that this network recorded");
-        Err(Error::Config { arg, expected, got: "another network's".to_string() })
+        if is_ours {
+            (expected, got) = ("recorded with the present parameters", "recorded with others");
+        }
+        Err(Error::Config { arg, expected, got: got.to_string() })
     }
 
     #[allow(clippy::too_many_arguments, reason = "the record, where its gates are, and what goes in and out")]

@@ -71,8 +71,11 @@ pub(crate) fn layers(
 }
 
 impl Pack for super::Stack {
-    fn repack(&mut self, params: &Tensors) {
+    fn mark_changed(&mut self) {
         self.stamp = super::next_stamp();
+    }
+
+    fn repack(&mut self, params: &Tensors) {
         for (l, layer) in self.layers.iter_mut().enumerate() {
             for (d, packed) in layer.directions.iter_mut().enumerate() {
                 let packed = packed.repack(weights(&self.config, params, l, d));

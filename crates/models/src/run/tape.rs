@@ -66,6 +66,8 @@ pub struct Tape {
 pub(super) struct Record {
     dims: Option<Dims>,
     batch_first: bool,
+    /// The stamp of the parameters that it was recorded with.
+    pub(super) stamp: u64,
     /// Whether this is a forward pass that backward has not consumed.
     is_recorded: bool,
     pub(super) rows: Arrangement,
@@ -177,8 +179,10 @@ impl Tape {
         let part = Dims { steps: segments.len, ..dims };
         self.gradients.room.scratch.reserve(stack.forward_scratch(&part, threads))?;
         self.gradients.reserve_segment(config, &dims, segments)?;
-        let Record { dims: recorded, batch_first, is_recorded, rows, dropout, segments: cut, x, layers } =
-            &mut self.record;
+        self.record.stamp = stack.stamp;
+        let Record {
+            dims: recorded, batch_first, is_recorded, rows, dropout, segments: cut, x, layers, ..
+        } = &mut self.record;
         *cut = segments;
         *is_recorded = false;
         (*recorded, *batch_first) = (None, config.batch_first);

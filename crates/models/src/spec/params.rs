@@ -164,6 +164,9 @@ impl Tensors {
 pub(crate) trait Pack: std::fmt::Debug {
     /// Brings changed parameters into that form again.
     fn repack(&mut self, params: &Tensors);
+
+    /// The parameters may be others from now on.
+    fn mark_changed(&mut self) {}
 }
 
 /// The parameters of a network or layer, to change. When the guard goes they are packed for the kernels again.
@@ -188,6 +191,7 @@ impl Deref for ParamsMut<'_> {
 
 impl DerefMut for ParamsMut<'_> {
     fn deref_mut(&mut self) -> &mut Tensors {
+        self.packed.mark_changed();
         self.params
     }
 }
