@@ -44,7 +44,7 @@ pub struct Row {
 pub enum Origin {
     /// Measured in this run.
     Measured,
-    /// Taken from the recorded table and scaled by the FMA peaks.
+    /// Taken from the recorded table, scaled by the FMA peaks where computing bounds the case.
     Recorded,
     /// The system does not do this.
     Unsupported,

@@ -55,8 +55,10 @@ pub fn page(results: &Results) -> String {
          \u{20}\u{20}on a core of its own; its outputs are compared with Gatewise's (1e-4) before it is timed. All take turns, round after\n\
          \u{20}\u{20}round.\n\
          - The tables give Gatewise's median time of a call, and of the others the median over the rounds of their time over\n\
-         \u{20}\u{20}Gatewise's: above 1 Gatewise is faster. A star: recorded on another machine and scaled by the FMA peaks\n\
-         \u{20}\u{20}([where from](benches/data/README.md)). No figure: the system does not do that.\n",
+         \u{20}\u{20}Gatewise's: above 1 Gatewise is faster. A star: recorded on another machine\n\
+         \u{20}\u{20}([where from](benches/data/README.md)), scaled by the FMA peaks for batches of 8 and more and as recorded for steps\n\
+         \u{20}\u{20}and smaller batches; those of JAX, oneDNN and RTNeural come from no program in the repository.\n\
+         \u{20}\u{20}No figure: the system does not do that.\n",
         results.date,
         results.command,
         results.cpu,

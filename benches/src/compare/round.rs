@@ -89,7 +89,7 @@ pub fn run(
         row.is_missing = matches!(row.origin, Origin::Absent | Origin::Failed);
     }
     if let Work::Network(case) = &shape.work {
-        add_recorded(&recorded::times(case, fma_peak), &mut rows);
+        add_recorded(&recorded::times(case, fma_peak), recorded::is_scaled(case), &mut rows);
     }
     Ok(rows)
 }
@@ -171,13 +171,16 @@ fn calibrate(peer: &mut Peer, effort: Effort) -> Result<Option<usize>, String> {
 }
 
 /// Recorded figures stand in for systems that were not measured.
-fn add_recorded(times: &[(&str, f64)], rows: &mut Vec<Row>) {
+fn add_recorded(times: &[(&str, f64)], is_scaled: bool, rows: &mut Vec<Row>) {
+    let scaled = if is_scaled { "scaled by the FMA peaks" } else { "unscaled" };
     let ours = rows[0].median_us;
     for &(system, us) in times {
         let at = rows.iter().position(|row| row.system == system);
         if at.is_some_and(|at| rows[at].origin != Origin::Absent) {
             continue;
         }
+        let is_by_none = recorded::BY_NO_PROGRAM.contains(&system);
+        let by = if is_by_none { " by no program in the repository" } else { "" };
         let absent = at.map_or(String::new(), |at| format!("; absent: {}", rows[at].note));
         let row = Row {
             system: system.to_string(),
@@ -187,7 +190,7 @@ fn add_recorded(times: &[(&str, f64)], rows: &mut Vec<Row>) {
             median_us: Some(us),
             range_us: None,
             ratio: ours.map(|ours| us / ours),
-            note: format!("on another machine, scaled by the FMA peaks{absent}"),
+            note: format!("on another machine{by}, {scaled}{absent}"),
             ..rows[0].clone()
         };
         match at {
@@ -209,10 +212,11 @@ mod tests {
         let absent = |name| Row { is_missing: true, ..row(&shape, name, Origin::Absent, "why".to_string()) };
         let measured = Row { median_us: Some(20.0), ..row(&shape, "ort", Origin::Measured, String::new()) };
         let mut rows = vec![ours, absent("torch"), measured, absent("other")];
-        add_recorded(&[("torch", 30.0), ("ort", 40.0), ("onednn", 50.0)], &mut rows);
+        add_recorded(&[("torch", 30.0), ("ort", 40.0), ("onednn", 50.0)], true, &mut rows);
         let of = |name| rows.iter().find(|row| row.system == name).unwrap();
         assert_eq!((of("torch").ratio, of("torch").is_missing), (Some(3.0), true));
         assert!(of("torch").note.contains("why"));
+        assert!(of("onednn").note.contains("no program") && !of("torch").note.contains("no program"));
         assert_eq!(of("ort").median_us, Some(20.0));
         assert_eq!((of("onednn").ratio, of("onednn").is_missing), (Some(5.0), false));
         assert_eq!(of("other").origin, Origin::Absent);
