@@ -7,26 +7,28 @@ use gatewise_kernels::Caches;
 use gatewise_kernels::plan::BackwardPlan;
 
 impl Stack {
-    /// One line a layer for forward, and one for backward where the network can be trained.
+    /// One line a layer and direction for forward, and one for backward where the network can be trained.
     pub(crate) fn explain(&self, steps: usize, batch: usize, threads: usize) -> Result<Vec<String>, Error> {
         let dims = Dims::new(&self.config, steps, batch)?;
         let mut lines = Vec::new();
         for (i, layer) in self.layers.iter().enumerate() {
-            let packed = &layer.directions[0];
-            let plan = self.plan(layer, &dims, threads);
-            let row = packed.forward_row(&plan);
-            let (tile_rows, tile_panels) = row.tile;
-            lines.push(format!(
-                "layer {i} forward: {plan}; {} with tiles of {tile_rows} rows by {tile_panels} panel(s), k unrolled {}; {} KiB \
-                 packed, {}",
-                row.id,
-                row.unroll,
-                packed.bytes() / 1024,
-                cache_that_holds(packed.recurrent_bytes())
-            ));
-            if packed.is_ready_for_training() {
-                let plan = BackwardPlan::new(self.sizes(layer, &dims), threads);
-                lines.push(format!("layer {i} backward: {plan}; {}", packed.backward_row().id));
+            for (packed, direction) in layer.directions.iter().zip(["", " reverse"]) {
+                let plan = self.plan(layer, &dims, threads);
+                let row = packed.forward_row(&plan);
+                let (tile_rows, tile_vectors) = row.tile;
+                lines.push(format!(
+                    "layer {i}{direction} forward: {plan}; {} with tiles of {tile_rows} rows by {tile_vectors} vectors, k unrolled \
+                     {}; {} KiB packed, {}",
+                    row.id,
+                    row.unroll,
+                    packed.bytes() / 1024,
+                    cache_that_holds(packed.recurrent_bytes())
+                ));
+                if packed.is_ready_for_training() {
+                    let plan = BackwardPlan::new(self.sizes(layer, &dims), threads);
+                    let row = packed.backward_row();
+                    lines.push(format!("layer {i}{direction} backward: {plan}; {}", row.id));
+                }
             }
         }
         Ok(lines)
