@@ -77,7 +77,7 @@ pub struct Case {
     /// Both directions
     #[arg(long)]
     pub bidirectional: bool,
-    /// Size of the projected state
+    /// Features that the state is projected to (P), fewer than H [default: no projection]
     #[arg(long)]
     pub proj: Option<usize>,
     /// Rows of equal or of different lengths
@@ -99,9 +99,19 @@ impl Case {
         1 + usize::from(self.bidirectional)
     }
 
-    /// Features of the output: directions * H.
+    /// Features of h: P, or H without a projection.
+    pub fn state(&self) -> usize {
+        self.proj.unwrap_or(self.hidden)
+    }
+
+    /// Features of the output: those of h for each direction.
     pub fn output(&self) -> usize {
-        self.directions() * self.hidden
+        self.directions() * self.state()
+    }
+
+    /// Weights of the projection of one layer and direction: P H, or none.
+    pub fn projection(&self) -> usize {
+        self.proj.map_or(0, |proj| proj * self.hidden)
     }
 
     /// Features of the input of a layer.
@@ -127,13 +137,13 @@ impl Case {
         self.row_lengths().and_then(|lengths| lengths.into_iter().max()).unwrap_or(self.steps())
     }
 
-    /// Floating-point operations of one call: 2 G H (I + H) for each layer, direction and valid step of a row, three times that
-    /// in training.
+    /// Floating-point operations of one call: 2 G H (I + P) + 2 H P for each layer, direction and valid step of a row, or
+    /// 2 G H (I + H) without a projection; three times that in training.
     pub fn flops(&self) -> f64 {
+        let width = self.cell.cell().gates() * self.hidden;
         let of_layer = |layer| {
-            2.0 * (self.cell.cell().gates() * self.hidden * self.directions()) as f64
-                * (self.layer_input(layer) + self.hidden) as f64
-                * self.row_steps() as f64
+            let weights = width * (self.layer_input(layer) + self.state()) + self.projection();
+            2.0 * (weights * self.directions()) as f64 * self.row_steps() as f64
         };
         let passes = if self.pass == Pass::Train { 3.0 } else { 1.0 };
         passes * (0..self.layers).map(of_layer).sum::<f64>()
@@ -143,15 +153,17 @@ impl Case {
     fn bytes(&self) -> f64 {
         let [cell, hidden, layers] = [self.cell.cell().gates(), self.hidden, self.layers].map(|n| n as f64);
         let (gates, saved) = (cell * hidden, self.cell.cell().saved() as f64 * hidden);
-        let (directions, output) = (self.directions() as f64, self.directions() as f64 * hidden);
-        let weights =
-            directions * gates * ((self.input as f64 + hidden) + (layers - 1.0) * (output + hidden));
+        let (directions, state) = (self.directions() as f64, self.state() as f64);
+        let output = directions * state;
+        let projection = self.proj.map_or(0.0, |proj| proj as f64 * hidden);
+        let inputs = self.input as f64 + (layers - 1.0) * output;
+        let weights = directions * (gates * (inputs + layers * state) + layers * projection);
         let rows = self.batch as f64 * self.steps() as f64;
         let floats = match self.pass {
             Pass::Step | Pass::Forward => 3.0 * weights + rows * (self.input as f64 + 2.0 * output),
             Pass::Train => {
                 5.0 * weights
-                    + rows * (self.input as f64 + output + layers * directions * (saved + 2.0 * hidden))
+                    + rows * (self.input as f64 + output + layers * directions * (saved + hidden + state))
             }
         };
         4.0 * floats
@@ -174,6 +186,13 @@ impl Case {
                 return Err(format!("--{option} 0: expected 1 at least"));
             }
         }
+        match self.proj {
+            Some(0) => return Err("--proj 0: expected 1 at least".to_string()),
+            Some(proj) if proj >= self.hidden => {
+                return Err(format!("--proj {proj}: expected less than --hidden {}", self.hidden));
+            }
+            _ => {}
+        }
         if self.bytes() > available_memory() {
             let [takes, has] = [self.bytes(), available_memory()].map(|bytes| bytes / 1e9);
             return Err(format!(
@@ -187,9 +206,6 @@ impl Case {
         if self.pass == Pass::Step && (self.bidirectional || self.lengths == Lengths::Ragged) {
             let option = if self.bidirectional { "--bidirectional" } else { "--lengths ragged" };
             return Err(format!("--pass step {option}: a single step has one direction and one length"));
-        }
-        if self.proj.is_some() {
-            return Err("--proj is not supported yet".to_string());
         }
         Ok(())
     }
@@ -236,5 +252,9 @@ mod tests {
         assert_eq!(ragged.flops() / full.flops(), lengths.iter().sum::<usize>() as f64 / 160.0);
         let both = Case { bidirectional: true, layers: 2, ..full };
         assert_eq!(both.flops(), 2.0 * 2.0 * 32.0 * ((8.0 + 8.0) + (16.0 + 8.0)) * 160.0);
+        let projected = Case { proj: Some(3), ..both };
+        assert_eq!(projected.output(), 6);
+        let weights = 32.0 * ((8.0 + 3.0) + (6.0 + 3.0)) + 2.0 * 8.0 * 3.0;
+        assert_eq!(projected.flops(), 2.0 * 2.0 * weights * 160.0);
     }
 }

@@ -1,18 +1,23 @@
-//! The least time that a pass can take on this machine: the one place where the model is written down.
+//! An estimate of the least time that a pass can take on this machine: the one place where the model is written down.
 //!
 //! ```text
 //! forward   max(recurrent FLOPs / FMA peak, T * bytes of W_hh / BW)      the recurrence: it computes or it reads
+//!           + max(W_hr FLOPs / FMA peak, T * bytes of W_hr / BW)         the projection of the state, where there is one
 //!           + projection FLOPs / FMA peak                                W_ih x, one matmul for all steps
 //!           + gate vectors * throughput of their activations
-//! train     forward, and the same recurrence once more against W_hh^T
-//!           + (dW_ih, dW_hh and dx FLOPs) / FMA peak
+//! train     forward, and the same recurrence and projection once more against W_hh^T and W_hr^T
+//!           + (dW_ih, dW_hh, dW_hr and dx FLOPs) / FMA peak
 //!           + gate vectors * throughput of what backward evaluates (tanh c' for an LSTM)
-//! step      max(FLOPs / FMA peak, bytes of W_hh and W_ih / BW, the longest chain of multiply-adds)
-//!           + latency of h through memory into a broadcast, and of the activations one after the other
+//! step      max(FLOPs / FMA peak, bytes of the weights / BW, the longest chain of multiply-adds)
+//!           + latency of h (and of what is projected to it) through memory into a broadcast, and of the activations one after
+//!           the other
 //! ```
+//! It is an estimate and no strict lower bound: the terms of the gates take the throughput of `Kernels::sigmoid` and `tanh` over
+//! slices, whose loads, stores and call fused gates do not pay, and what overlaps is added up.
+//!
 //! BW is the read bandwidth measured at exactly the footprint of those weights. With n threads the peak and the bandwidth are
 //! those of n threads, and the gates are shared out among them. Layers and directions add up. Where rows differ in length, only
-//! their valid steps count, and W_hh is read in every step of the longest.
+//! their valid steps count, and W_hh and W_hr are read in every step of the longest.
 
 use crate::case::{Case, Pass};
 use crate::machine::{self, Cost};
@@ -102,6 +107,7 @@ impl Layer<'_> {
 
     fn forward(&self, all: &mut Vec<Term>) {
         self.recurrence("recurrence", all);
+        self.projection("state projection", all);
         self.flops("input projection", self.input, all);
         let (sigmoids, tanhs) = forward_activations(self.case.cell.cell());
         self.gates("gates", sigmoids, tanhs, all);
@@ -109,7 +115,11 @@ impl Layer<'_> {
 
     fn backward(&self, all: &mut Vec<Term>) {
         self.recurrence("backward recurrence", all);
-        self.flops("dW_hh", self.case.hidden, all);
+        self.projection("backward state projection", all);
+        self.flops("dW_hh", self.case.state(), all);
+        if self.case.proj.is_some() {
+            self.matmul("dW_hr", self.case.projection(), all);
+        }
         self.flops("dW_ih", self.input, all);
         self.flops("dx", self.input, all);
         let tanhs = usize::from(self.case.cell.cell().has_cell_state());
@@ -119,11 +129,13 @@ impl Layer<'_> {
     fn step(&self, all: &mut Vec<Term>) {
         let Ceilings { fma_latency, broadcast, sigmoid, tanh, fma_peak, .. } = *self.ceilings;
         let width = self.case.cell.cell().gates() * self.case.hidden;
-        let weights = width * (self.input + self.case.hidden);
+        let weights = width * (self.input + self.case.state()) + self.case.projection();
         let compute = 2.0 * (weights * self.case.batch) as f64 / fma_peak / 1e3;
         let bandwidth = self.bandwidth(4 * weights);
         let read = 4.0 * weights as f64 / bandwidth / 1e3;
-        let chain = self.input.max(self.case.hidden) as f64 * fma_latency / 1e3;
+        // The projection sums over H once the gates are through.
+        let projected = self.case.proj.map_or(0, |_| self.case.hidden);
+        let chain = (self.input.max(self.case.state()) + projected) as f64 * fma_latency / 1e3;
         self.push(
             "products",
             compute.max(read).max(chain),
@@ -136,9 +148,10 @@ impl Layer<'_> {
             Cell::RnnRelu => (0.0, 0.0),
             Cell::Lstm | Cell::Gru => (1.0, 1.0),
         };
-        let latency = (broadcast + sigmoids * sigmoid.latency + tanhs * tanh.latency) / 1e3;
+        let ways = 1.0 + f64::from(u8::from(self.case.proj.is_some()));
+        let latency = (ways * broadcast + sigmoids * sigmoid.latency + tanhs * tanh.latency) / 1e3;
         let from = format!(
-            "broadcast {broadcast:.1} ns, {sigmoids} sigmoid of {:.1} ns, {tanhs} tanh of {:.1} ns",
+            "{ways} broadcast of {broadcast:.1} ns, {sigmoids} sigmoid of {:.1} ns, {tanhs} tanh of {:.1} ns",
             sigmoid.latency, tanh.latency
         );
         self.push("latency", latency, from, all);
@@ -146,8 +159,19 @@ impl Layer<'_> {
 
     /// The product of all steps with W_hh or its transpose.
     fn recurrence(&self, name: &str, all: &mut Vec<Term>) {
-        let (steps, hidden) = (self.case.longest() as f64, self.case.hidden);
-        let weights = self.case.cell.cell().gates() * hidden * hidden;
+        self.every_step(name, self.case.cell.cell().gates() * self.case.hidden * self.case.state(), all);
+    }
+
+    /// The product of all steps with W_hr or its transpose, if the state is projected.
+    fn projection(&self, name: &str, all: &mut Vec<Term>) {
+        if self.case.proj.is_some() {
+            self.every_step(name, self.case.projection(), all);
+        }
+    }
+
+    /// A product with that many weights, one step after the other.
+    fn every_step(&self, name: &str, weights: usize, all: &mut Vec<Term>) {
+        let steps = self.case.longest() as f64;
         let flops = 2.0 * weights as f64 * self.case.row_steps() as f64;
         let compute = flops / self.ceilings.fma_peak / 1e3;
         let bandwidth = self.bandwidth(4 * weights);
@@ -162,8 +186,12 @@ impl Layer<'_> {
 
     /// A matmul of all steps and rows with weights of that many columns.
     fn flops(&self, name: &str, columns: usize, all: &mut Vec<Term>) {
-        let width = self.case.cell.cell().gates() * self.case.hidden;
-        let flops = 2.0 * (width * columns) as f64 * self.case.row_steps() as f64;
+        self.matmul(name, self.case.cell.cell().gates() * self.case.hidden * columns, all);
+    }
+
+    /// A matmul of all steps and rows with that many weights.
+    fn matmul(&self, name: &str, weights: usize, all: &mut Vec<Term>) {
+        let flops = 2.0 * weights as f64 * self.case.row_steps() as f64;
         let peak = self.ceilings.fma_peak;
         self.push(name, flops / peak / 1e3, format!("{:.3} GFLOP at {peak:.0} GFLOP/s", flops / 1e9), all);
     }

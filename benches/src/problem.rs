@@ -5,15 +5,15 @@ use gatewise::{Philox, Tensors};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::path::Path;
 
-/// Weights uniform in +-1/sqrt(H) under PyTorch's names; input [T, B, I] and upstream gradient [T, B, D * H], D directions,
-/// uniform in +-1.
+/// Weights uniform in +-1/sqrt(H) under PyTorch's names; input [T, B, I] and upstream gradient [T, B, D * P], D directions,
+/// uniform in +-1; P is H without a projection.
 #[derive(Clone, Debug)]
 pub struct Problem {
     /// Names, shapes and values of the weights.
     pub weights: Vec<(String, Vec<usize>, Vec<f32>)>,
     /// [T, B, I]
     pub x: Vec<f32>,
-    /// dL/dy, [T, B, D * H]; empty if the case does not train.
+    /// dL/dy, [T, B, D * P]; empty if the case does not train.
     pub dy: Vec<f32>,
     /// Valid steps of each row, if they differ.
     pub lengths: Option<Vec<usize>>,
@@ -27,12 +27,14 @@ impl Problem {
         let mut weights = Vec::new();
         for layer in 0..case.layers {
             for direction in ["", "_reverse"].into_iter().take(case.directions()) {
-                for (name, shape) in [
+                let projection = case.proj.map(|proj| ("weight_hr", vec![proj, case.hidden]));
+                let plain = [
                     ("weight_ih", vec![rows, case.layer_input(layer)]),
-                    ("weight_hh", vec![rows, case.hidden]),
+                    ("weight_hh", vec![rows, case.state()]),
                     ("bias_ih", vec![rows]),
                     ("bias_hh", vec![rows]),
-                ] {
+                ];
+                for (name, shape) in plain.into_iter().chain(projection) {
                     let stream = weights.len() as u64;
                     let values = uniform(stream, shape.iter().product(), bound);
                     weights.push((format!("{name}_l{layer}{direction}"), shape, values));

@@ -23,6 +23,9 @@ pub struct Report {
     pub I: usize,
     /// Hidden size.
     pub H: usize,
+    /// Size of the projected state, if there is a projection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub P: Option<usize>,
     /// Layers.
     pub layers: usize,
     /// Directions.
@@ -69,7 +72,7 @@ impl Report {
     pub fn new(system: &str, case: &Case, times: &Times) -> Report {
         let median_us = times.median();
         let rows = case.cell.cell().gates() * case.hidden;
-        let floats = |layer| rows * (case.layer_input(layer) + case.hidden + 2);
+        let floats = |layer| rows * (case.layer_input(layer) + case.state() + 2) + case.projection();
         Report {
             system: system.to_string(),
             cell: case.cell.cell().name().to_string(),
@@ -78,6 +81,7 @@ impl Report {
             T: case.steps(),
             I: case.input,
             H: case.hidden,
+            P: case.proj,
             layers: case.layers,
             dir: case.directions(),
             lengths: format!("{:?}", case.lengths).to_lowercase(),

@@ -27,6 +27,7 @@ impl Runner {
         let mut network = Network::with_cell(case.cell.cell(), case.input, case.hidden)
             .num_layers(case.layers)
             .bidirectional(case.bidirectional)
+            .proj_size(case.proj.unwrap_or(0))
             .projection_chunk(chunk)
             .training(case.pass == Pass::Train)
             .kernels(kernels)
@@ -124,15 +125,17 @@ mod tests {
                     let text = format!("{} {pass} B=3 T=5 I=4 H=6 L=2 dir={dirs}", cell.name());
                     let full = shapes::parse(&text, 1).unwrap();
                     let ragged = Case { lengths: Lengths::Ragged, ..full.clone() };
-                    for case in [full, ragged].into_iter().filter(|case| case.check().is_ok()) {
+                    let projected = |case: &Case| Case { proj: Some(2), ..case.clone() };
+                    let cases = [projected(&full), projected(&ragged), full, ragged];
+                    for case in cases.into_iter().filter(|case| case.check().is_ok()) {
                         let mut runner = Runner::new(&case, kernels, None).unwrap();
                         let outputs = runner.outputs().unwrap();
                         let (name, y) = &outputs[0];
-                        assert_eq!((&name[..], y.len()), ("y", case.steps() * 3 * 6 * dirs), "{text}");
+                        let width = case.proj.unwrap_or(6) * dirs;
+                        assert_eq!((&name[..], y.len()), ("y", case.steps() * 3 * width), "{text}");
                         assert!(outputs.iter().all(|(_, values)| values.iter().any(|x| *x != 0.0)), "{text}");
                         // Beyond its length a row has no output.
                         for (row, steps) in case.row_lengths().into_iter().flatten().enumerate() {
-                            let width = 6 * dirs;
                             let outside = (steps..5).flat_map(|t| &y[(t * 3 + row) * width..][..width]);
                             assert!(outside.into_iter().all(|x| *x == 0.0), "{text}");
                         }

@@ -18,12 +18,14 @@ fn the_last_line_is_a_report() {
         ),
         ("--cell lstm --pass step --kernel any-size --isa portable", 1, "full"),
         ("--cell rnn_relu --pass forward --batch 2 --seq 6 --chunk 2 --explain", 1, "full"),
+        ("--cell lstm --pass train --batch 3 --seq 4 --bidirectional --lengths ragged --proj 5", 2, "ragged"),
     ] {
         let output = measure(&format!("{options} --input 3 --hidden 8 --reps 1"));
         let text = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success(), "{options}: {}", String::from_utf8_lossy(&output.stderr));
         let report: Report = serde_json::from_str(text.lines().last().unwrap()).unwrap();
         assert_eq!((report.H, report.dir, &report.lengths[..]), (8, dir, lengths), "{options}");
+        assert_eq!(report.P, options.contains("--proj").then_some(5), "{options}");
         assert!(report.median_us > 0.0 && report.floor_us.unwrap() > 0.0 && report.gflops > 0.0, "{text}");
         assert!(options.contains(&report.cell) && options.contains(&report.pass), "{text}");
         if options.contains("portable") {
@@ -51,6 +53,7 @@ fn wrong_options_are_one_clear_line() {
         ("--cell lstm --pass step --input 1 --hidden 8 --isa sse9", 1, "--isa sse9"),
         ("--cell lstm --pass step --input 1 --hidden 8 --bidirectional", 1, "--bidirectional"),
         ("--cell lstm --pass step --input 1 --hidden 8 --lengths ragged", 1, "--lengths ragged"),
+        ("--cell lstm --pass step --input 1 --hidden 8 --proj 8", 1, "--proj 8"),
         (
             "--cell lstm --pass forward --input 1 --hidden 8 --reps 1 --out /no/such/folder/y",
             1,

@@ -108,6 +108,9 @@ fn run(peer: Peer) -> Result<()> {
         if network.case.lengths == Lengths::Ragged {
             return Ok(serve::refuse("rows of different lengths are not compared")?);
         }
+        if network.case.proj.is_some() {
+            return Ok(serve::refuse("projected states are not compared")?);
+        }
     }
     match peer {
         Peer::Burn(network) => in_pool(&network, |case, _| burn::prepare(case, &Problem::new(case))),

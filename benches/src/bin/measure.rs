@@ -114,7 +114,7 @@ fn run(options: &Options) -> Result<(), String> {
     });
 
     if options.explain {
-        say!("floor, from ceilings measured in this run:");
+        say!("floor, an estimate from ceilings measured in this run:");
         for term in &terms {
             say!("  {:<32} {:>12.3} us  {}", term.name, term.us, term.from);
         }
