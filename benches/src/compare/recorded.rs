@@ -9,7 +9,7 @@ const TABLE: &str = include_str!("../../data/recorded.csv");
 const PEAK: [f64; 2] = [116.0, 231.0];
 
 /// Systems that no program in the repository runs: their figures cannot be repeated from here.
-pub const BY_NO_PROGRAM: [&str; 3] = ["jax", "onednn", "rtneural"];
+pub const BY_NO_PROGRAM: [&str; 4] = ["jax", "onednn", "rtneural", "tf"];
 
 /// Whether a case is bound by computing, so that its times go with the FMA peak. Steps and small batches are bound by overhead,
 /// latency or bandwidth, of which the peak says nothing.
