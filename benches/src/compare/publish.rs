@@ -49,7 +49,7 @@ pub fn page(results: &Results) -> String {
     let mut text = format!(
         "# Benchmarks\n\n\
          Measured on {} by `{}`; written by `cargo xtask compare --publish`.\n\n\
-         - Processor: {}, {} cores, {}. FMA peak, {}: {}.\n\
+         - Processor: {}, {} cores, {}. Gatewise runs {}. FMA peak of the best instruction set: {}.\n\
          - Systems: {}.\n\
          - Every system gets the same numbers, weights prepared beforehand where its interface allows, and as many threads, each\n\
          \u{20}\u{20}on a core of its own; its outputs are compared with Gatewise's (1e-4) before it is timed. All take turns, round after\n\

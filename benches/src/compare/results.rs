@@ -16,7 +16,7 @@ pub struct Results {
     pub system: String,
     /// The instruction set that Gatewise ran on.
     pub isa: String,
-    /// Threads and the FMA peak on them, GFLOP/s.
+    /// Threads and the FMA peak of the best instruction set on them, GFLOP/s.
     pub fma_peaks: Vec<(usize, f64)>,
     /// Year, month and day, UTC.
     pub date: String,
