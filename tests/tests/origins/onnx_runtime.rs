@@ -1,0 +1,237 @@
+//! ONNX Runtime's tests of its CPU LSTM (`onnxruntime/test/providers/cpu/rnn/deep_cpu_lstm_op_test.cc`), with their weights, inputs and
+//! published results.
+
+use super::onnx_node::{Direction, Node, Weights};
+use super::support::{all_kernels, close};
+use gatewise::Cell;
+
+/// H = 2, I = 2, gates i o f c.
+const W: [f32; 16] = [
+    -0.494659, 0.0453352, -0.487793, 0.417264, -0.0175329, 0.489074, -0.446013, 0.414029, -0.0091708,
+    -0.255364, -0.106952, -0.266717, -0.0888852, -0.428709, -0.283349, 0.208792,
+];
+const R: [f32; 16] = [
+    0.146626, -0.0620289, -0.0815302, 0.100482, -0.219535, -0.306635, -0.28515, -0.314112, -0.228172,
+    0.405972, 0.31576, 0.281487, -0.394864, 0.42111, -0.386624, -0.390225,
+];
+const W_B: [f32; 8] = [0.381619, 0.0323954, -0.14449, 0.420804, -0.258721, 0.45056, -0.250755, 0.0967895];
+
+/// The node of these tests; both directions have the same weights.
+fn node(direction: Direction, batch: usize, x: &[f32]) -> Node {
+    let weights = Weights { w: W.to_vec(), r: R.to_vec(), b: [W_B, [0.0; 8]].concat() };
+    let directions = if direction == Direction::Bidirectional { 2 } else { 1 };
+    let scales = vec![0.0; directions];
+    Node {
+        direction,
+        x: x.to_vec(),
+        weights: vec![weights; directions],
+        ..Node::constant(Cell::Lstm, [2, batch, 2, 2], &scales, 0.0)
+    }
+}
+
+/// Y, Y_h and Y_c are those that were published, which have six to eight digits, and those of the equations.
+#[track_caller]
+fn check(node: &Node, y: &[f64], y_h: &[f64], y_c: &[f64]) {
+    node.check();
+    for kernels in all_kernels() {
+        let got = node.run(kernels);
+        for ((name, got), published) in ["Y", "Y_h", "Y_c"].into_iter().zip(&got).zip([y, y_h, y_c]) {
+            close(name, got, published, 1e-6);
+        }
+    }
+}
+
+const X: [f32; 4] = [-0.455351, -0.276391, -0.185934, -0.269585];
+
+#[test]
+fn TestLSTMForwardHiddenState() {
+    let node = Node { initial_h: Some(vec![0.34, 0.72]), ..node(Direction::Forward, 1, &X) };
+    let y = [0.01797521, -0.07104912, -0.03174796, -0.0152949];
+    check(&node, &y, &y[2..], &[-0.07285583, -0.02545788]);
+}
+
+#[test]
+fn TestLSTMForwardCellState() {
+    let (initial_h, initial_c) = (Some(vec![0.34, 0.72]), Some(vec![0.63, 0.21]));
+    let node = Node { initial_h, initial_c, ..node(Direction::Forward, 1, &X) };
+    let y = [0.12797015, 0.0097284, 0.02716939, 0.01842997];
+    check(&node, &y, &y[2..], &[0.06408449, 0.03139432]);
+}
+
+/// `TestLSTMBackward_gpu`, which is `TestLSTMBackward` without peepholes.
+#[test]
+fn TestLSTMBackward_gpu() {
+    let y = [-0.033075746, 0.074455738, -0.031248707, 0.027853041];
+    check(&node(Direction::Reverse, 1, &X), &y, &y[..2], &[-0.076699793, 0.11975205]);
+}
+
+/// Outputs are zeros, and the final state is the initial one.
+#[test]
+fn TestLSTMSequenceLengthAllZeros() {
+    let x = [-0.455351, -0.776391, -0.355351, -0.576391, -0.185934, -0.169585, -0.285934, -0.469585];
+    let node = Node { sequence_lens: Some(vec![0, 0]), ..node(Direction::Bidirectional, 2, &x) };
+    check(&node, &[0.0; 16], &[0.0; 8], &[0.0; 8]);
+}
+
+/// Without bias and peepholes; the reverse direction starts from a state of its own.
+#[test]
+fn TestLSTMSequenceLengthShorterThanInputSequenceLengthNoP() {
+    let mut node = Node {
+        sequence_lens: Some(vec![1]),
+        initial_h: Some(vec![0.0, 0.0, -0.0306872, 0.028035]),
+        initial_c: Some(vec![0.0, 0.0, -0.07243599, 0.0467052]),
+        ..node(Direction::Bidirectional, 1, &X)
+    };
+    node.weights.iter_mut().for_each(|weights| weights.b.fill(0.0));
+    node.check();
+    let y_h = [0.0415416, 0.0196912, 0.0295027, 0.0334400];
+    for kernels in all_kernels() {
+        let [y, got_h, _] = node.run(kernels);
+        close("Y_h", &got_h, &y_h, 1e-5);
+        close("Y", &y, &[y_h, [0.0; 4]].concat(), 1e-5);
+    }
+}
+
+#[test]
+fn TestLSTMShorterSeqInMiddle() {
+    let x = [
+        -0.455351, -0.776391, 0.0, 0.0, 0.348763, 0.678345, -0.185934, -0.169585, 0.0, 0.0, 0.078053,
+        0.163457,
+    ];
+    let node = Node { sequence_lens: Some(vec![2, 1, 2]), ..node(Direction::Bidirectional, 3, &x) };
+    let y = [
+        0.02907280,
+        0.01765226,
+        -0.06724346,
+        0.02957184,
+        -0.15355367,
+        0.04701351,
+        0.01841230,
+        0.04093486,
+        -0.06724346,
+        0.02957184,
+        -0.17994503,
+        0.07397783,
+        -0.02912546,
+        0.04120104,
+        0.0,
+        0.0,
+        -0.12768818,
+        0.07457943,
+        -0.04350187,
+        0.03531464,
+        0.0,
+        0.0,
+        -0.08877515,
+        0.03413615,
+    ];
+    let y_h = [
+        -0.0291254,
+        0.04120104,
+        -0.06724346,
+        0.02957184,
+        -0.12768818,
+        0.07457943,
+        0.01841230,
+        0.04093486,
+        -0.06724346,
+        0.02957184,
+        -0.17994503,
+        0.07397783,
+    ];
+    let y_c = [
+        -0.06609819,
+        0.06838701,
+        -0.14596788,
+        0.04902556,
+        -0.26768601,
+        0.12119407,
+        0.04934450,
+        0.07126625,
+        -0.14596788,
+        0.04902556,
+        -0.34139895,
+        0.11673255,
+    ];
+    check(&node, &y, &y_h, &y_c);
+}
+
+#[test]
+fn TestLSTMZeroSeqInMiddle() {
+    let x = [
+        -0.455351, -0.776391, 0.0, 0.0, 0.348763, 0.678345, 0.877836, 0.543859, -0.185934, -0.169585, 0.0,
+        0.0, 0.078053, 0.163457, 0.846098, 0.987531,
+    ];
+    let node = Node { sequence_lens: Some(vec![2, 0, 1, 2]), ..node(Direction::Bidirectional, 4, &x) };
+    let y = [
+        0.02907280,
+        0.01765226,
+        0.0,
+        0.0,
+        -0.15355367,
+        0.04701351,
+        -0.12951779,
+        -0.00989562,
+        0.01841230,
+        0.04093486,
+        0.0,
+        0.0,
+        -0.15355367,
+        0.04701351,
+        -0.17956293,
+        0.01607513,
+        -0.02912546,
+        0.04120104,
+        0.0,
+        0.0,
+        0.0,
+        0.0,
+        -0.22162350,
+        0.03132058,
+        -0.04350187,
+        0.03531464,
+        0.0,
+        0.0,
+        0.0,
+        0.0,
+        -0.17885581,
+        0.01959856,
+    ];
+    let y_h = [
+        -0.02912546,
+        0.04120104,
+        0.0,
+        0.0,
+        -0.15355367,
+        0.04701351,
+        -0.22162350,
+        0.03132058,
+        0.01841230,
+        0.04093486,
+        0.0,
+        0.0,
+        -0.15355367,
+        0.04701351,
+        -0.17956293,
+        0.01607513,
+    ];
+    let y_c = [
+        -0.06609819,
+        0.06838701,
+        0.0,
+        0.0,
+        -0.2894889,
+        0.07438067,
+        -0.39655977,
+        0.05050645,
+        0.04934450,
+        0.07126625,
+        0.0,
+        0.0,
+        -0.28948891,
+        0.07438067,
+        -0.34931409,
+        0.02799958,
+    ];
+    check(&node, &y, &y_h, &y_c);
+}
