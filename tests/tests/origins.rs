@@ -14,5 +14,6 @@ mod origins {
     mod pytorch_cpp;
     mod pytorch_dropout;
     mod pytorch_packed;
+    mod pytorch_projections;
     mod support;
 }

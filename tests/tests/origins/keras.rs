@@ -104,7 +104,7 @@ fn lstm_test_correctness() {
     }
 }
 
-/// `reset_after=True`, also without biases.
+/// `reset_after=True`, also without biases; `reset_after=False`.
 #[test]
 fn gru_test_correctness() {
     for kernels in all_kernels() {
@@ -115,6 +115,17 @@ fn gru_test_correctness() {
         let network = layer_of(Gru, 4, 3, [Constants { bias: 0.0, ..USUAL }; 2], kernels);
         let (_, end) = network.forward(view(&ascending(0.0, 72), shape), None).unwrap();
         close("no bias", output(&end, 0), &rows(&[0.49988455, 0.64701194, 0.4103359], 3), GATED);
+
+        // reset_after=False, which has one bias.
+        let network = Network::with_cell(Gru, 4, 3).batch_first(true).linear_before_reset(false);
+        let mut network = network.kernels(kernels).build().unwrap();
+        for (name, value) in
+            [("weight_ih_l0", 0.01), ("weight_hh_l0", 0.02), ("bias_ih_l0", 0.03), ("bias_hh_l0", 0.0)]
+        {
+            set(&mut network, name, |_| value);
+        }
+        let (_, end) = network.forward(view(&ascending(0.0, 72), shape), None).unwrap();
+        close("reset before", end.h(), &rows(&[0.51447755, 0.6426879, 0.40208298], 3), GATED);
     }
 }
 

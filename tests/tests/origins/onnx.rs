@@ -1,18 +1,18 @@
 //! ONNX's node cases of recurrent operators (`onnx/backend/test/case/node/{rnn,lstm,gru}.py`), with their sizes and numbers; each once
 //! more with random weights, since equal ones hide the order of the gates.
-//!
-//! ONNX's GRU cases leave linear_before_reset at 0. Where all units are equal and R_B is 0, as in those below, that is the same
-//! function: R (r . h) = r . (R h).
 
 use super::onnx_node::{Direction, Node};
 use gatewise::Cell::{self, Gru, Lstm, RnnTanh};
 
-/// As it is, and with random weights.
+/// As it is, and with random weights; a GRU also with linear_before_reset, which no case of ONNX has.
 #[track_caller]
 fn check(node: &Node) {
-    node.check();
-    for seed in 1..4 {
-        node.random(seed).check();
+    for linear_before_reset in [false, true] {
+        let node = Node { linear_before_reset, ..node.clone() };
+        node.check();
+        for seed in 1..4 {
+            node.random(seed).check();
+        }
     }
 }
 
@@ -94,7 +94,7 @@ fn test_gru_with_initial_bias() {
     check(&Node::constant(Gru, [1, 3, 3, 3], &[0.1], 0.1));
 }
 
-/// Two steps, random weights, both biases, linear_before_reset = 1; as there, no sequence_lens, and then with them.
+/// Two steps, random weights, both biases; as there, no sequence_lens, and then with them.
 #[test]
 fn test_gru_seq_length() {
     let node = Node::constant(Gru, [2, 3, 3, 5], &[0.1], 0.1);

@@ -2,7 +2,7 @@
 //! f64, and with a network here that has the same weights in PyTorch's order.
 
 use super::support::{all_kernels, close};
-use gatewise::{Cell, Input, Kernels, Network, View};
+use gatewise::{Activation, Cell, Input, Kernels, Network, View};
 use tests::rng::Rng;
 
 /// Directions of time.
@@ -38,6 +38,10 @@ pub(super) struct Node {
     pub(super) x: Vec<f32>,
     pub(super) weights: Vec<Weights>,
     pub(super) sequence_lens: Option<Vec<usize>>,
+    /// Of a GRU; 0 is the operator's default.
+    pub(super) linear_before_reset: bool,
+    /// f g h of an LSTM: of the gates, the candidate and the output; sigmoid or tanh.
+    pub(super) activations: [Activation; 3],
     /// [D, B, H]; layout 0 only.
     pub(super) initial_h: Option<Vec<f32>>,
     pub(super) initial_c: Option<Vec<f32>>,
@@ -62,11 +66,22 @@ impl Node {
         });
         let direction = if scales.len() == 2 { Direction::Bidirectional } else { Direction::Forward };
         let x = super::support::ascending(1.0, steps * batch * input);
-        let weights = weights.collect();
-        let (sequence_lens, initial_h, initial_c) = (None, None, None);
-        #[rustfmt::skip]
-        let node = Node { cell, steps, batch, input, hidden, direction, layout: 0, x, weights, sequence_lens, initial_h, initial_c };
-        node
+        Node {
+            cell,
+            steps,
+            batch,
+            input,
+            hidden,
+            direction,
+            layout: 0,
+            x,
+            weights: weights.collect(),
+            sequence_lens: None,
+            linear_before_reset: false,
+            activations: [Activation::Sigmoid, Activation::Tanh, Activation::Tanh],
+            initial_h: None,
+            initial_c: None,
+        }
     }
 
     /// The same node with normal random weights and biases, which tell gates and units apart, and an input that does not saturate them.
@@ -143,26 +158,31 @@ impl Node {
         // Rows of gate g, unit j: W x + W_B and R h + R_B.
         let of_x = |g: usize, j: usize| row(w, g * hidden + j, x) + f64::from(b[g * hidden + j]);
         let of_h = |g: usize, j: usize| row(r, g * hidden + j, h) + f64::from(b[(gates + g) * hidden + j]);
-        let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+        let sigmoid = function(Activation::Sigmoid);
         let units = 0..hidden;
         match self.cell {
             Cell::RnnTanh => (units.map(|j| (of_x(0, j) + of_h(0, j)).tanh()).collect(), Vec::new()),
             Cell::RnnRelu => (units.map(|j| (of_x(0, j) + of_h(0, j)).max(0.0)).collect(), Vec::new()),
             // i o f c~: C = f . C + i . c~ and H = o . tanh(C)
             Cell::Lstm => {
+                let [f, g, h] = self.activations.map(function);
                 let gate = |g: usize, j: usize| of_x(g, j) + of_h(g, j);
-                let c: Vec<f64> = units
-                    .clone()
-                    .map(|j| sigmoid(gate(2, j)) * c[j] + sigmoid(gate(0, j)) * gate(3, j).tanh())
-                    .collect();
-                (units.map(|j| sigmoid(gate(1, j)) * c[j].tanh()).collect(), c)
+                let c: Vec<f64> =
+                    units.clone().map(|j| f(gate(2, j)) * c[j] + f(gate(0, j)) * g(gate(3, j))).collect();
+                (units.map(|j| f(gate(1, j)) * h(c[j])).collect(), c)
             }
-            // z r h~, linear_before_reset: h~ = tanh(W x + W_B + r . (R h + R_B)); H = (1 - z) . h~ + z . H
+            // z r h~: H = (1 - z) . h~ + z . H, where
+            // h~ = tanh(W x + W_B + r . (R h + R_B)) if linear_before_reset, else tanh(W x + W_B + R (r . h) + R_B)
             Cell::Gru => {
-                let h = units.map(|j| {
-                    let (z, r) = (sigmoid(of_x(0, j) + of_h(0, j)), sigmoid(of_x(1, j) + of_h(1, j)));
-                    (1.0 - z) * (of_x(2, j) + r * of_h(2, j)).tanh() + z * h[j]
-                });
+                let gate = |g: usize, j: usize| sigmoid(of_x(g, j) + of_h(g, j));
+                let reset: Vec<f64> = units.clone().map(|j| gate(1, j)).collect();
+                let reset_h: Vec<f64> = reset.iter().zip(h).map(|(r, h)| r * h).collect();
+                let candidate = |j: usize| {
+                    let bias = f64::from(b[(gates + 2) * hidden + j]);
+                    let after = row(r, 2 * hidden + j, &reset_h) + bias;
+                    of_x(2, j) + if self.linear_before_reset { reset[j] * of_h(2, j) } else { after }
+                };
+                let h = units.map(|j| (1.0 - gate(0, j)) * candidate(j).tanh() + gate(0, j) * h[j]);
                 (h.collect(), Vec::new())
             }
         }
@@ -176,6 +196,14 @@ impl Node {
             .bidirectional(!is_single)
             .batch_first(self.layout == 1)
             .kernels(kernels);
+        let network = match self.cell {
+            Cell::Gru => network.linear_before_reset(self.linear_before_reset),
+            Cell::Lstm => {
+                let [f, g, h] = self.activations;
+                network.gate_activation(f).activation(g).output_activation(h)
+            }
+            _ => network,
+        };
         let mut network = network.build().unwrap();
         let suffixes: &[&str] = match self.direction {
             Direction::Forward => &[""],
@@ -249,6 +277,15 @@ impl Node {
                 close(["Y", "Y_h", "Y_c"][i], got, &expected[i], 1e-6);
             }
         }
+    }
+}
+
+/// An activation in f64.
+fn function(activation: Activation) -> fn(f64) -> f64 {
+    match activation {
+        Activation::Sigmoid => |x| 1.0 / (1.0 + (-x).exp()),
+        Activation::Tanh => f64::tanh,
+        other => panic!("{other:?} is in none of these nodes"),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::onnx_node::{Direction, Node, Weights};
 use super::support::{all_kernels, close};
-use gatewise::Cell;
+use gatewise::{Activation, Cell};
 
 /// H = 2, I = 2, gates i o f c.
 const W: [f32; 16] = [
@@ -63,6 +63,139 @@ fn TestLSTMForwardCellState() {
 fn TestLSTMBackward_gpu() {
     let y = [-0.033075746, 0.074455738, -0.031248707, 0.027853041];
     check(&node(Direction::Reverse, 1, &X), &y, &y[..2], &[-0.076699793, 0.11975205]);
+}
+
+/// Gates tanh, candidate sigmoid: not the LSTM's own activations.
+fn swapped(direction: Direction, batch: usize, x: &[f32]) -> Node {
+    let activations = [Activation::Tanh, Activation::Sigmoid, Activation::Tanh];
+    Node { activations, ..node(direction, batch, x) }
+}
+
+#[test]
+fn TestLSTMActivation() {
+    let y = [-0.0660155, 0.0351227, -0.04236888, 0.0177365];
+    check(&swapped(Direction::Forward, 1, &X), &y, &y[2..], &[0.1624992, 0.04672481]);
+}
+
+/// A larger batch after a small one; published to five digits.
+#[test]
+fn TestLSTMBatchReallocation() {
+    TestLSTMActivation();
+    let x = [
+        -0.455351, -0.476391, -0.555351, -0.376391, -0.655351, -0.276391, -0.185934, -0.869585, -0.285934,
+        -0.769585, -0.385934, -0.669585,
+    ];
+    let node = swapped(Direction::Forward, 3, &x);
+    node.check();
+    let y = [
+        -0.090715, 0.011908, -0.083193, 0.037192, -0.073643, 0.068889, -0.10545, -0.01573, -0.10621,
+        -0.0056667, -0.10559, 0.015734,
+    ];
+    let y_c = [0.21381, -0.096022, 0.23038, -0.0239, 0.24572, 0.051626];
+    for kernels in all_kernels() {
+        let got = node.run(kernels);
+        close("Y", &got[0], &y, 1e-5);
+        close("Y_h", &got[1], &y[6..], 1e-5);
+        close("Y_c", &got[2], &y_c, 1e-5);
+    }
+}
+
+/// Both directions of one row and of three.
+#[test]
+fn TestLSTMOutputWrite() {
+    let y =
+        [-0.06601551, 0.03512269, -0.05520744, 0.03879774, -0.04236888, 0.01773649, -0.05332068, 0.00207076];
+    let y_h = [-0.04236888, 0.01773649, -0.05520744, 0.03879774];
+    let y_c = [0.1624992, 0.04672481, 0.22009919, 0.08087098];
+    check(&swapped(Direction::Bidirectional, 1, &X), &y, &y_h, &y_c);
+    let x = [
+        -0.455351, -0.776391, -0.355351, -0.576391, -0.255351, -0.376391, -0.185934, -0.169585, -0.285934,
+        -0.469585, -0.385934, -0.669585,
+    ];
+    let y = [
+        -0.1269719,
+        -0.01049645,
+        -0.09596697,
+        -0.00592083,
+        -0.06777587,
+        -0.00001902,
+        -0.12206709,
+        -0.0051103,
+        -0.08422903,
+        -0.00768428,
+        -0.05224226,
+        -0.0042149,
+        -0.02778835,
+        0.00775075,
+        -0.06541093,
+        -0.00667958,
+        -0.09953593,
+        -0.00899231,
+        -0.04350187,
+        0.01127771,
+        -0.07949658,
+        -0.00425178,
+        -0.10883409,
+        -0.00926061,
+    ];
+    let y_h = [
+        -0.02778835,
+        0.00775075,
+        -0.06541093,
+        -0.00667958,
+        -0.09953593,
+        -0.00899231,
+        -0.12206709,
+        -0.0051103,
+        -0.08422903,
+        -0.00768428,
+        -0.05224226,
+        -0.0042149,
+    ];
+    let y_c = [
+        0.14675268,
+        0.01759163,
+        0.19898503,
+        -0.01828078,
+        0.24029977,
+        -0.02784352,
+        0.26577898,
+        -0.01694398,
+        0.22469461,
+        -0.02200207,
+        0.18284359,
+        -0.01078442,
+    ];
+    check(&swapped(Direction::Bidirectional, 3, &x), &y, &y_h, &y_c);
+}
+
+/// One row of two steps beside one of none.
+#[test]
+fn TestLSTMSequenceLengthPartialZeros() {
+    let x = [-0.455351, -0.776391, 0.0, 0.0, -0.185934, -0.169585, 0.0, 0.0];
+    let sequence_lens = Some(vec![2, 0]);
+    let node = Node { sequence_lens, ..swapped(Direction::Bidirectional, 2, &x) };
+    let y = [
+        -0.1269719,
+        -0.01049645,
+        0.0,
+        0.0,
+        -0.12206709,
+        -0.0051103,
+        0.0,
+        0.0,
+        -0.02778835,
+        0.00775075,
+        0.0,
+        0.0,
+        -0.04350187,
+        0.01127771,
+        0.0,
+        0.0,
+    ];
+    let y_h = [-0.02778835, 0.00775075, 0.0, 0.0, -0.12206709, -0.0051103, 0.0, 0.0];
+    let y_c = [0.14675268, 0.01759163, 0.0, 0.0, 0.26577898, -0.01694398, 0.0, 0.0];
+    check(&node, &y, &y_h, &y_c);
 }
 
 /// Outputs are zeros, and the final state is the initial one.
