@@ -101,11 +101,6 @@ fn test_RNN_cpu_vs_cudnn_no_dropout() {
     all_options(0.0);
 }
 
-#[test]
-fn test_RNN_cpu_vs_cudnn_with_dropout() {
-    all_options(0.35);
-}
-
 /// Rows of any lengths together are each row alone, by bits: outputs, states and the gradients of inputs and states; those of
 /// parameters are the sum of those of the rows alone.
 #[test]
