@@ -52,8 +52,12 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<(), String> {
         println!("{} of them from the list, of at most {BUDGET}", count(&emit::files(&spec::HIDDEN_SIZES)));
     }
     if !options.add.is_empty() || !options.remove.is_empty() {
-        let text: String = own.iter().map(|size| format!("{size}\n")).collect();
-        ensure(&sizes_file(root), &text, options.check)?;
+        let (text, path): (String, _) =
+            (own.iter().map(|size| format!("{size}\n")).collect(), sizes_file(root));
+        ensure(&path, &text, options.check)?;
+        if own.is_empty() {
+            std::fs::remove_file(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        }
     }
     for (name, text) in files {
         ensure(&folder(root).join(name), &text, options.check)?;
