@@ -24,7 +24,8 @@ pub struct Expected {
     pub is_near_kink: bool,
 }
 
-fn largest(values: &[f64]) -> f64 {
+/// The largest magnitude; 0 of nothing.
+pub fn largest(values: &[f64]) -> f64 {
     values.iter().fold(0.0, |most, value| value.abs().max(most))
 }
 

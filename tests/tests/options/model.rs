@@ -3,6 +3,7 @@
 use super::case::{Case, distance_to_kink, single};
 use gatewise::{Activation, Activations, Any, Cell, Input, Kernels, Network, State, Upstream, View};
 use proptest::prelude::*;
+use tests::bounds::largest;
 use tests::oracle::{self, Stack, StackGrads, StackRun, StackTrace};
 use tests::rng::Rng;
 
@@ -11,10 +12,6 @@ const EPS: f64 = 1.0 / (1 << 24) as f64;
 
 fn narrow(values: &[f64]) -> Vec<f32> {
     values.iter().map(|&x| x as f32).collect()
-}
-
-fn largest(values: &[f64]) -> f64 {
-    values.iter().fold(0.0, |most, x| most.max(x.abs()))
 }
 
 /// The largest value that enters any sum of the forward pass, at least 1.
