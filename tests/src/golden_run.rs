@@ -101,7 +101,7 @@ fn network(case: &Case, cell: oracle::Cell, kernels: Kernels) -> Result<Outcome,
     let width = network.config().output_size();
     let (dy, h_n, c_n) = (f32s("R_out"), f32s("R_h"), f32s("R_c"));
     let dy = dy.as_ref().map(|dy| View::new(dy, [first, second, width])).transpose().map_err(fail)?;
-    let upstream = Upstream { output: dy, h_n: h_n.as_deref(), c_n: c_n.as_deref(), input_grad: true };
+    let upstream = Upstream { output: dy, h_n: h_n.as_deref(), c_n: c_n.as_deref(), ..Upstream::default() };
     let mut grads = network.params().zeros_like();
     network.backward(&mut tape, upstream, &mut grads).map_err(fail)?;
     let grad_input = tape.grad_input().ok_or("no grad_input")?;

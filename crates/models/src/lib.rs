@@ -21,7 +21,7 @@
 //! ```
 //! One step of training:
 //! ```
-//! use gatewise::{Adam, Gru, NonFinite, Norm, Optimizer, Upstream, View, clip_grad_norm, mse};
+//! use gatewise::{Adam, Gru, NonFinite, Norm, Observer, Optimizer, Upstream, View, clip_grad_norm, mse};
 //!
 //! let mut gru = Gru::builder(1, 8).seed(1).build()?;
 //! let (mut adam, mut grads) = (Adam::new(1e-3), gru.params().zeros_like());
@@ -58,11 +58,13 @@ mod train;
 pub use formats::{PackedSequence, WeightFile, save_weights, save_weights_with};
 pub use gatewise_kernels::{Activation, Activations, CEILING_VARIABLE, Cell, Isa, Kernels};
 pub use nets::{Any, Builder, Gru, GruKind, Lstm, LstmKind, Network, Rnn, RnnKind};
-pub use run::{Gradients, Memory, Tape, Trace, Upstream, Workspace};
+pub use run::{Gradients, Memory, StepClip, Tape, Trace, Upstream, Workspace};
 pub use spec::{
-    Config, DropoutKey, Error, Input, Nonlinearity, ParamsMut, Philox, Sequence, State, Tensor, Tensors, View,
+    Config, DropoutKey, Error, Input, Nonlinearity, ParamsMut, Philox, Place, Sequence, State, Tensor,
+    Tensors, View,
 };
 pub use train::{
-    Adam, AdamW, Decay, Embedding, IGNORE, Linear, LinearRoom, NonFinite, Norm, Optimizer, OptimizerState,
-    RmsProp, Schedule, Sgd, TruncatedBptt, Truncation, clip_grad_norm, clip_grad_value, cross_entropy, mse,
+    Adam, AdamW, Decay, Embedding, GradientFlow, IGNORE, Linear, LinearRoom, NonFinite, Norm, Observer,
+    Optimizer, OptimizerState, RmsProp, Schedule, Sgd, TrackFlow, TruncatedBptt, Truncation, clip_grad_norm,
+    clip_grad_value, cross_entropy, mse,
 };

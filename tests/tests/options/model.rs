@@ -101,7 +101,7 @@ fn against_the_oracle(seed: u64) -> Result<(), TestCaseError> {
         let [dy, dh, dc] =
             [&upstream.out, &upstream.h_n, &upstream.c_n].map(|v| narrow(v.as_deref().unwrap()));
         let dy = View::new(&dy, y.shape()).unwrap();
-        let up = Upstream { output: Some(dy), h_n: Some(&dh), c_n: Some(&dc), input_grad: true };
+        let up = Upstream { output: Some(dy), h_n: Some(&dh), c_n: Some(&dc), ..Upstream::default() };
         let mut grads = network.params().zeros_like();
         network.backward(&mut tape, up, &mut grads).unwrap();
         close("grad.x", tape.grad_input().unwrap().data(), &expected.x, backward)?;

@@ -131,7 +131,7 @@ impl Case {
 
     pub(super) fn upstream(&self) -> Upstream<'_> {
         let output = View::new(&self.dy, self.shape(self.network.config().output_size())).unwrap();
-        Upstream { output: Some(output), h_n: Some(&self.dh_n), c_n: Some(&self.dc_n), input_grad: true }
+        Upstream { output: Some(output), h_n: Some(&self.dh_n), c_n: Some(&self.dc_n), ..Upstream::default() }
     }
 
     pub(super) fn tape(&self) -> Tape {

@@ -83,7 +83,10 @@ fn a_missing_upstream_gradient_is_zeros() {
                 (Upstream { output: None, ..whole }, Upstream { output, ..whole }),
                 (Upstream { h_n: None, ..whole }, Upstream { h_n: Some(&h), ..whole }),
                 (Upstream { c_n: None, ..whole }, Upstream { c_n: Some(&c), ..whole }),
-                (Upstream::default(), Upstream { output, h_n: Some(&h), c_n: Some(&c), input_grad: true }),
+                (
+                    Upstream::default(),
+                    Upstream { output, h_n: Some(&h), c_n: Some(&c), ..Upstream::default() },
+                ),
             ] {
                 assert_eq!(pass(without), pass(with_zeros), "{options:?}");
             }

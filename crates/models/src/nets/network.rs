@@ -1,6 +1,6 @@
 //! [`Network`]: parameters by name, and the same parameters packed to run.
 
-use crate::run::{Gradients, Stack, Tape, Trace, Upstream, Workspace};
+use crate::run::{Gradients, Stack, Tape, Trace, Upstream, Watched, Workspace};
 use crate::spec::shape::product;
 use crate::spec::{Config, Error, Input, ParamsMut, Sequence, State, Tensors, View};
 use gatewise_kernels::Kernels;
@@ -184,7 +184,18 @@ impl<K> Network<K> {
         upstream: Upstream<'_>,
         grads: &mut Tensors,
     ) -> Result<(), Error> {
-        self.stack.backward(&self.params, tape, upstream, grads)
+        self.stack.backward(&self.params, tape, upstream, grads, None)
+    }
+
+    /// As [`backward`](Network::backward), with somebody who looks.
+    pub(crate) fn backward_watched(
+        &self,
+        tape: &mut Tape,
+        upstream: Upstream<'_>,
+        grads: &mut Tensors,
+        watched: Watched<'_>,
+    ) -> Result<(), Error> {
+        self.stack.backward(&self.params, tape, upstream, grads, Some(watched))
     }
 
     /// As [`backward`](Network::backward), but the tape stays as it is: any number of passes may follow, each with the same bits,
@@ -219,7 +230,19 @@ impl<K> Network<K> {
         gradients: &mut Gradients,
         grads: &mut Tensors,
     ) -> Result<(), Error> {
-        self.stack.backward_keep(&self.params, tape, upstream, gradients, grads)
+        self.stack.backward_keep(&self.params, tape, upstream, gradients, Some(grads), None)
+    }
+
+    /// As [`backward_keep`](Network::backward_keep), with somebody who looks; without `grads` those of the parameters are left out.
+    pub(crate) fn backward_keep_watched(
+        &self,
+        tape: &Tape,
+        upstream: Upstream<'_>,
+        gradients: &mut Gradients,
+        grads: Option<&mut Tensors>,
+        watched: Watched<'_>,
+    ) -> Result<(), Error> {
+        self.stack.backward_keep(&self.params, tape, upstream, gradients, grads, Some(watched))
     }
 
     /// As [`forward`](Network::forward), and everything that happened within the cells, at the price of recording it.

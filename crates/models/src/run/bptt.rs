@@ -5,6 +5,7 @@ use super::gradients::{DirectionJob, Saved};
 use super::layer::first_parameter;
 use super::tape::{LayerTape, Record, Tape};
 use super::upstream::{BackwardRoom, Gradients, Upstream};
+use super::watch::{WatchRoom, Watched, begin_watch};
 use super::{Stack, dropout, steps_and_batch};
 use crate::spec::shape::{Dims, expect, expect_len, resize};
 use crate::spec::{Config, Error, Tensors};
@@ -26,30 +27,34 @@ impl Stack {
         tape: &mut Tape,
         upstream: Upstream<'_>,
         grads: &mut Tensors,
+        watched: Option<Watched<'_>>,
     ) -> Result<(), Error> {
-        let dims = self.check_backward(params, &tape.record, &upstream, grads)?;
+        let dims = self.check_backward(params, &tape.record, &upstream, Some(&*grads))?;
         self.begin_backward(&dims, &tape.record, &upstream, &mut tape.gradients)?;
+        let watched = begin_watch(watched, &dims)?;
         tape.consume();
         let Tape { record, gates, gradients, .. } = tape;
-        self.back(&dims, record, Gates::InPlace(gates), upstream, gradients, grads)
+        self.back(&dims, record, Gates::InPlace(gates), upstream, gradients, Some(grads), watched)
     }
 
-    /// Adds to `grads`, and leaves dL/dx and dL/d(h_0, c_0) in `gradients`; the tape stays as it is.
+    /// Adds to `grads`, if there are any, and leaves dL/dx and dL/d(h_0, c_0) in `gradients`; the tape stays as it is.
     pub(crate) fn backward_keep(
         &self,
         params: &Tensors,
         tape: &Tape,
         upstream: Upstream<'_>,
         gradients: &mut Gradients,
-        grads: &mut Tensors,
+        grads: Option<&mut Tensors>,
+        watched: Option<Watched<'_>>,
     ) -> Result<(), Error> {
-        let dims = self.check_backward(params, &tape.record, &upstream, grads)?;
+        let dims = self.check_backward(params, &tape.record, &upstream, grads.as_deref())?;
         gradients.gates.resize_with(tape.gates.len(), Vec::new);
         for (to, from) in gradients.gates.iter_mut().zip(&tape.gates) {
             resize("the gradients", to, from.len())?;
         }
         self.begin_backward(&dims, &tape.record, &upstream, gradients)?;
-        self.back(&dims, &tape.record, Gates::Kept(&tape.gates), upstream, gradients, grads)
+        let watched = begin_watch(watched, &dims)?;
+        self.back(&dims, &tape.record, Gates::Kept(&tape.gates), upstream, gradients, grads, watched)
     }
 
     /// Makes room for everything that a pass works with, for the pool it runs in: once gradients are added to, no allocation may
@@ -80,12 +85,13 @@ impl Stack {
         params: &Tensors,
         record: &Record,
         upstream: &Upstream<'_>,
-        grads: &Tensors,
+        grads: Option<&Tensors>,
     ) -> Result<Dims, Error> {
         let config = &self.config;
         let dims = record.dims()?;
         self.check_record(record, &dims)?;
-        params.check_alike(grads)?;
+        grads.map_or(Ok(()), |grads| params.check_alike(grads))?;
+        upstream.clip.map_or(Ok(()), |clip| clip.check())?;
         if let Some(output) = upstream.output {
             let shape = output.shape();
             let (steps, batch) = steps_and_batch(config, "grad_output", shape, dims.output_size())?;
@@ -100,6 +106,10 @@ impl Stack {
         Ok(dims)
     }
 
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "the record, where its gates are, what goes in and out, who looks"
+    )]
     fn back(
         &self,
         dims: &Dims,
@@ -107,13 +117,18 @@ impl Stack {
         gates: Gates<'_>,
         upstream: Upstream<'_>,
         out: &mut Gradients,
-        grads: &mut Tensors,
+        grads: Option<&mut Tensors>,
+        mut watched: Option<Watched<'_>>,
     ) -> Result<(), Error> {
         let config = &self.config;
         let threads = rayon::current_num_threads();
         self.in_pool_of(dims, threads, || {
-            self.back_through_layers(dims, threads, record, gates, upstream, out, grads)
+            self.back_through_layers(dims, threads, record, gates, upstream, out, grads, watched.as_mut())
         })?;
+        if let (Some(Watched { watch, .. }), true) = (watched, upstream.input_grad) {
+            // Time-major still; beyond a row's length there are zeros.
+            watch.seen_input(&out.input);
+        }
         if is_moved(config, record) && upstream.input_grad {
             let Gradients { room, input, .. } = out;
             let from = &mut room.between[0][..input.len()];
@@ -147,7 +162,8 @@ impl Stack {
         mut gates: Gates<'_>,
         upstream: Upstream<'_>,
         out: &mut Gradients,
-        grads: &mut Tensors,
+        mut grads: Option<&mut Tensors>,
+        mut watched: Option<&mut Watched<'_>>,
     ) -> Result<(), Error> {
         let Record { x, layers, rows, dropout, segments, .. } = record;
         let Gradients { input: grad_input, h_0: grad_h_0, c_0: grad_c_0, gates: kept, room, .. } = out;
@@ -201,6 +217,14 @@ impl Stack {
                         None => to.fill(0.0),
                     }
                 }
+                let (watch, room) = match &mut watched {
+                    Some(Watched { watch, room }) => (Some(&mut **watch), Some(&mut **room)),
+                    None => (None, None),
+                };
+                let (seen_dh, seen_dc) = match room {
+                    Some(WatchRoom { dh, dc }) => (&mut dh[..], &mut dc[..]),
+                    None => (&mut [][..], &mut [][..]),
+                };
                 DirectionJob {
                     stack: self,
                     packed,
@@ -213,10 +237,14 @@ impl Stack {
                     dy: dy.map(|dy| (dy, dy_grid.part(dims, d))),
                     dh,
                     dc: dims.has_c.then_some(&mut dc[..]),
-                    dh_steps,
+                    dh_steps: if dh_steps.is_empty() { seen_dh } else { dh_steps },
+                    dc_steps: seen_dc,
+                    clip: upstream.clip,
+                    watch,
+                    layer: i,
                     y,
                     track,
-                    grads,
+                    grads: grads.as_deref_mut(),
                     first: first_parameter(config, i, d),
                     lists,
                 }

@@ -14,6 +14,7 @@ use super::memory::Segments;
 use super::stretch::{Stretch, run_again};
 use super::tape::Track;
 use super::upstream::{RowLists, SegmentRoom};
+use super::watch::{Carried, Seen, StepClip, Watch};
 use super::{Layer, Stack};
 use crate::spec::shape::Dims;
 use crate::spec::{Error, Tensors};
@@ -39,13 +40,19 @@ pub(super) struct DirectionJob<'a> {
     /// In: dL/dh_n; out: dL/dh_0.
     pub(super) dh: &'a mut [f32],
     pub(super) dc: Option<&'a mut [f32]>,
-    /// Room for dL/dh of all steps, [T, B, P], time-major, where h is projected.
+    /// Room for dL/dh of all steps, [T, B, R], time-major, where h is projected or somebody looks; else empty.
     pub(super) dh_steps: &'a mut [f32],
+    /// Likewise for dL/dc, [T, B, H], where somebody looks.
+    pub(super) dc_steps: &'a mut [f32],
+    /// The limit on each step's dL/dh.
+    pub(super) clip: Option<StepClip>,
+    pub(super) watch: Option<&'a mut (dyn Watch + 'static)>,
+    pub(super) layer: usize,
     /// The layer's outputs and what stands behind them.
     pub(super) y: &'a [f32],
     pub(super) track: &'a Track,
-    /// The gradients of all parameters, and where those of this layer and direction begin.
-    pub(super) grads: &'a mut Tensors,
+    /// The gradients of all parameters, if wanted, and where those of this layer and direction begin.
+    pub(super) grads: Option<&'a mut Tensors>,
     pub(super) first: usize,
     pub(super) lists: &'a mut RowLists,
 }
@@ -118,13 +125,64 @@ impl DirectionJob<'_> {
         let mut end = segment.steps.end;
         while end > segment.steps.start {
             let begin = end.saturating_sub(plan.chunk).max(segment.steps.start);
-            self.recurrence(&mut segment, begin, end, plan.shards)?;
+            if self.is_stepwise() {
+                for s in (begin..end).rev() {
+                    self.change_carried(s);
+                    self.recurrence(&mut segment, s, s + 1, plan.shards)?;
+                }
+            } else {
+                self.recurrence(&mut segment, begin, end, plan.shards)?;
+            }
+            self.show(begin, end);
             self.input_gradient(&segment, begin, end, plan.shards)?;
-            self.list_rows(&segment, begin, end);
-            self.weight_gradients(segment.gates, plan.shards)?;
+            if self.grads.is_some() {
+                self.list_rows(&segment, begin, end);
+                self.weight_gradients(segment.gates, plan.shards)?;
+            }
             end = begin;
         }
         Ok(())
+    }
+
+    /// Whether what is carried from step to step may be changed between any two of them, so that the kernel runs one at a time.
+    fn is_stepwise(&self) -> bool {
+        self.clip.is_some() || self.watch.as_ref().is_some_and(|watch| watch.is_stepwise())
+    }
+
+    /// Completes dL/dh of a step by its upstream part, which the kernel then does not add any more, and has it changed.
+    fn change_carried(&mut self, s: usize) {
+        let (dims, d) = (self.dims, self.direction);
+        let (rows, width) = (self.rows.active_at(d, s, dims), dims.features);
+        if let Some((dy, grid)) = self.dy {
+            let t = time(dims, d, s);
+            for (row, dh) in self.dh.chunks_exact_mut(width).take(rows).enumerate() {
+                dh.iter_mut().zip(&dy[grid.at(t, row)..][..width]).for_each(|(dh, dy)| *dh += dy);
+            }
+        }
+        let dh = &mut self.dh[..rows * width];
+        if let Some(clip) = self.clip {
+            dh.chunks_exact_mut(width).for_each(|row| clip.apply(row));
+        }
+        if let Some(watch) = &mut self.watch {
+            let dc = self.dc.as_deref_mut().map_or(&mut [][..], |dc| &mut dc[..rows * dims.hidden]);
+            watch.carried(Carried { layer: self.layer, direction: d, step: s, dh, dc });
+        }
+    }
+
+    /// Shows dL/dh and dL/dc of these steps to whoever looks, last step first.
+    fn show(&mut self, begin: usize, end: usize) {
+        let (dims, d) = (self.dims, self.direction);
+        let Some(watch) = &mut self.watch else { return };
+        for s in (begin..end).rev() {
+            let (rows, t) = (self.rows.active_at(d, s, dims), time(dims, d, s));
+            let of = |steps: &'_ [f32], width: usize| match steps {
+                [] => 0..0,
+                _ => t * dims.batch * width..(t * dims.batch + rows) * width,
+            };
+            let dh = &self.dh_steps[of(self.dh_steps, dims.features)];
+            let dc = &self.dc_steps[of(self.dc_steps, dims.hidden)];
+            watch.seen(Seen { layer: self.layer, direction: d, time: t, dh, dc });
+        }
     }
 
     /// The recurrence over the direction's steps `begin .. end`.
@@ -136,7 +194,7 @@ impl DirectionJob<'_> {
         shards: usize,
     ) -> Result<(), Error> {
         let (dims, d) = (self.dims, self.direction);
-        let has_c = dims.has_c;
+        let (has_c, is_stepwise) = (dims.has_c, self.is_stepwise());
         let Segment { steps, gates, c, h_0, c_0 } = segment;
         // A kernel counts the steps that it is shown from 0.
         let (first, part) = (steps.start, Dims { steps: steps.len(), ..*dims });
@@ -144,7 +202,7 @@ impl DirectionJob<'_> {
             begin: begin - first,
             end: end - first,
             batch: dims.batch,
-            dy: self.dy.map(|(dy, grid)| grid.read_from(dy, dims, d, first)),
+            dy: self.dy.filter(|_| !is_stepwise).map(|(dy, grid)| grid.read_from(dy, dims, d, first)),
             gates: Grid::time_major(&part, dims.saved * dims.hidden).write(gates, &part, d),
             y: Grid::outputs(dims, d).read_from(&self.y[..dims.outputs()], dims, d, first),
             h_0: Some(h_0),
@@ -154,7 +212,8 @@ impl DirectionJob<'_> {
             dc: self.dc.as_deref_mut(),
             dh_steps: (!self.dh_steps.is_empty())
                 .then(|| Grid::time_major(dims, dims.features).write_from(self.dh_steps, dims, d, first)),
-            dc_steps: None,
+            dc_steps: (!self.dc_steps.is_empty())
+                .then(|| Grid::time_major(dims, dims.hidden).write_from(self.dc_steps, dims, d, first)),
             active: self.rows.active_of(d, steps),
             resets: self.rows.resets_of(d, steps, dims),
             reset_h: None,
@@ -227,6 +286,7 @@ impl DirectionJob<'_> {
     /// What the listed rows add to the gradients of weights and biases.
     fn weight_gradients(&mut self, gates: &[f32], shards: usize) -> Result<(), Error> {
         let (hidden, features) = (self.dims.hidden, self.dims.features);
+        let Some(grads) = self.grads.as_deref_mut() else { return Ok(()) };
         let (config, kernels) = (&self.stack.config, &self.stack.kernels);
         let spec = config.spec();
         let RowLists { gates: gate_rows, input: input_rows, h: h_rows, dh: dh_rows, outer } =
@@ -239,11 +299,11 @@ impl DirectionJob<'_> {
             a_rows: gate_rows,
             b: self.x,
             b_rows: input_rows,
-            c: self.grads.at_mut(self.first),
+            c: grads.at_mut(self.first),
         };
         kernels.add_outer_products(d_ih, outer, shards)?;
         if config.bias {
-            kernels.sum_rows(gates, gate_rows, self.grads.at_mut(self.first + 2))?;
+            kernels.sum_rows(gates, gate_rows, grads.at_mut(self.first + 2))?;
         }
         for run in spec.recurrent_runs() {
             let of_run = run.gate * hidden..(run.gate + run.gates) * hidden;
@@ -258,15 +318,11 @@ impl DirectionJob<'_> {
                 a_rows: gate_rows,
                 b,
                 b_rows,
-                c: &mut self.grads.at_mut(self.first + 1)[of_run.start * features..of_run.end * features],
+                c: &mut grads.at_mut(self.first + 1)[of_run.start * features..of_run.end * features],
             };
             kernels.add_outer_products(d_hh, outer, shards)?;
             if config.bias {
-                kernels.sum_rows(
-                    slot(run.slot),
-                    gate_rows,
-                    &mut self.grads.at_mut(self.first + 3)[of_run],
-                )?;
+                kernels.sum_rows(slot(run.slot), gate_rows, &mut grads.at_mut(self.first + 3)[of_run])?;
             }
         }
         if let Some(u) = spec.projected_slot() {
@@ -277,7 +333,7 @@ impl DirectionJob<'_> {
                 a_rows: dh_rows,
                 b: slot(u),
                 b_rows: gate_rows,
-                c: self.grads.at_mut(self.first + config.parameters_a_direction() - 1),
+                c: grads.at_mut(self.first + config.parameters_a_direction() - 1),
             };
             kernels.add_outer_products(d_hr, outer, shards)?;
         }

@@ -14,6 +14,7 @@ mod stretch;
 mod tape;
 mod trace;
 mod upstream;
+mod watch;
 
 pub(crate) use layer::{Layer, layers, parameters};
 pub use memory::Memory;
@@ -21,6 +22,8 @@ pub use sequence::Workspace;
 pub use tape::Tape;
 pub use trace::Trace;
 pub use upstream::{Gradients, Upstream};
+pub use watch::StepClip;
+pub(crate) use watch::{Carried, Seen, Watch, WatchRoom, Watched};
 
 use crate::spec::{Config, Error};
 use gatewise_kernels::Kernels;

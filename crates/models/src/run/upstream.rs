@@ -1,6 +1,7 @@
 //! What comes into the backward pass from above, and what it leaves beside the gradients of the parameters.
 
 use super::memory::{Segments, bytes, bytes_of_aligned, bytes_of_all};
+use super::watch::StepClip;
 use crate::spec::shape::{Dims, resize};
 use crate::spec::{Config, Error, View};
 use gatewise_kernels::{AlignedBuf, OuterScratch};
@@ -16,11 +17,14 @@ pub struct Upstream<'a> {
     pub c_n: Option<&'a [f32]>,
     /// Whether dL/dx is wanted.
     pub input_grad: bool,
+    /// A limit on dL/dh_t of each row and step, in every layer and direction. The steps then run one at a time, which is slower: a
+    /// few times for small networks.
+    pub clip: Option<StepClip>,
 }
 
 impl Default for Upstream<'_> {
     fn default() -> Self {
-        Upstream { output: None, h_n: None, c_n: None, input_grad: true }
+        Upstream { output: None, h_n: None, c_n: None, input_grad: true, clip: None }
     }
 }
 

@@ -1,8 +1,10 @@
-//! What training needs besides the network: layers at its ends, losses, clipping, optimizers and their learning rates.
+//! What training needs besides the network: layers at its ends, losses, clipping, optimizers and their learning rates; and what
+//! shows how it goes: the flow of gradients, the reach of memory, gates, clipping.
 
 mod clip;
 mod kept;
 mod nn;
+mod observe;
 mod optim;
 mod schedule;
 mod truncated;
@@ -10,6 +12,7 @@ mod truncated;
 pub use clip::{NonFinite, Norm, clip_grad_norm, clip_grad_value};
 pub use kept::OptimizerState;
 pub use nn::{Embedding, IGNORE, Linear, LinearRoom, cross_entropy, mse};
+pub use observe::{GradientFlow, Observer, TrackFlow};
 pub use optim::{Adam, AdamW, Optimizer, RmsProp, Sgd};
 pub use schedule::{Decay, Schedule};
 pub use truncated::{TruncatedBptt, Truncation};

@@ -1,0 +1,140 @@
+//! Who looks at the gradients on their way back through time, and what may change them there.
+
+use crate::spec::Error;
+use crate::spec::shape::{Dims, resize};
+
+/// Somebody who looks at a backward pass.
+pub(crate) trait Watch: Send {
+    /// Before anything is written: the sizes of the pass.
+    ///
+    /// # Errors
+    /// What comes out, the pass refuses with.
+    fn begin(&mut self, dims: &Dims) -> Result<(), Error>;
+
+    /// Whether [`seen`](Watch::seen) wants dL/dh and dL/dc, so that the kernels store them.
+    fn wants_steps(&self) -> bool {
+        true
+    }
+
+    /// Whether [`carried`](Watch::carried) is to be called, which has the steps run one at a time.
+    fn is_stepwise(&self) -> bool {
+        false
+    }
+
+    /// What one step left: layer by layer from the top, in each the directions, in each the last step first.
+    fn seen(&mut self, _step: Seen<'_>) {}
+
+    /// What goes into a step, to change.
+    fn carried(&mut self, _step: Carried<'_>) {}
+
+    /// dL/dx of the whole pass, [T, B, I], time-major; zeros beyond a row's length.
+    fn seen_input(&mut self, _dx: &[f32]) {}
+}
+
+/// The gradients of one step of a layer in a direction.
+#[derive(Debug)]
+pub(crate) struct Seen<'a> {
+    pub(crate) layer: usize,
+    pub(crate) direction: usize,
+    /// Where the step stands in time.
+    pub(crate) time: usize,
+    /// All of dL/dh_t, [rows, R], of the rows that take part in the step.
+    pub(crate) dh: &'a [f32],
+    /// All of dL/dc_t, [rows, H]; empty where there is no c.
+    pub(crate) dc: &'a [f32],
+}
+
+/// The gradients that go into one step of a layer in a direction.
+#[derive(Debug)]
+pub(crate) struct Carried<'a> {
+    pub(crate) layer: usize,
+    pub(crate) direction: usize,
+    /// The direction's step, counted from its first.
+    pub(crate) step: usize,
+    /// All of dL/dh_t, [rows, R], of the rows that take part in the step.
+    pub(crate) dh: &'a mut [f32],
+    /// dL/dc_t as it came from the step after, [rows, H]; empty where there is no c.
+    pub(crate) dc: &'a mut [f32],
+}
+
+/// Room for the steps of the direction at hand, kept from pass to pass by whoever looks.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct WatchRoom {
+    /// dL/dh, [T, B, R], time-major, rows in their places.
+    pub(super) dh: Vec<f32>,
+    /// dL/dc, [T, B, H], likewise.
+    pub(super) dc: Vec<f32>,
+}
+
+/// Somebody who looks, with room.
+pub(crate) struct Watched<'a> {
+    pub(crate) watch: &'a mut (dyn Watch + 'static),
+    pub(crate) room: &'a mut WatchRoom,
+}
+
+/// Makes room for whoever looks; nothing is written if it cannot be had.
+pub(super) fn begin_watch<'a>(
+    watched: Option<Watched<'a>>,
+    dims: &Dims,
+) -> Result<Option<Watched<'a>>, Error> {
+    let Some(Watched { watch, room }) = watched else { return Ok(None) };
+    let steps = if watch.wants_steps() { dims.steps } else { 0 };
+    resize("the observer", &mut room.dh, steps * dims.state())?;
+    resize("the observer", &mut room.dc, steps * dims.cell_state())?;
+    watch.begin(dims)?;
+    Ok(Some(Watched { watch, room }))
+}
+
+/// A limit on dL/dh_t, the gradient of the loss with respect to a row's h at one time step, with all that comes to it from above and
+/// from later steps. It is applied before the gradient passes the step's cell, so an exploding gradient is cut where it explodes,
+/// and not only in the sum over time that [`clip_grad_norm`](crate::clip_grad_norm) sees. What is within the limit keeps its bits.
+///
+/// # Examples
+/// ```
+/// use gatewise::{Rnn, StepClip, Upstream, View};
+///
+/// let rnn = Rnn::builder(1, 4).seed(1).build()?;
+/// let (x, dy) = ([0.5; 6], [100.0; 6 * 4]);
+/// let mut tape = rnn.forward_train(View::new(&x, [6, 1, 1])?, None)?;
+/// let mut grads = rnn.params().zeros_like();
+/// let upstream = Upstream::output(View::new(&dy, [6, 1, 4])?);
+/// rnn.backward(&mut tape, Upstream { clip: Some(StepClip::Norm(1.0)), ..upstream }, &mut grads)?;
+/// // Six steps of one row: dL/da of a step is no longer than dL/dh, so db is no longer than six of them.
+/// let db = grads.get("bias_hh_l0").map_or(&[][..], |db| db.data());
+/// assert!(db.iter().map(|db| db * db).sum::<f32>().sqrt() <= 6.0);
+/// # Ok::<(), gatewise::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum StepClip {
+    /// The L2 norm of a row's dL/dh_t is at most this: the row is scaled. A row whose norm is infinite or not a number stays as it
+    /// is. The norm is taken in f64.
+    Norm(f32),
+    /// Each element of dL/dh_t is within minus and plus this. A NaN stays.
+    Value(f32),
+}
+
+impl StepClip {
+    pub(super) fn check(self) -> Result<(), Error> {
+        let (StepClip::Norm(limit) | StepClip::Value(limit)) = self;
+        if limit >= 0.0 {
+            return Ok(());
+        }
+        let expected = "a number that is not negative";
+        Err(Error::Config { arg: "clip", expected, got: limit.to_string() })
+    }
+
+    /// Limits one row.
+    pub(super) fn apply(self, row: &mut [f32]) {
+        match self {
+            StepClip::Value(limit) => row.iter_mut().for_each(|value| *value = value.clamp(-limit, limit)),
+            StepClip::Norm(limit) => {
+                let square: f64 = row.iter().map(|&value| f64::from(value) * f64::from(value)).sum();
+                let (norm, limit) = (square.sqrt(), f64::from(limit));
+                if norm > limit && norm.is_finite() {
+                    let factor = limit / norm;
+                    row.iter_mut().for_each(|value| *value = (f64::from(*value) * factor) as f32);
+                }
+            }
+        }
+    }
+}
