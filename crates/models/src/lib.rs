@@ -64,7 +64,10 @@ pub use spec::{
     Tensors, View,
 };
 pub use train::{
-    Adam, AdamW, Decay, Embedding, GradientFlow, IGNORE, Linear, LinearRoom, NonFinite, Norm, Observer,
-    Optimizer, OptimizerState, RmsProp, Schedule, Sgd, TrackFlow, TruncatedBptt, Truncation, clip_grad_norm,
-    clip_grad_value, cross_entropy, mse,
+    Adam, AdamW, ClipEntry, ClipGroup, ClipLedger, Clipped, Decay, Embedding, Gate, GateReport, GateRole,
+    GradientFlow, IGNORE, LagHistory, LagInfluence, LagProbe, LagRow, Linear, LinearRoom, Lyapunov,
+    NonFinite, Norm, Observer, Optimizer, OptimizerState, Probes, RmsProp, Schedule, Sgd, Spike,
+    SpikeDetector, TensorBias, TrackFlow, TrackGates, TrackInfluence, TrackLyapunov, TruncatedBptt,
+    Truncation, TruncationBias, clip_grad_norm, clip_grad_value, cross_entropy, lyapunov_exponents, mse,
+    truncation_bias,
 };

@@ -1,6 +1,6 @@
 //! [`Network`]: parameters by name, and the same parameters packed to run.
 
-use crate::run::{Gradients, Stack, Tape, Trace, Upstream, Watched, Workspace};
+use crate::run::{Gradients, Stack, Steps, Tape, Trace, Upstream, Watched, Workspace};
 use crate::spec::shape::product;
 use crate::spec::{Config, Error, Input, ParamsMut, Sequence, State, Tensors, View};
 use gatewise_kernels::Kernels;
@@ -279,5 +279,14 @@ impl<K> Network<K> {
     /// [`Error::TapeConsumed`] if the tape holds no forward pass; [`Error::Config`] if it is another network's.
     pub fn trace(&self, tape: &Tape) -> Result<Trace, Error> {
         self.stack.trace(tape)
+    }
+
+    /// Goes through the gates and c of the pass that a tape holds: layer, direction, steps.
+    pub(crate) fn visit(
+        &self,
+        tape: &Tape,
+        see: &mut dyn FnMut(usize, usize, Steps<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.stack.visit(tape, see)
     }
 }

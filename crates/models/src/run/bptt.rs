@@ -169,6 +169,7 @@ impl Stack {
         let Gradients { input: grad_input, h_0: grad_h_0, c_0: grad_c_0, gates: kept, room, .. } = out;
         let BackwardRoom { between, dh, dc, dh_steps, lists, segment, dropped, scratch } = room;
         let config = &self.config;
+        let are_joined = watched.as_ref().is_none_or(|watched| watched.watch.joins_layers());
         // The gradient of the outputs stands where the caller has it, unless rows have to move first.
         if let (true, Some(output)) = (rows.is_permuted(), upstream.output) {
             let (from, to) = (output.data(), &mut between[0]);
@@ -190,11 +191,12 @@ impl Stack {
                 None if is_top => (None, Grid::time_major(dims, 0)),
                 _ => (Some(&dy[..dims.outputs()]), Grid::time_major(dims, dims.output_size())),
             };
+            let dy = dy.filter(|_| are_joined);
             let (x, dx) = match below.last() {
                 Some(below) => (below.passed_on(dims, dropped), &mut below_dy[..dims.outputs()]),
                 None => (&x[..], &mut grad_input[..]),
             };
-            let wants_dx = i > 0 || upstream.input_grad;
+            let wants_dx = are_joined && (i > 0 || upstream.input_grad);
             for (d, (packed, track)) in layer.directions.iter().zip(tracks).enumerate() {
                 let (of_h, of_c) = (dims.state_at(i, d), dims.cell_state_at(i, d));
                 let place = i * dims.directions + d;

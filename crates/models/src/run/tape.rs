@@ -83,6 +83,11 @@ impl Record {
     pub(super) fn dims(&self) -> Result<Dims, Error> {
         self.dims.filter(|_| self.is_recorded).ok_or(Error::TapeConsumed)
     }
+
+    /// Likewise, also if backward has consumed the pass.
+    pub(super) fn last_dims(&self) -> Option<Dims> {
+        self.dims
+    }
 }
 
 /// The key that dropout was applied with.
@@ -229,6 +234,13 @@ impl Tape {
     /// The record is used up.
     pub(super) fn consume(&mut self) {
         self.record.is_recorded = false;
+    }
+
+    /// The sizes of the recorded pass, and how many rows take part in a time step.
+    pub(crate) fn sizes(&self) -> Result<(Dims, impl Fn(usize) -> usize), Error> {
+        let dims = self.record.dims()?;
+        let rows = &self.record.rows;
+        Ok((dims, move |t| rows.active_at(0, t, &dims)))
     }
 
     /// The outputs of the last layer. Empty before the first pass.

@@ -1,7 +1,6 @@
 //! What happened within the cells of a pass: every h, c and gate value, in the caller's layout.
 
 use super::direction::Grid;
-use super::memory::Segments;
 use super::stretch::{Stretch, run_again};
 use super::tape::{LayerTape, Tape};
 use super::upstream::SegmentRoom;
@@ -69,12 +68,14 @@ impl Trace {
     }
 }
 
-/// Where the values of some steps of a direction are.
-struct Steps<'a> {
+/// Where the values of some steps of a direction are, time-major from the first of their times on, rows in their places.
+pub(crate) struct Steps<'a> {
     /// Their times, one after another.
-    times: Range<usize>,
-    gates: &'a [f32],
-    c: &'a [f32],
+    pub(crate) times: Range<usize>,
+    /// What forward saved: [times, B, saved * H].
+    pub(crate) gates: &'a [f32],
+    /// [times, B, H], where there is a c.
+    pub(crate) c: &'a [f32],
 }
 
 impl Stack {
@@ -100,6 +101,30 @@ impl Stack {
         self.check_record(record, &dims)?;
         let gates = gate_names(self.config.cell);
         let mut trace = Trace { gates, directions: dims.directions, tracks: Vec::new() };
+        for layer in &record.layers {
+            for d in 0..dims.directions {
+                let mut to = self.empty_track(&dims)?;
+                let outputs = Grid::outputs(&dims, d);
+                to.h = self.scattered(tape, &dims, 0..dims.steps, &layer.y, outputs, to.h)?;
+                trace.tracks.push(to);
+            }
+        }
+        self.visit(tape, &mut |layer, d, steps| {
+            self.put(tape, &dims, steps, &mut trace.tracks[layer * dims.directions + d])
+        })?;
+        Ok(trace)
+    }
+
+    /// Goes through the gates and c of the pass that a tape holds, layer by layer from the bottom, in each the directions, in each
+    /// from the direction's first step on. Segments are run once more.
+    pub(crate) fn visit(
+        &self,
+        tape: &Tape,
+        see: &mut dyn FnMut(usize, usize, Steps<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let record = &tape.record;
+        let dims = record.dims()?;
+        self.check_record(record, &dims)?;
         let (mut room, mut scratch, mut dropped) =
             (SegmentRoom::default(), AlignedBuf::default(), Vec::new());
         let segments = record.segments;
@@ -114,69 +139,37 @@ impl Stack {
             if let (Some(below), true) = (below, record.dropout.rate > 0.0 && !segments.is_whole()) {
                 resize("the trace", &mut dropped, dims.outputs())?;
                 dropped.copy_from_slice(below.outputs(&dims));
-                dropout::apply(
-                    &mut dropped,
-                    record.dropout.rate,
-                    record.dropout.key(),
-                    i - 1,
-                    &dims,
-                    &record.rows,
-                );
+                let (rate, key) = (record.dropout.rate, record.dropout.key());
+                dropout::apply(&mut dropped, rate, key, i - 1, &dims, &record.rows);
             }
             let x = below.map_or(&record.x[..], |below| below.passed_on(&dims, &dropped));
             for (d, (packed, track)) in layer.directions.iter().zip(tracks).enumerate() {
-                let mut to = self.empty_track(&dims)?;
-                let outputs = Grid::outputs(&dims, d);
-                to.h = self.scattered(tape, &dims, 0..dims.steps, y, outputs, to.h)?;
                 if segments.is_whole() {
                     let gates = &tape.gates[i * dims.directions + d];
-                    self.put(tape, &dims, Steps { times: 0..dims.steps, gates, c: &track.c }, &mut to)?;
-                } else {
-                    let all = Stretch {
-                        stack: self,
-                        layer,
-                        packed,
-                        dims: &dims,
-                        rows: &record.rows,
-                        direction: d,
-                        steps: 0..dims.steps,
-                        x,
-                        h_0: &y[dims.outputs()..][dims.state_at(0, d)],
-                        c_0: None,
-                    };
-                    self.put_segments(
-                        tape,
-                        &all,
-                        segments,
-                        (y, &track.c),
-                        (&mut room, &mut scratch),
-                        &mut to,
-                    )?;
+                    see(i, d, Steps { times: 0..dims.steps, gates, c: &track.c })?;
+                    continue;
                 }
-                trace.tracks.push(to);
+                let all = Stretch {
+                    stack: self,
+                    layer,
+                    packed,
+                    dims: &dims,
+                    rows: &record.rows,
+                    direction: d,
+                    steps: 0..dims.steps,
+                    x,
+                    h_0: &y[dims.outputs()..][dims.state_at(0, d)],
+                    c_0: None,
+                };
+                for k in 0..segments.count() {
+                    let steps = segments.range(k);
+                    let c = &track.c;
+                    let c_0 = (!c.is_empty()).then(|| &c[k * dims.cell_state()..][..dims.cell_state()]);
+                    run_again(&all, steps.clone(), y, c_0, &mut room, &mut scratch)?;
+                    let times = if d == 0 { steps } else { dims.steps - steps.end..dims.steps - steps.start };
+                    see(i, d, Steps { times, gates: &room.gates, c: &room.c })?;
+                }
             }
-        }
-        Ok(trace)
-    }
-
-    /// Runs the segments of a direction once more, one after another, and keeps what happened.
-    fn put_segments(
-        &self,
-        tape: &Tape,
-        all: &Stretch<'_>,
-        segments: Segments,
-        (y, c): (&[f32], &[f32]),
-        (room, scratch): (&mut SegmentRoom, &mut [f32]),
-        to: &mut TrackTrace,
-    ) -> Result<(), Error> {
-        let dims = all.dims;
-        for k in 0..segments.count() {
-            let steps = segments.range(k);
-            let c_0 = (!c.is_empty()).then(|| &c[k * dims.cell_state()..][..dims.cell_state()]);
-            run_again(all, steps.clone(), y, c_0, room, scratch)?;
-            let times =
-                if all.direction == 0 { steps } else { dims.steps - steps.end..dims.steps - steps.start };
-            self.put(tape, dims, Steps { times, gates: &room.gates, c: &room.c }, to)?;
         }
         Ok(())
     }

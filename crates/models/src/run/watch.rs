@@ -21,6 +21,12 @@ pub(crate) trait Watch: Send {
         false
     }
 
+    /// Whether gradients pass from layer to layer; else each layer and direction is by itself, with nothing but its part of
+    /// dL/d(h_n, c_n) above it.
+    fn joins_layers(&self) -> bool {
+        true
+    }
+
     /// What one step left: layer by layer from the top, in each the directions, in each the last step first.
     fn seen(&mut self, _step: Seen<'_>) {}
 

@@ -1,5 +1,7 @@
 //! What can be wrong with a call. Nothing has been written when one of these is returned.
 
+use super::Place;
+
 /// Why a call was refused. Where PyTorch has words for it, the message uses them.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -54,6 +56,13 @@ pub enum Error {
         /// The norm.
         norm: f64,
     },
+    /// Likewise, and where the first value stood that was not finite.
+    NonFinite {
+        /// The norm.
+        norm: f64,
+        /// Where it began.
+        place: Place,
+    },
     /// Two lists of tensors that should be alike are not.
     TensorMismatch {
         /// The first tensor that differs in name or shape, or is missing from one of the two.
@@ -101,6 +110,12 @@ impl std::fmt::Display for Error {
             }
             Error::NonFiniteNorm { norm } => {
                 write!(f, "the total norm of the gradients is non-finite ({norm}), so it cannot be clipped")
+            }
+            Error::NonFinite { norm, place } => {
+                write!(
+                    f,
+                    "the total norm of the gradients is non-finite ({norm}): the first value that is not finite is in {place}"
+                )
             }
             Error::TensorMismatch { name } => write!(f, "the lists of tensors differ at {name}"),
             Error::WeightFile { what, problem } => write!(f, "{what}: {problem}"),

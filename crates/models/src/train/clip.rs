@@ -22,6 +22,8 @@ pub enum NonFinite {
     Error,
     /// Multiply by whatever factor comes out, as `torch.nn.utils.clip_grad_norm_` does by default.
     AsPyTorch,
+    /// Leave the gradients as they are and answer the norm: the caller sees that it is not finite and leaves the update out.
+    Skip,
 }
 
 /// Scales all gradients by min(1, max_norm / (norm + 1e-6)), so that their norm is `max_norm` at most; answers the norm before.
@@ -56,6 +58,9 @@ pub fn clip_grad_norm(
     let total = total_norm(grads, norm);
     if non_finite == NonFinite::Error && !total.is_finite() {
         return Err(Error::NonFiniteNorm { norm: total });
+    }
+    if non_finite == NonFinite::Skip && !total.is_finite() {
+        return Ok(total);
     }
     let factor = max_norm / (total + 1e-6);
     // A NaN is not below 1, and must not pass for a factor of 1 either.

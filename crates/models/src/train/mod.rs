@@ -12,7 +12,11 @@ mod truncated;
 pub use clip::{NonFinite, Norm, clip_grad_norm, clip_grad_value};
 pub use kept::OptimizerState;
 pub use nn::{Embedding, IGNORE, Linear, LinearRoom, cross_entropy, mse};
-pub use observe::{GradientFlow, Observer, TrackFlow};
+pub use observe::{
+    ClipEntry, ClipGroup, ClipLedger, Clipped, Gate, GateReport, GateRole, GradientFlow, LagHistory,
+    LagInfluence, LagProbe, LagRow, Lyapunov, Observer, Probes, Spike, SpikeDetector, TensorBias, TrackFlow,
+    TrackGates, TrackInfluence, TrackLyapunov, TruncationBias, lyapunov_exponents, truncation_bias,
+};
 pub use optim::{Adam, AdamW, Optimizer, RmsProp, Sgd};
 pub use schedule::{Decay, Schedule};
 pub use truncated::{TruncatedBptt, Truncation};

@@ -1,9 +1,10 @@
 //! [`Observer`]: looks at backward passes of one network.
 
+use super::check_made_for;
 use super::flow::{FlowWatch, GradientFlow};
 use crate::nets::Network;
-use crate::run::{Gradients, Tape, Upstream, WatchRoom, Watched};
-use crate::spec::{Config, Error, Tensors};
+use crate::run::{Gradients, Tape, Upstream, WatchRoom, Watched, is_finite_at};
+use crate::spec::{Config, Error, Place, Tensors};
 
 /// Looks at the backward passes of a network and keeps the [`GradientFlow`] of the last one. The pass computes the same bits as
 /// without; it allocates nothing after the first pass of its sizes. It takes the memory of one layer's outputs in one direction, and
@@ -53,7 +54,7 @@ impl Observer {
         self.check(network)?;
         let watched = Watched { watch: &mut self.watch, room: &mut self.room };
         network.backward_watched(tape, upstream, grads, watched)?;
-        self.watch.flow.non_finite = self.watch.first_bad();
+        self.find_non_finite(network, tape, upstream);
         Ok(())
     }
 
@@ -72,7 +73,7 @@ impl Observer {
         self.check(network)?;
         let watched = Watched { watch: &mut self.watch, room: &mut self.room };
         network.backward_keep_watched(tape, upstream, gradients, Some(grads), watched)?;
-        self.watch.flow.non_finite = self.watch.first_bad();
+        self.find_non_finite(network, tape, upstream);
         Ok(())
     }
 
@@ -81,23 +82,19 @@ impl Observer {
         &self.watch.flow
     }
 
-    fn check<K>(&self, network: &Network<K>) -> Result<(), Error> {
-        if self.config == *network.config() {
-            return Ok(());
-        }
-        let got = format!("one for {}", described(&self.config));
-        let (arg, expected) = ("observer", "one that was made for a network with the options of this one");
-        Err(Error::Config {
-            arg,
-            expected,
-            got: format!("{got}, but this is {}", described(network.config())),
-        })
+    /// Looks for where it began, if the pass came upon a value that is not finite.
+    fn find_non_finite<K>(&mut self, network: &Network<K>, tape: &Tape, upstream: Upstream<'_>) {
+        let Some(back) = self.watch.first_bad() else { return };
+        let config = network.config();
+        let is_top = back.tensor == "dL/dh" && back.layer == Some(config.num_layers - 1);
+        let came_in = upstream.output.zip(back.step).filter(|_| is_top);
+        let came_in = came_in.filter(|(output, step)| !is_finite_at(*output, config.batch_first, *step));
+        let of_outputs = came_in.map(|(_, step)| Place { step: Some(step), ..Place::of("dL/d output") });
+        let first = tape.first_non_finite(network.params()).or(of_outputs).unwrap_or(back);
+        self.watch.flow.non_finite = Some(first);
     }
-}
 
-/// A network in a few words.
-fn described(config: &Config) -> String {
-    let Config { cell, input_size, hidden_size, num_layers, .. } = *config;
-    let directions = config.directions();
-    format!("{} {input_size}-{hidden_size}, layers {num_layers}, directions {directions}", cell.name())
+    fn check<K>(&self, network: &Network<K>) -> Result<(), Error> {
+        check_made_for("observer", &self.config, network.config())
+    }
 }
