@@ -5,6 +5,7 @@ mod models {
     mod dropout;
     mod edges;
     mod errors;
+    mod init;
     mod laws;
     mod losses;
     mod optimizers;

@@ -2,7 +2,7 @@
 
 use super::{Any, Network};
 use crate::run::{Stack, layers, next_stamp, parameters};
-use crate::spec::{Config, Error, init};
+use crate::spec::{Config, Error, Init, init};
 use gatewise_kernels::{Activation, Activations, Cell, Kernels};
 use std::marker::PhantomData;
 
@@ -12,6 +12,7 @@ use std::marker::PhantomData;
 pub struct Builder<K> {
     config: Config,
     seed: u64,
+    init: Init,
     training: bool,
     kernels: Option<Kernels>,
     projection_chunk: Option<usize>,
@@ -28,7 +29,15 @@ impl Network<Any> {
 impl<K> Builder<K> {
     pub(super) fn new(cell: Cell, input_size: usize, hidden_size: usize) -> Builder<K> {
         let config = Config::new(cell, input_size, hidden_size);
-        Builder { config, seed: 0, training: true, kernels: None, projection_chunk: None, kind: PhantomData }
+        Builder {
+            config,
+            seed: 0,
+            init: Init::default(),
+            training: true,
+            kernels: None,
+            projection_chunk: None,
+            kind: PhantomData,
+        }
     }
 
     pub(super) fn cell(mut self, cell: Cell) -> Builder<K> {
@@ -103,9 +112,15 @@ impl<K> Builder<K> {
         self
     }
 
-    /// Seed of the initial parameters, which are uniform in +-1/sqrt(hidden_size); 0 if not called.
+    /// Seed of the initial parameters; 0 if not called.
     pub fn seed(mut self, seed: u64) -> Builder<K> {
         self.seed = seed;
+        self
+    }
+
+    /// How the parameters start; uniform in +-1/sqrt(hidden_size) if not called.
+    pub fn init(mut self, init: Init) -> Builder<K> {
+        self.init = init;
         self
     }
 
@@ -135,12 +150,14 @@ impl<K> Builder<K> {
     /// [`Error::UnknownIsa`] if the environment's ceiling names no instruction set.
     pub fn build(self) -> Result<Network<K>, Error> {
         self.config.check()?;
+        self.init.check(self.config.cell, self.config.bias)?;
         let kernels = match self.kernels {
             Some(kernels) => kernels,
             None => Kernels::auto()?,
         };
         let mut params = parameters(&self.config)?;
         init::uniform(&mut params, self.config.hidden_size, self.seed);
+        self.init.apply(&mut params, self.config.cell, self.seed);
         let layers = layers(&kernels, &self.config, &params, self.training)?;
         let (projection_chunk, stamp) = (self.projection_chunk, next_stamp());
         let stack = Stack { kernels, config: self.config, layers, projection_chunk, stamp };

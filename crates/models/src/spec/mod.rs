@@ -14,6 +14,7 @@ mod view;
 
 pub use config::{Config, Nonlinearity};
 pub use error::Error;
+pub use init::{Init, Recurrent};
 pub use input::{DropoutKey, Input};
 pub(crate) use params::Pack;
 pub use params::{ParamsMut, Tensor, Tensors};
