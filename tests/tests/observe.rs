@@ -3,4 +3,5 @@
 
 mod observe {
     mod flow;
+    mod plots;
 }

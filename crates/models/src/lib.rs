@@ -63,6 +63,8 @@ pub use spec::{
     Config, DropoutKey, Error, Init, Input, Nonlinearity, ParamsMut, Philox, Place, Recurrent, Sequence,
     State, Tensor, Tensors, View,
 };
+#[cfg(feature = "plot")]
+pub use train::plot;
 pub use train::{
     Adam, AdamW, ClipEntry, ClipGroup, ClipLedger, Clipped, Decay, Embedding, Gate, GateReport, GateRole,
     GradientFlow, IGNORE, LagHistory, LagInfluence, LagProbe, LagRow, Linear, LinearRoom, Lyapunov,

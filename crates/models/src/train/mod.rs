@@ -12,6 +12,8 @@ mod truncated;
 pub use clip::{NonFinite, Norm, clip_grad_norm, clip_grad_value};
 pub use kept::OptimizerState;
 pub use nn::{Embedding, IGNORE, Linear, LinearRoom, cross_entropy, mse};
+#[cfg(feature = "plot")]
+pub use observe::plot;
 pub use observe::{
     ClipEntry, ClipGroup, ClipLedger, Clipped, Gate, GateReport, GateRole, GradientFlow, LagHistory,
     LagInfluence, LagProbe, LagRow, Lyapunov, Observer, Probes, Spike, SpikeDetector, TensorBias, TrackFlow,

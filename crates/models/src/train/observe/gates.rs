@@ -64,6 +64,8 @@ pub struct Gate {
     pub mean: f64,
     /// Share of the values that are saturated on the low side, and on the high side.
     pub saturated: [f64; 2],
+    /// A value at most the first is saturated low, one at least the second high; `None` where the activation has no such end.
+    pub ends: [Option<f64>; 2],
     /// Units that are dead, in ascending order.
     pub dead: Vec<usize>,
     /// The mean of each unit.
@@ -255,6 +257,7 @@ impl Sums {
             role,
             mean: total / count as f64,
             saturated: [share(0), share(1)],
+            ends: self.ends.saturated.map(|end| end.is_finite().then_some(end)),
             dead: (0..self.units.len()).filter(|&unit| is_dead(&self.units[unit])).collect(),
             unit_means: self.units.iter().map(|(count, sum, _)| sum / *count as f64).collect(),
             histogram: self.histogram,

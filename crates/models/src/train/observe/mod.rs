@@ -8,6 +8,8 @@ mod lag;
 mod ledger;
 mod lyapunov;
 mod observer;
+#[cfg(feature = "plot")]
+pub mod plot;
 mod spikes;
 mod squares;
 

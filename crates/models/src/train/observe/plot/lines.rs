@@ -1,0 +1,73 @@
+//! Influence against lag, a line for each layer and direction.
+
+use super::legend::{Mark, legend};
+use super::{BLUE, FONT, GREY, INK, ORANGE, check_some, power, svg, track_name};
+use crate::spec::Error;
+use crate::train::observe::LagInfluence;
+use plotters::prelude::*;
+
+/// Orders of magnitude that the picture covers at most.
+const MOST_DECADES: f64 = 12.0;
+
+/// Influence of the state against lag, on a logarithmic axis, a line for each layer and direction, and a dotted one for the network's
+/// input.
+///
+/// # Errors
+/// [`Error::Config`] if there is nothing to draw.
+pub fn lag_influence(influence: &LagInfluence, title: &str) -> Result<String, Error> {
+    let directions = 1 + influence.tracks.iter().map(|track| track.direction).max().unwrap_or(0);
+    let mut lines: Vec<(String, &[f64])> = Vec::new();
+    for track in &influence.tracks {
+        let name = track_name(track.layer, track.direction, directions);
+        lines.push((format!("{} of {name}", if track.c.is_empty() { "h" } else { "c" }), track.state()));
+    }
+    let lags = lines.iter().map(|(_, values)| values.len()).max().unwrap_or(0);
+    check_some("influence", lags > 1)?;
+    if !influence.x.is_empty() {
+        lines.push(("the input x".to_string(), &influence.x));
+    }
+    let points = |values: &[f64]| -> Vec<(f64, f64)> {
+        let all = values.iter().enumerate().map(|(k, value)| (k as f64, value.log10()));
+        all.filter(|(_, value)| value.is_finite()).collect()
+    };
+    let logs = || lines.iter().flat_map(|(_, values)| points(values)).map(|(_, value)| value);
+    let high = logs().fold(f64::NEG_INFINITY, f64::max).ceil().max(0.0);
+    let low = logs().fold(high - 1.0, f64::min).floor().max(high - MOST_DECADES);
+    Ok(svg((900, 480), |area| {
+        let mut chart = ChartBuilder::on(area)
+            .margin(14)
+            .caption(title, (FONT, 20).into_font().color(&INK))
+            .x_label_area_size(44)
+            .y_label_area_size(70)
+            .build_cartesian_2d(0.0..(lags - 1) as f64, low..high)?;
+        chart
+            .configure_mesh()
+            .axis_style(INK)
+            .x_desc("lag k (steps)")
+            .y_desc("influence on the last h (lag 0: 1)")
+            .x_label_formatter(&|x| format!("{x:.0}"))
+            .y_labels((high - low) as usize + 1)
+            .y_label_formatter(&|y| power(*y))
+            .light_line_style(WHITE)
+            .label_style((FONT, 14))
+            .axis_desc_style((FONT, 15))
+            .draw()?;
+        let colours = [BLUE, ORANGE, INK, GREY];
+        let mut marks = Vec::new();
+        for (i, (name, values)) in lines.iter().enumerate() {
+            let colour = colours[i % colours.len()];
+            // The lines differ in dash too.
+            let (dash, space) = [(1, 0), (10, 5), (3, 4), (16, 3), (6, 9)][i % 5];
+            let line = points(values).into_iter().filter(move |(_, value)| *value >= low);
+            let style = colour.stroke_width(2);
+            if space == 0 {
+                chart.draw_series(LineSeries::new(line, style))?;
+            } else {
+                chart.draw_series(DashedLineSeries::new(line, dash, space, style))?;
+            }
+            marks.push((Mark::Line(colour, dash, space), name.clone()));
+        }
+        legend(area, 50, marks)?;
+        Ok(())
+    }))
+}

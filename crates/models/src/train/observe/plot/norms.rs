@@ -1,0 +1,78 @@
+//! The norms of the gradients over the updates, and what clipping did.
+
+use super::legend::{Mark, legend};
+use super::{BLUE, FONT, INK, ORANGE, check_some, power, svg};
+use crate::spec::Error;
+use crate::train::observe::ClipGroup;
+use plotters::prelude::*;
+
+const DASH: (u32, u32) = (10, 6);
+
+/// The norm before clipping of each update in a ledger's window, on a logarithmic axis, with the threshold as a dashed line; circles
+/// mark updates that were clipped, triangles at the upper edge norms that were not finite.
+///
+/// # Errors
+/// [`Error::Config`] if there is nothing to draw.
+pub fn clipping(group: &ClipGroup, title: &str) -> Result<String, Error> {
+    let (Some(first), Some(last)) = (group.entries.front(), group.entries.back()) else {
+        check_some("group", false)?;
+        return Ok(String::new());
+    };
+    let positive = |value: f64| (value.is_finite() && value > 0.0).then(|| value.log10());
+    let norms: Vec<(f64, f64)> =
+        group.entries.iter().filter_map(|entry| Some((entry.update as f64, positive(entry.norm)?))).collect();
+    let limits: Vec<(f64, f64)> = group
+        .entries
+        .iter()
+        .filter_map(|entry| Some((entry.update as f64, positive(entry.max_norm)?)))
+        .collect();
+    let logs = || norms.iter().chain(&limits).map(|(_, value)| *value);
+    let (low, high) = (logs().fold(f64::INFINITY, f64::min), logs().fold(f64::NEG_INFINITY, f64::max));
+    let (low, high) = if low <= high { (low.floor(), high.ceil()) } else { (-1.0, 1.0) };
+    let high = high.max(low + 1.0);
+    Ok(svg((900, 480), |area| {
+        let mut chart = ChartBuilder::on(area)
+            .margin(14)
+            .caption(title, (FONT, 20).into_font().color(&INK))
+            .x_label_area_size(44)
+            .y_label_area_size(70)
+            .build_cartesian_2d(
+                first.update as f64..(last.update as f64).max(first.update as f64 + 1.0),
+                low..high,
+            )?;
+        chart
+            .configure_mesh()
+            .axis_style(INK)
+            .x_desc("update")
+            .y_desc("norm of the gradient")
+            .x_label_formatter(&|x| format!("{x:.0}"))
+            .y_labels((high - low) as usize + 1)
+            .y_label_formatter(&|y| power(*y))
+            .light_line_style(WHITE)
+            .label_style((FONT, 14))
+            .axis_desc_style((FONT, 15))
+            .draw()?;
+        chart.draw_series(LineSeries::new(norms, BLUE.stroke_width(1)))?;
+        let is_clipped = |scale: f64| scale < 1.0;
+        let clipped = group.entries.iter().filter(|entry| is_clipped(entry.scale));
+        let clipped = clipped.filter_map(|entry| Some((entry.update as f64, positive(entry.norm)?)));
+        chart.draw_series(clipped.map(|point| Circle::new(point, 3, ORANGE.filled())))?;
+        let bad = group.entries.iter().filter(|entry| !entry.norm.is_finite());
+        let edge = high - 0.02 * (high - low);
+        chart.draw_series(
+            bad.map(|entry| TriangleMarker::new((entry.update as f64, edge), 7, INK.filled())),
+        )?;
+        chart.draw_series(DashedLineSeries::new(limits, DASH.0, DASH.1, INK.stroke_width(2)))?;
+        let share = 100.0 * group.share_clipped();
+        legend(
+            area,
+            50,
+            vec![
+                (Mark::Line(BLUE, 1, 0), "norm before clipping".into()),
+                (Mark::Circle(ORANGE), format!("clipped ({share:.0} % of all updates)")),
+                (Mark::Line(INK, DASH.0, DASH.1), "threshold".into()),
+                (Mark::Triangle(INK), "not finite".into()),
+            ],
+        )
+    }))
+}
