@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::gates::args::{Backward, Forward, Step};
-use crate::gates::checked::{BackwardTask, ForwardTask, Schedule, Strided, state_rows};
+use crate::gates::checked::{BackwardTask, Carried, ForwardTask, Schedule, Strided, state_rows};
 use crate::gemm::block::{ColumnMap, GemmTask, RowMap, Start};
 use crate::plan::{ForwardPlan, Projection};
 use crate::weights::PackedCell;
@@ -54,12 +54,16 @@ pub(crate) fn forward_task(
         w_hh: weights.w_hh.as_ptr(),
         b_hh: weights.b_hh.as_ptr(),
         w_hr: weights.projection_weights(),
-        h_0: state_rows("h_0", args.h_0, batch, state, zeros)?,
-        c_0,
-        reset_h: state_rows("reset_h", args.reset_h, batch, state, zeros)?,
-        reset_c: state_rows("reset_c", args.reset_c, batch, hidden, zeros)?,
-        y,
-        c,
+        h: Carried {
+            reset: state_rows("reset_h", args.reset_h, batch, state, zeros)?,
+            initial: state_rows("h_0", args.h_0, batch, state, zeros)?,
+            steps: y,
+        },
+        c: Carried {
+            reset: state_rows("reset_c", args.reset_c, batch, hidden, zeros)?,
+            initial: c_0,
+            steps: c,
+        },
         gates,
     })
 }
@@ -100,12 +104,12 @@ pub(crate) fn step_task(weights: &PackedCell, args: &mut Step<'_>) -> Result<For
         w_hh: weights.w_hh.as_ptr(),
         b_hh: weights.b_hh.as_ptr(),
         w_hr: std::ptr::null(),
-        h_0: Strided::rows(args.h_0, hidden),
-        c_0: c,
-        reset_h: Strided::ABSENT,
-        reset_c: Strided::ABSENT,
-        y: Strided::rows_mut(args.h_1, hidden),
-        c,
+        h: Carried {
+            reset: Strided::ABSENT,
+            initial: Strided::rows(args.h_0, hidden),
+            steps: Strided::rows_mut(args.h_1, hidden),
+        },
+        c: Carried { reset: Strided::ABSENT, initial: c, steps: c },
         gates: Strided::ABSENT,
     })
 }
@@ -212,14 +216,18 @@ pub(crate) fn backward_task(
             None => Strided::ABSENT,
         },
         gates: Strided::write_steps("gates", &mut args.gates, steps, batch, weights.spec.saved() * hidden)?,
-        h_0: state_rows("h_0", args.h_0, batch, state, zeros)?,
-        c_0: state_rows("c_0", args.c_0, batch, hidden, zeros)?,
-        reset_h: state_rows("reset_h", args.reset_h, batch, state, zeros)?,
-        reset_c: state_rows("reset_c", args.reset_c, batch, hidden, zeros)?,
-        y: Strided::read("output", &args.y, steps, batch, state)?,
-        c: match &args.c {
-            Some(c) => Strided::read("c", c, steps, batch, hidden)?,
-            None => absent_cell_state("c", weights)?,
+        h: Carried {
+            reset: state_rows("reset_h", args.reset_h, batch, state, zeros)?,
+            initial: state_rows("h_0", args.h_0, batch, state, zeros)?,
+            steps: Strided::read("output", &args.y, steps, batch, state)?,
+        },
+        c: Carried {
+            reset: state_rows("reset_c", args.reset_c, batch, hidden, zeros)?,
+            initial: state_rows("c_0", args.c_0, batch, hidden, zeros)?,
+            steps: match &args.c {
+                Some(c) => Strided::read("c", c, steps, batch, hidden)?,
+                None => absent_cell_state("c", weights)?,
+            },
         },
         dh: carried("dh", args.dh, state)?,
         dc: match &mut args.dc {

@@ -1,6 +1,6 @@
 //! The text of the generated files. Plain strings, already as rustfmt would have them.
 
-use super::plan::{Tile, single_panels, single_unroll, tile};
+use super::plan::{Tile, lower, single_panels, single_unroll, tile};
 use super::spec::{CELLS, Cell, Form, ISAS, Isa, MAPS};
 use std::fmt::Write;
 
@@ -17,7 +17,7 @@ struct Kernel {
     entry: &'static str,
     parameters: &'static str,
     call: String,
-    arguments: &'static str,
+    arguments: String,
 }
 
 /// The files, by name.
@@ -46,11 +46,8 @@ fn kernels(isa: &Isa, sizes: &[usize]) -> Vec<Kernel> {
         tile: matmul,
         entry: "Matmul",
         parameters: "task: &GemmTask",
-        call: format!(
-            "micro::gemm::<{}, {}, {}, {}>",
-            isa.vector, matmul.rows, matmul.vectors, matmul.unroll
-        ),
-        arguments: "task",
+        call: format!("micro::gemm::<{}, {}, {}>", isa.vector, matmul.rows, matmul.vectors),
+        arguments: "task".to_string(),
     });
     let one = Tile { rows: 1, vectors: 1, unroll: 1 };
     for (name, variant) in MAPS {
@@ -64,7 +61,7 @@ fn kernels(isa: &Isa, sizes: &[usize]) -> Vec<Kernel> {
             entry: "Map",
             parameters: "from: &[f32], to: &mut [f32]",
             call: format!("map::map::<{}, map::{variant}>", isa.vector),
-            arguments: "from, to",
+            arguments: "from, to".to_string(),
         });
     }
     all.push(Kernel {
@@ -77,7 +74,7 @@ fn kernels(isa: &Isa, sizes: &[usize]) -> Vec<Kernel> {
         entry: "SumRows",
         parameters: "from: &[f32], rows: &[usize], to: &mut [f32]",
         call: format!("map::sum_rows::<{}>", isa.vector),
-        arguments: "from, rows, to",
+        arguments: "from, rows, to".to_string(),
     });
     for cell in &CELLS {
         for &pass in cell.passes {
@@ -91,39 +88,34 @@ fn kernels(isa: &Isa, sizes: &[usize]) -> Vec<Kernel> {
 }
 
 fn cell_kernel(isa: &Isa, cell: &'static Cell, pass: &str, hidden: Option<usize>) -> Kernel {
-    let full = tile(isa);
+    let full = if cell.form == Form::Plain { tile(isa) } else { lower(tile(isa)) };
     let size = hidden.map_or("n".to_string(), |h| h.to_string());
-    let (vector, body, gates, saved, nr) = (isa.vector, cell.body, cell.gates, cell.saved, full.vectors);
-    let constants = |first: usize, tile: Tile| {
-        let (unroll, h) = (tile.unroll, hidden.unwrap_or(0));
-        format!("{vector}, {body}, {gates}, {saved}, {first}, {nr}, {unroll}, {h}")
-    };
+    let Cell { body, gates, saved, .. } = *cell;
+    let (vector, mr, nr) = (isa.vector, full.rows, full.vectors);
     let (variant, parameters) = match pass {
         "step" => ("Step", "task: &ForwardTask"),
         "fwd" => ("Forward", "task: &ForwardTask"),
         _ => ("Backward", "task: &BackwardTask"),
     };
     let entry = if pass == "bwd" { "Backward" } else { "Forward" };
-    let shape = format!("{}, {nr}, {}", full.rows, full.unroll);
+    let sets = if pass == "step" { 2 } else { 1 };
     let (tile, call) = match (cell.form, pass, hidden) {
-        (Form::Plain, "step", Some(hidden)) => {
+        (Form::ResetBefore, "bwd", _) => (full, format!("reset_before::backward::<{vector}, {mr}, {nr}>")),
+        (Form::ResetBefore, ..) => (full, format!("reset_before::forward::<{vector}, {mr}, {nr}>")),
+        (_, "bwd", _) => (full, format!("drive::backward::<{vector}, _, {gates}, {saved}, {mr}, {nr}>")),
+        (_, _, Some(hidden)) => {
             let panels = single_panels(isa, gates, hidden);
             let tile = Tile { rows: 1, vectors: panels * gates, unroll: single_unroll(gates) };
-            let all = hidden.div_ceil(isa.lanes);
-            (tile, format!("drive::forward_single::<{}, {all}>", constants(panels, tile)))
+            let (unroll, all) = (tile.unroll, hidden.div_ceil(isa.lanes));
+            let sizes = format!("{gates}, {saved}, {panels}, {nr}, {unroll}, {hidden}, {all}");
+            (tile, format!("drive::forward_single::<{vector}, _, {sizes}>"))
         }
-        (Form::Plain, "step", None) => (full, format!("drive::forward::<{}, 2>", constants(full.rows, full))),
-        (Form::Plain, "fwd", _) => (full, format!("drive::forward::<{}, 1>", constants(full.rows, full))),
-        (Form::Plain, ..) => (full, format!("drive::backward::<{}>", constants(full.rows, full))),
-        (Form::With, "bwd", _) => {
-            (full, format!("with::backward::<{vector}, {body}, {gates}, {saved}, {shape}>"))
-        }
-        (Form::With, ..) => {
-            let sets = if pass == "step" { 2 } else { 1 };
-            (full, format!("with::forward::<{vector}, {body}, {gates}, {saved}, {shape}, {sets}>"))
-        }
-        (Form::ResetBefore, "bwd", _) => (full, format!("reset_before::backward::<{vector}, {shape}>")),
-        (Form::ResetBefore, ..) => (full, format!("reset_before::forward::<{vector}, {shape}>")),
+        _ => (full, format!("drive::forward::<{vector}, _, {gates}, {saved}, {mr}, {nr}, {sets}>")),
+    };
+    // A cell with options is made from those of the task.
+    let arguments = match cell.form {
+        Form::Plain => format!("task, {body}"),
+        Form::With | Form::ResetBefore => format!("task, {body}::from(*task.activations)"),
     };
     Kernel {
         id: format!("f32-{}-{pass}-h{size}-{}", cell.name, isa.name),
@@ -135,7 +127,7 @@ fn cell_kernel(isa: &Isa, cell: &'static Cell, pass: &str, hidden: Option<usize>
         entry,
         parameters,
         call,
-        arguments: "task",
+        arguments,
     }
 }
 
@@ -160,8 +152,8 @@ fn functions(isa: &Isa, kernels: &[Kernel]) -> String {
     let mut text = format!(
         "//! {HEADER}\n//!\n//! The kernels of `{name}`: instantiations of the arithmetic in `gates`, `gemm` and `math`.\n\n\
          use crate::gates::checked::{{BackwardTask, ForwardTask}};\n\
-         use crate::gates::drive::{{self, reset_before, with}};\n\
-         use crate::gates::gru::{{Gru, GruWith}};\n\
+         use crate::gates::drive::{{self, reset_before}};\n\
+         use crate::gates::gru::{{Gru, GruResetBefore, GruWith}};\n\
          use crate::gates::lstm::{{Lstm, LstmWith}};\n\
          use crate::gates::rnn::{{RnnRelu, RnnTanh, RnnWith}};\n\
          use crate::gemm::block::GemmTask;\n\

@@ -35,6 +35,12 @@ pub(crate) fn tile(isa: &Isa) -> Tile {
     best
 }
 
+/// The tile of a cell with options: half the rows, for each height is code, and its speed matters less. Two strips side by side
+/// make up for the chains.
+pub(crate) fn lower(tile: Tile) -> Tile {
+    Tile { rows: tile.rows.div_ceil(2), ..tile }
+}
+
 /// Panels of the tiles of a kernel for single rows of one hidden size, for cells of `gates` gates: as many as their accumulators
 /// leave room for a weight and a row's element in the registers, whole strips if there is more than one tile. A single row waits
 /// for the latency of its chains (4 cycles a multiply-add, 2 a cycle), so a tile of fewer than 8 vectors wastes some of it.

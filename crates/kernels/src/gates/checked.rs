@@ -134,6 +134,27 @@ impl Strided {
     }
 }
 
+/// A state over time, and where a row's value of it before a step may stand.
+#[derive(Clone, Copy)]
+pub(crate) struct Carried {
+    /// What replaces it where a row is reset.
+    pub(crate) reset: Strided,
+    /// What it starts from.
+    pub(crate) initial: Strided,
+    /// What each step leaves.
+    pub(crate) steps: Strided,
+}
+
+impl Carried {
+    fn starting_at(self, row: usize) -> Carried {
+        Carried {
+            reset: self.reset.starting_at(row),
+            initial: self.initial.starting_at(row),
+            steps: self.steps.starting_at(row),
+        }
+    }
+}
+
 /// Checks an optional [B, width] argument; `zeros` stands for `None`.
 pub(crate) fn state_rows(
     arg: &'static str,
@@ -242,12 +263,8 @@ pub(crate) struct ForwardTask {
     pub(crate) b_hh: *const f32,
     /// The projection of the state, or null.
     pub(crate) w_hr: *const f32,
-    pub(crate) h_0: Strided,
-    pub(crate) c_0: Strided,
-    pub(crate) reset_h: Strided,
-    pub(crate) reset_c: Strided,
-    pub(crate) y: Strided,
-    pub(crate) c: Strided,
+    pub(crate) h: Carried,
+    pub(crate) c: Carried,
     pub(crate) gates: Strided,
 }
 
@@ -258,11 +275,7 @@ impl ForwardTask {
         ForwardTask {
             schedule: Schedule { first_row: first, rows, ..whole.schedule },
             x: whole.x.starting_at(first),
-            h_0: whole.h_0.starting_at(first),
-            c_0: whole.c_0.starting_at(first),
-            reset_h: whole.reset_h.starting_at(first),
-            reset_c: whole.reset_c.starting_at(first),
-            y: whole.y.starting_at(first),
+            h: whole.h.starting_at(first),
             c: whole.c.starting_at(first),
             gates: whole.gates.starting_at(first),
             ..whole
@@ -286,12 +299,8 @@ pub(crate) struct BackwardTask {
     pub(crate) w_hr: *const f32,
     pub(crate) dy: Strided,
     pub(crate) gates: Strided,
-    pub(crate) h_0: Strided,
-    pub(crate) c_0: Strided,
-    pub(crate) reset_h: Strided,
-    pub(crate) reset_c: Strided,
-    pub(crate) y: Strided,
-    pub(crate) c: Strided,
+    pub(crate) h: Carried,
+    pub(crate) c: Carried,
     pub(crate) dh: Strided,
     pub(crate) dc: Strided,
     pub(crate) dh_steps: Strided,
@@ -306,11 +315,7 @@ impl BackwardTask {
             schedule: Schedule { first_row: first, rows, ..whole.schedule },
             dy: whole.dy.starting_at(first),
             gates: whole.gates.starting_at(first),
-            h_0: whole.h_0.starting_at(first),
-            c_0: whole.c_0.starting_at(first),
-            reset_h: whole.reset_h.starting_at(first),
-            reset_c: whole.reset_c.starting_at(first),
-            y: whole.y.starting_at(first),
+            h: whole.h.starting_at(first),
             c: whole.c.starting_at(first),
             dh: whole.dh.starting_at(first),
             dc: whole.dc.starting_at(first),

@@ -6,21 +6,21 @@
 //! Backward is the mirror. At the boundary between steps u-1 and u a tile computes what of dL/dh_{u-1} comes from step u,
 //! adds the upstream gradient, and turns it into the gate gradients of step u-1 at once.
 //!
-//! Cells with options go the same ways ([`with`]); a projected state, and a reset gate that comes first ([`reset_before`]), take
-//! a second pass over tiles in each step.
+//! A projected state ([`project`]), and a reset gate that comes first ([`reset_before`]), take a second pass over tiles in each
+//! step.
 
 mod back;
+mod project;
 pub(crate) mod reset_before;
-pub(crate) mod with;
 
 pub(crate) use back::backward;
 
-use super::checked::{ForwardTask, Schedule, Strided};
+use super::checked::{Carried, ForwardTask, Schedule};
 use super::{Forward, FusedForward};
-use crate::gemm::micro::{Operands, Tile, accumulate};
+use crate::gemm::micro::{Operands, Tile, accumulate, start_from};
 use crate::gemm::single::walk_single;
-use crate::gemm::tiles::{TileBody, walk};
-use crate::simd::Vector;
+use crate::gemm::tiles::{At, TileBody, walk};
+use crate::simd::{Arithmetic, Vector, group::Group};
 use std::marker::PhantomData;
 
 /// The hidden size: a constant where the kernel is made for one size, the argument's where `H` is 0.
@@ -82,13 +82,13 @@ impl Schedule {
 
     /// Of the three places where a row's state before step `t` may stand: replaced, initial, or left by step t-1.
     #[inline(always)]
-    fn before(&self, t: usize, row: usize, reset: Strided, initial: Strided, steps: Strided) -> *const f32 {
+    fn before(&self, t: usize, row: usize, state: &Carried) -> *const f32 {
         if self.is_reset(t, row) {
-            reset.at(0, row)
+            state.reset.at(0, row)
         } else if t == 0 || (!self.active.is_null() && row >= self.active(t - 1)) {
-            initial.at(0, row)
+            state.initial.at(0, row)
         } else {
-            steps.at(t - 1, row)
+            state.steps.at(t - 1, row)
         }
     }
 }
@@ -109,24 +109,28 @@ struct ForwardStep<'a, V, C, const NR: usize, const U: usize, const H: usize> {
 #[inline(always)]
 pub(crate) unsafe fn forward<
     V: Vector,
-    C: FusedForward<G, S> + Default,
+    C: FusedForward<G, S>,
     const G: usize,
     const S: usize,
     const MR: usize,
     const NR: usize,
-    const U: usize,
-    const H: usize,
     const SETS: usize,
 >(
     token: V::Token,
     task: &ForwardTask,
+    cell: C,
 ) {
-    let panels = hidden_size::<H>(task.hidden).div_ceil(V::LANES);
+    let panels = task.hidden.div_ceil(V::LANES);
     for t in task.begin..task.end {
-        let step = ForwardStep::<V, C, NR, U, H> { task, t, cell: C::default(), vector: PhantomData };
-        let body = Gates::<_, S>(step);
-        // SAFETY: the task's arguments cover all its rows and panels at step t.
-        unsafe { walk::<V, _, G, SETS, MR, NR>(token, &body, task.schedule.active(t), panels) };
+        let rows = task.schedule.active(t);
+        let gates = Gates::<_, S>(ForwardStep::<V, C, NR, 1, 0> { task, t, cell, vector: PhantomData });
+        // SAFETY: the task's arguments cover all its rows and panels at step t, and all features of h.
+        unsafe {
+            walk::<V, _, G, SETS, MR, NR>(token, &gates, rows, panels);
+            if C::OPTIONS && !task.w_hr.is_null() {
+                project::forward::<V, S, MR, NR>(token, task, t, rows);
+            }
+        }
     }
 }
 
@@ -138,7 +142,7 @@ pub(crate) unsafe fn forward<
 #[inline(always)]
 pub(crate) unsafe fn forward_single<
     V: Vector,
-    C: FusedForward<G, S> + Default,
+    C: FusedForward<G, S>,
     const G: usize,
     const S: usize,
     const P: usize,
@@ -149,13 +153,13 @@ pub(crate) unsafe fn forward_single<
 >(
     token: V::Token,
     task: &ForwardTask,
+    cell: C,
 ) {
     const { assert!(H.div_ceil(V::LANES) == PANELS) };
     for t in task.begin..task.end {
-        let step = ForwardStep::<V, C, NR, U, H> { task, t, cell: C::default(), vector: PhantomData };
-        let body = Gates::<_, S>(step);
+        let gates = Gates::<_, S>(ForwardStep::<V, C, NR, U, H> { task, t, cell, vector: PhantomData });
         // SAFETY: the task's arguments cover all its rows and panels at step t.
-        unsafe { walk_single::<V, _, G, 2, PANELS, P, NR>(token, &body, task.schedule.active(t)) };
+        unsafe { walk_single::<V, _, G, 2, PANELS, P, NR>(token, &gates, task.schedule.active(t)) };
     }
 }
 
@@ -173,7 +177,8 @@ impl<
     const SETS: usize,
 > TileBody<V, G, SETS> for Gates<ForwardStep<'_, V, C, NR, U, H>, S>
 {
-    const STORES: bool = false;
+    // Activations as data are much code already.
+    const AT_ONCE: usize = if C::OPTIONS { 1 } else { 2 };
 
     #[inline(always)]
     unsafe fn products<const M: usize, const W: usize, const K: usize>(
@@ -191,87 +196,70 @@ impl<
         let mut a = [std::ptr::null(); M];
         for r in 0..M {
             a[r] = if set == 0 {
-                task.schedule.before(t, row + r, task.reset_h, task.h_0, task.y)
+                task.schedule.before(t, row + r, &task.h)
             } else {
                 task.x.at(t, row + r).cast_const()
             };
         }
-        let strip = depth * NR * V::LANES;
         // SAFETY: rows and vectors lie within the task, whose arguments were checked for all of them; packed weights are
         // padded to whole strips, biases to whole vectors.
         unsafe {
-            let mut acc = [[[V::splat(token, 0.0); K]; W]; M];
-            for w in 0..W {
-                let start = vectors::<V, K>(token, bias.add((vector + w * K) * V::LANES));
-                for r in 0..M {
-                    acc[r][w] = start;
-                }
-            }
-            let b = w.add(vector / NR * strip + vector % NR * V::LANES);
-            let operands = Operands { a, a_step: 1, b, strip, depth };
-            accumulate::<V, M, W, K, NR, U>(token, acc, operands)
+            let start = start_from(token, bias.add(vector * V::LANES));
+            let operands = Operands::packed::<V, NR>(a, w, vector, depth, (0, depth));
+            accumulate::<V, M, W, K, NR, U>(token, start, operands)
         }
     }
 
     #[inline(always)]
-    unsafe fn finish(&self, token: V::Token, row: usize, panel: usize, sums: [[V; G]; SETS]) {
+    unsafe fn finish<const N: usize>(&self, token: V::Token, at: [At; N], sums: [[Group<V, N>; G]; SETS]) {
         let ForwardStep { task, t, cell, .. } = self.0;
         let h = hidden_size::<H>(task.hidden);
-        let unit = panel * V::LANES;
-        let left = h - unit;
         let projected = C::OPTIONS && !task.w_hr.is_null();
-        let zero = V::splat(token, 0.0);
-        // SAFETY: row and panel lie within the task, whose arguments were checked for all of them; unit < h, and only `left`
-        // floats from there are touched. `xa` holds whole panels.
-        unsafe {
-            let xa = if SETS == 2 {
-                sums[SETS - 1]
-            } else {
-                let panels = h.div_ceil(V::LANES);
-                let at = ((t - task.begin) * panels + panel) * task.schedule.rows + row;
-                vectors::<V, G>(token, task.xa.add(at * G * V::LANES))
-            };
-            let mut step = Forward { xa, ha: sums[0], h_prev: zero, c_prev: zero };
-            if C::DIRECT {
-                let h_prev = if projected {
-                    task.schedule.before(t, row, task.reset_c, task.c_0, task.c)
-                } else {
-                    task.schedule.before(t, row, task.reset_h, task.h_0, task.y)
-                };
-                step.h_prev = load(token, h_prev.add(unit), left);
+        let zero = Group::splat(token, 0.0);
+        let mut step = Forward { xa: sums[SETS - 1], ha: sums[0], h_prev: zero, c_prev: zero };
+        for n in 0..N {
+            let At { row, panel } = at[n];
+            let (unit, left) = (panel * V::LANES, h - panel * V::LANES);
+            // SAFETY: row and panel lie within the task, whose arguments were checked for all of them; unit < h, and only `left`
+            // floats from there are touched. `xa` holds whole panels.
+            unsafe {
+                if SETS == 1 {
+                    let panels = h.div_ceil(V::LANES);
+                    let place = ((t - task.begin) * panels + panel) * task.schedule.rows + row;
+                    for g in 0..G {
+                        let from = task.xa.add((place * G + g) * V::LANES);
+                        step.xa[g].0[n] = V::load(token, &*from.cast());
+                    }
+                }
+                if C::DIRECT {
+                    let state = if projected { &task.c } else { &task.h };
+                    let h_prev = task.schedule.before(t, row, state);
+                    step.h_prev.0[n] = load(token, h_prev.add(unit), left);
+                }
+                if C::CELL_STATE {
+                    let c_prev = task.schedule.before(t, row, &task.c);
+                    step.c_prev.0[n] = load(token, c_prev.add(unit), left);
+                }
             }
-            if C::CELL_STATE {
-                let c_prev = task.schedule.before(t, row, task.reset_c, task.c_0, task.c);
-                step.c_prev = load(token, c_prev.add(unit), left);
-            }
-            let new = cell.forward(token, step);
-            if projected {
-                store(new.h, task.gates.at(t, row).add(S * h + unit), left);
-            } else {
-                store(new.h, task.y.at(t, row).add(unit), left);
-            }
-            if C::CELL_STATE || (C::DIRECT && projected) {
-                store(new.c, task.c.at(t, row).add(unit), left);
-            }
-            if !task.gates.is_absent() {
-                for s in 0..S {
-                    store(new.saved[s], task.gates.at(t, row).add(s * h + unit), left);
+        }
+        let new = cell.forward(token, step);
+        for n in 0..N {
+            let At { row, panel } = at[n];
+            let (unit, left) = (panel * V::LANES, h - panel * V::LANES);
+            // SAFETY: as above.
+            unsafe {
+                let gates = task.gates.at(t, row).wrapping_add(unit);
+                let h_at = if projected { gates.add(S * h) } else { task.h.steps.at(t, row).add(unit) };
+                store(new.h.0[n], h_at, left);
+                if C::CELL_STATE || (C::DIRECT && projected) {
+                    store(new.c.0[n], task.c.steps.at(t, row).add(unit), left);
+                }
+                if !task.gates.is_absent() {
+                    for s in 0..S {
+                        store(new.saved[s].0[n], gates.add(s * h), left);
+                    }
                 }
             }
         }
     }
-}
-
-/// `G` vectors in a row.
-///
-/// # Safety
-/// `from` is readable for all of them.
-#[inline(always)]
-unsafe fn vectors<V: Vector, const G: usize>(token: V::Token, from: *const f32) -> [V; G] {
-    let mut all = [V::splat(token, 0.0); G];
-    for g in 0..G {
-        // SAFETY: the caller's promise.
-        all[g] = V::load(token, unsafe { &*from.add(g * V::LANES).cast() });
-    }
-    all
 }

@@ -25,7 +25,7 @@
 
 use super::{Backward, CellBody, Forward, FusedForward, Gradients, Updated};
 use crate::math::{activation::Activations, sigmoid::sigmoid, tanh::tanh};
-use crate::simd::Vector;
+use crate::simd::Arithmetic;
 
 /// Gated recurrent unit, reset after the product.
 #[derive(Clone, Copy, Default)]
@@ -53,7 +53,7 @@ impl From<Activations> for GruResetBefore {
 
 impl FusedForward<3, 4> for Gru {
     #[inline(always)]
-    fn forward<V: Vector>(self, token: V::Token, step: Forward<V, 3>) -> Updated<V, 4> {
+    fn forward<V: Arithmetic>(self, token: V::Token, step: Forward<V, 3>) -> Updated<V, 4> {
         let Forward { xa, ha, h_prev, .. } = step;
         let r = sigmoid(token, xa[0].add(ha[0]));
         let z = sigmoid(token, xa[1].add(ha[1]));
@@ -69,7 +69,7 @@ impl CellBody<3, 4> for Gru {
     const HA_RUNS: &'static [(usize, usize)] = &[(0, 2), (3, 1)];
 
     #[inline(always)]
-    fn backward<V: Vector>(self, token: V::Token, step: Backward<V, 4>) -> Gradients<V, 4> {
+    fn backward<V: Arithmetic>(self, token: V::Token, step: Backward<V, 4>) -> Gradients<V, 4> {
         let [r, z, n, ha_n] = step.saved;
         let Backward { dh, dc, h_prev, .. } = step;
         let one = V::splat(token, 1.0);
@@ -82,7 +82,7 @@ impl CellBody<3, 4> for Gru {
 
 impl FusedForward<3, 4> for GruWith {
     #[inline(always)]
-    fn forward<V: Vector>(self, token: V::Token, step: Forward<V, 3>) -> Updated<V, 4> {
+    fn forward<V: Arithmetic>(self, token: V::Token, step: Forward<V, 3>) -> Updated<V, 4> {
         let Forward { xa, ha, h_prev, .. } = step;
         let Activations { gate, candidate, .. } = self.0;
         let mut saved = [xa[0], xa[1], xa[2], ha[2]];
@@ -106,7 +106,7 @@ impl CellBody<3, 4> for GruWith {
     const HA_RUNS: &'static [(usize, usize)] = &[(0, 2), (3, 1)];
 
     #[inline(always)]
-    fn backward<V: Vector>(self, token: V::Token, step: Backward<V, 4>) -> Gradients<V, 4> {
+    fn backward<V: Arithmetic>(self, token: V::Token, step: Backward<V, 4>) -> Gradients<V, 4> {
         let [r, z, n, ha_n] = step.saved;
         let Backward { dh, dc, h_prev, .. } = step;
         let Activations { gate, candidate, .. } = self.0;
@@ -121,7 +121,7 @@ impl CellBody<3, 4> for GruWith {
 impl GruResetBefore {
     /// First pass forward: r, z and m from the sums of both gates.
     #[inline(always)]
-    pub(crate) fn gates<V: Vector>(self, token: V::Token, xa: [V; 2], ha: [V; 2], h_prev: V) -> [V; 3] {
+    pub(crate) fn gates<V: Arithmetic>(self, token: V::Token, xa: [V; 2], ha: [V; 2], h_prev: V) -> [V; 3] {
         let mut gates = xa;
         for g in 0..2 {
             gates[g] = self.0.gate.apply(token, xa[g].add(ha[g]));
@@ -131,14 +131,14 @@ impl GruResetBefore {
 
     /// Second pass forward: n and h'.
     #[inline(always)]
-    pub(crate) fn state<V: Vector>(self, token: V::Token, xa_n: V, ha_n: V, z: V, h_prev: V) -> [V; 2] {
+    pub(crate) fn state<V: Arithmetic>(self, token: V::Token, xa_n: V, ha_n: V, z: V, h_prev: V) -> [V; 2] {
         let n = self.0.candidate.apply(token, xa_n.add(ha_n));
         [n, z.mul_add(h_prev.sub(n), n)]
     }
 
     /// Second pass backward: da_r and the direct term.
     #[inline(always)]
-    pub(crate) fn reset<V: Vector>(self, token: V::Token, dm: V, r: V, h_prev: V, direct: V) -> [V; 2] {
+    pub(crate) fn reset<V: Arithmetic>(self, token: V::Token, dm: V, r: V, h_prev: V, direct: V) -> [V; 2] {
         [dm.mul(h_prev).mul(self.0.gate.slope(token, r)), dm.mul_add(r, direct)]
     }
 }
@@ -150,7 +150,7 @@ impl CellBody<3, 4> for GruResetBefore {
     const HA_RUNS: &'static [(usize, usize)] = &[(0, 2)];
 
     #[inline(always)]
-    fn backward<V: Vector>(self, token: V::Token, step: Backward<V, 4>) -> Gradients<V, 4> {
+    fn backward<V: Arithmetic>(self, token: V::Token, step: Backward<V, 4>) -> Gradients<V, 4> {
         let [r, z, n, m] = step.saved;
         let Backward { dh, dc, h_prev, .. } = step;
         let Activations { gate, candidate, .. } = self.0;

@@ -14,7 +14,7 @@
 
 use super::{Backward, CellBody, Forward, FusedForward, Gradients, Updated};
 use crate::math::{activation::Activations, sigmoid::sigmoid, tanh::tanh};
-use crate::simd::Vector;
+use crate::simd::Arithmetic;
 
 /// Long short-term memory.
 #[derive(Clone, Copy, Default)]
@@ -32,7 +32,7 @@ impl From<Activations> for LstmWith {
 
 impl FusedForward<4, 4> for Lstm {
     #[inline(always)]
-    fn forward<V: Vector>(self, token: V::Token, step: Forward<V, 4>) -> Updated<V, 4> {
+    fn forward<V: Arithmetic>(self, token: V::Token, step: Forward<V, 4>) -> Updated<V, 4> {
         let Forward { xa, ha, c_prev, .. } = step;
         let i = sigmoid(token, xa[0].add(ha[0]));
         let f = sigmoid(token, xa[1].add(ha[1]));
@@ -49,7 +49,7 @@ impl CellBody<4, 4> for Lstm {
     const HA_RUNS: &'static [(usize, usize)] = &[(0, 4)];
 
     #[inline(always)]
-    fn backward<V: Vector>(self, token: V::Token, step: Backward<V, 4>) -> Gradients<V, 4> {
+    fn backward<V: Arithmetic>(self, token: V::Token, step: Backward<V, 4>) -> Gradients<V, 4> {
         let [i, f, g, o] = step.saved;
         let one = V::splat(token, 1.0);
         let tanh_c = tanh(token, step.c);
@@ -67,7 +67,7 @@ impl CellBody<4, 4> for Lstm {
 
 impl FusedForward<4, 4> for LstmWith {
     #[inline(always)]
-    fn forward<V: Vector>(self, token: V::Token, step: Forward<V, 4>) -> Updated<V, 4> {
+    fn forward<V: Arithmetic>(self, token: V::Token, step: Forward<V, 4>) -> Updated<V, 4> {
         let Activations { gate, candidate, output } = self.0;
         let mut saved = step.xa;
         // One place for the code of all gates: there are many activations.
@@ -88,7 +88,7 @@ impl CellBody<4, 4> for LstmWith {
     const HA_RUNS: &'static [(usize, usize)] = &[(0, 4)];
 
     #[inline(always)]
-    fn backward<V: Vector>(self, token: V::Token, step: Backward<V, 4>) -> Gradients<V, 4> {
+    fn backward<V: Arithmetic>(self, token: V::Token, step: Backward<V, 4>) -> Gradients<V, 4> {
         let Activations { gate, candidate, output } = self.0;
         let [i, f, g, o] = step.saved;
         let squashed = output.apply(token, step.c);

@@ -11,7 +11,7 @@ pub(crate) mod gru;
 pub(crate) mod lstm;
 pub(crate) mod rnn;
 
-use crate::simd::Vector;
+use crate::simd::Arithmetic;
 
 /// One vector of hidden units of one row, after the matmuls: what a cell's forward update reads.
 pub(crate) struct Forward<V, const G: usize> {
@@ -77,11 +77,11 @@ pub(crate) trait CellBody<const G: usize, const S: usize>: Copy {
     const HA_RUNS: &'static [(usize, usize)];
 
     /// One step back.
-    fn backward<V: Vector>(self, token: V::Token, step: Backward<V, S>) -> Gradients<V, S>;
+    fn backward<V: Arithmetic>(self, token: V::Token, step: Backward<V, S>) -> Gradients<V, S>;
 }
 
 /// A cell whose whole update follows from one pass of products.
 pub(crate) trait FusedForward<const G: usize, const S: usize>: CellBody<G, S> {
     /// One step forward.
-    fn forward<V: Vector>(self, token: V::Token, step: Forward<V, G>) -> Updated<V, S>;
+    fn forward<V: Arithmetic>(self, token: V::Token, step: Forward<V, G>) -> Updated<V, S>;
 }

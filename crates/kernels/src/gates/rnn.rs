@@ -8,7 +8,7 @@
 
 use super::{Backward, CellBody, Forward, FusedForward, Gradients, Updated};
 use crate::math::{activation::Activations, tanh::tanh};
-use crate::simd::Vector;
+use crate::simd::Arithmetic;
 
 /// h = tanh(xa + ha)
 #[derive(Clone, Copy, Default)]
@@ -30,7 +30,7 @@ impl From<Activations> for RnnWith {
 
 impl FusedForward<1, 1> for RnnTanh {
     #[inline(always)]
-    fn forward<V: Vector>(self, token: V::Token, step: Forward<V, 1>) -> Updated<V, 1> {
+    fn forward<V: Arithmetic>(self, token: V::Token, step: Forward<V, 1>) -> Updated<V, 1> {
         let h = tanh(token, step.xa[0].add(step.ha[0]));
         Updated { h, c: h, saved: [h] }
     }
@@ -42,7 +42,7 @@ impl CellBody<1, 1> for RnnTanh {
     const HA_RUNS: &'static [(usize, usize)] = &[(0, 1)];
 
     #[inline(always)]
-    fn backward<V: Vector>(self, token: V::Token, step: Backward<V, 1>) -> Gradients<V, 1> {
+    fn backward<V: Arithmetic>(self, token: V::Token, step: Backward<V, 1>) -> Gradients<V, 1> {
         let h = step.saved[0];
         let slope = V::splat(token, 1.0).sub(h.mul(h));
         Gradients { gates: [step.dh.mul(slope)], direct: step.dc, dc: step.dc, dc_prev: step.dc }
@@ -51,7 +51,7 @@ impl CellBody<1, 1> for RnnTanh {
 
 impl FusedForward<1, 1> for RnnRelu {
     #[inline(always)]
-    fn forward<V: Vector>(self, token: V::Token, step: Forward<V, 1>) -> Updated<V, 1> {
+    fn forward<V: Arithmetic>(self, token: V::Token, step: Forward<V, 1>) -> Updated<V, 1> {
         // The constant comes first: max returns its second operand where either is NaN, and NaN must stay.
         let h = V::splat(token, 0.0).max(step.xa[0].add(step.ha[0]));
         Updated { h, c: h, saved: [h] }
@@ -64,7 +64,7 @@ impl CellBody<1, 1> for RnnRelu {
     const HA_RUNS: &'static [(usize, usize)] = &[(0, 1)];
 
     #[inline(always)]
-    fn backward<V: Vector>(self, token: V::Token, step: Backward<V, 1>) -> Gradients<V, 1> {
+    fn backward<V: Arithmetic>(self, token: V::Token, step: Backward<V, 1>) -> Gradients<V, 1> {
         let h = step.saved[0];
         let zero = V::splat(token, 0.0);
         // h * 0 is zero where the unit was off, and NaN where h is NaN.
@@ -75,7 +75,7 @@ impl CellBody<1, 1> for RnnRelu {
 
 impl FusedForward<1, 1> for RnnWith {
     #[inline(always)]
-    fn forward<V: Vector>(self, token: V::Token, step: Forward<V, 1>) -> Updated<V, 1> {
+    fn forward<V: Arithmetic>(self, token: V::Token, step: Forward<V, 1>) -> Updated<V, 1> {
         let h = self.0.candidate.apply(token, step.xa[0].add(step.ha[0]));
         Updated { h, c: h, saved: [h] }
     }
@@ -88,7 +88,7 @@ impl CellBody<1, 1> for RnnWith {
     const HA_RUNS: &'static [(usize, usize)] = &[(0, 1)];
 
     #[inline(always)]
-    fn backward<V: Vector>(self, token: V::Token, step: Backward<V, 1>) -> Gradients<V, 1> {
+    fn backward<V: Arithmetic>(self, token: V::Token, step: Backward<V, 1>) -> Gradients<V, 1> {
         let slope = self.0.candidate.slope(token, step.saved[0]);
         Gradients { gates: [step.dh.mul(slope)], direct: step.dc, dc: step.dc, dc_prev: step.dc }
     }

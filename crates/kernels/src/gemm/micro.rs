@@ -3,8 +3,8 @@
 //! stands here too; the loops that cut rows and vectors into tiles are in [`tiles`](super::tiles).
 
 use super::block::{GemmTask, Start};
-use super::tiles::{TileBody, walk};
-use crate::simd::Vector;
+use super::tiles::{At, TileBody, walk};
+use crate::simd::{Vector, group::Group};
 use std::marker::PhantomData;
 
 /// The accumulators of a tile: by row, and by vector; the vectors in `W` runs of `K`, for a body that takes them by panels.
@@ -24,6 +24,53 @@ pub(crate) struct Operands<const M: usize> {
     pub(crate) strip: usize,
     /// Values of k.
     pub(crate) depth: usize,
+}
+
+impl<const M: usize> Operands<M> {
+    /// Rows without gaps times the vectors from `vector` on of weights packed in strips, `of` values of k in each; `k` is the
+    /// first that the rows meet, and `depth` how many follow.
+    #[inline(always)]
+    pub(crate) fn packed<V: Vector, const NR: usize>(
+        a: [*const f32; M],
+        weights: *const f32,
+        vector: usize,
+        of: usize,
+        (k, depth): (usize, usize),
+    ) -> Self {
+        let strip = of * NR * V::LANES;
+        let b = weights.wrapping_add(vector / NR * strip + (vector % NR + k * NR) * V::LANES);
+        Operands { a, a_step: 1, b, strip, depth }
+    }
+}
+
+/// A tile of zeros.
+#[inline(always)]
+pub(crate) fn zeros<V: Vector, const M: usize, const W: usize, const K: usize>(
+    token: V::Token,
+) -> Tile<V, M, W, K> {
+    [[[V::splat(token, 0.0); K]; W]; M]
+}
+
+/// A tile whose every row starts from the bias.
+///
+/// # Safety
+/// `bias` is readable for as many vectors as a row of the tile has.
+#[inline(always)]
+pub(crate) unsafe fn start_from<V: Vector, const M: usize, const W: usize, const K: usize>(
+    token: V::Token,
+    bias: *const f32,
+) -> Tile<V, M, W, K> {
+    let mut acc = zeros::<V, M, W, K>(token);
+    for w in 0..W {
+        for k in 0..K {
+            // SAFETY: the caller's promise.
+            let start = V::load(token, unsafe { &*bias.add((w * K + k) * V::LANES).cast() });
+            for r in 0..M {
+                acc[r][w][k] = start;
+            }
+        }
+    }
+    acc
 }
 
 /// Continues the chains of a tile over all values of k, ascending:
@@ -130,7 +177,7 @@ unsafe fn vector<V: Vector, const M: usize, const NR: usize>(
 }
 
 /// One task for one instruction set, for [`walk`].
-struct Block<'a, V, const NR: usize, const U: usize> {
+struct Block<'a, V, const NR: usize> {
     task: &'a GemmTask,
     vector: PhantomData<V>,
 }
@@ -141,17 +188,14 @@ struct Block<'a, V, const NR: usize, const U: usize> {
 /// A is readable at each of its rows and k, B for all strips of `depth`, a bias for all vectors; C is writable (and, to load,
 /// readable) at each of its rows and columns; B is packed for `V`'s lanes and strips of `NR` vectors.
 #[inline(always)]
-pub(crate) unsafe fn gemm<V: Vector, const MR: usize, const NR: usize, const U: usize>(
-    token: V::Token,
-    task: &GemmTask,
-) {
-    let block = Block::<V, NR, U> { task, vector: PhantomData };
+pub(crate) unsafe fn gemm<V: Vector, const MR: usize, const NR: usize>(token: V::Token, task: &GemmTask) {
+    let block = Block::<V, NR> { task, vector: PhantomData };
     // SAFETY: the caller's promise covers every row and vector.
     unsafe { walk::<V, _, 1, 1, MR, NR>(token, &block, task.rows, task.vectors) };
 }
 
-impl<V: Vector, const NR: usize, const U: usize> TileBody<V, 1, 1> for Block<'_, V, NR, U> {
-    const STORES: bool = true;
+impl<V: Vector, const NR: usize> TileBody<V, 1, 1> for Block<'_, V, NR> {
+    const AT_ONCE: usize = 0;
 
     #[inline(always)]
     unsafe fn products<const M: usize, const W: usize, const K: usize>(
@@ -168,19 +212,12 @@ impl<V: Vector, const NR: usize, const U: usize> TileBody<V, 1, 1> for Block<'_,
         for r in 0..M {
             a[r] = task.a.wrapping_offset(a_rows[r]);
         }
-        let mut acc = [[[V::splat(token, 0.0); K]; W]; M];
+        let mut acc = zeros::<V, M, W, K>(token);
         // SAFETY: rows and vectors lie within the task, and its maker vouches for all of them.
         unsafe {
             match task.start {
                 Start::Zero => {}
-                Start::Bias(bias) => {
-                    for n in 0..W * K {
-                        let bias = V::load(token, &*bias.add((vector + n) * V::LANES).cast());
-                        for r in 0..M {
-                            acc[r][n / K][n % K] = bias;
-                        }
-                    }
-                }
+                Start::Bias(bias) => acc = start_from(token, bias.add(vector * V::LANES)),
                 Start::Load(beta) => {
                     acc = c.load(token);
                     if beta != 1.0 {
@@ -195,14 +232,14 @@ impl<V: Vector, const NR: usize, const U: usize> TileBody<V, 1, 1> for Block<'_,
             }
             let b = task.b.add(vector / NR * task.strip + vector % NR * V::LANES);
             let operands = Operands { a, a_step: task.a_step, b, strip: task.strip, depth: task.depth };
-            acc = accumulate::<V, M, W, K, NR, U>(token, acc, operands);
+            acc = accumulate::<V, M, W, K, NR, 1>(token, acc, operands);
             c.store(acc);
         }
         acc
     }
 
     #[inline(always)]
-    unsafe fn finish(&self, _: V::Token, _: usize, _: usize, _: [[V; 1]; 1]) {}
+    unsafe fn finish<const N: usize>(&self, _: V::Token, _: [At; N], _: [[Group<V, N>; 1]; 1]) {}
 }
 
 /// Where a tile of C stands.
@@ -235,7 +272,7 @@ impl<const M: usize, const W: usize, const K: usize> TileOfC<M, W, K> {
     /// The tile's rows are readable at its columns.
     #[inline(always)]
     unsafe fn load<V: Vector>(&self, token: V::Token) -> Tile<V, M, W, K> {
-        let mut tile = [[[V::splat(token, 0.0); K]; W]; M];
+        let mut tile = zeros::<V, M, W, K>(token);
         let is_whole = self.left >= W * K * V::LANES;
         for r in 0..M {
             for n in 0..W * K {

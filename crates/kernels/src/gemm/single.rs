@@ -2,8 +2,8 @@
 //! registers, and everything that depends on the size is a constant.
 
 use super::micro::Tile;
-use super::tiles::TileBody;
-use crate::simd::Vector;
+use super::tiles::{At, TileBody};
+use crate::simd::{Vector, group::Group};
 
 /// Walks `rows`, one after the other, x `PANELS` panels. A tile is at most `P` panels; the widths are balanced, for a narrow tile
 /// takes as long as its chain, and each starts a strip.
@@ -114,13 +114,45 @@ unsafe fn single<
             for set in 0..SETS {
                 sums[set] = body.products::<1, W, G>(token, set, row, panel * G);
             }
-            for p in 0..W {
-                let mut all = [[V::splat(token, 0.0); G]; SETS];
-                for set in 0..SETS {
-                    all[set] = sums[set][0][p];
-                }
-                body.finish(token, row, panel + p, all);
+            for p in 0..W / 2 {
+                some::<V, B, G, SETS, W, 2>(token, body, At { row, panel }, &sums, 2 * p);
+            }
+            if !W.is_multiple_of(2) {
+                some::<V, B, G, SETS, W, 1>(token, body, At { row, panel }, &sums, W - 1);
             }
         }
     }
+}
+
+/// What follows from the sums of `N` of a tile's panels, from the `p`-th on.
+///
+/// # Safety
+/// The body may be called for these panels of the row.
+#[inline(always)]
+unsafe fn some<
+    V: Vector,
+    B: TileBody<V, G, SETS>,
+    const G: usize,
+    const SETS: usize,
+    const W: usize,
+    const N: usize,
+>(
+    token: V::Token,
+    body: &B,
+    tile: At,
+    sums: &[Tile<V, 1, W, G>; SETS],
+    p: usize,
+) {
+    let mut at = [tile; N];
+    let mut all = [[Group([V::splat(token, 0.0); N]); G]; SETS];
+    for n in 0..N {
+        at[n].panel += p + n;
+        for set in 0..SETS {
+            for g in 0..G {
+                all[set][g].0[n] = sums[set][0][p + n][g];
+            }
+        }
+    }
+    // SAFETY: the caller's promise.
+    unsafe { body.finish(token, at, all) };
 }

@@ -6,13 +6,14 @@
 //! once, and not once for each size of a tile.
 
 use super::micro::Tile;
-use crate::simd::{Job, Vector};
+use crate::simd::{Job, Vector, group::Group};
 use std::mem::MaybeUninit;
 
 /// What a pass over rows x panels does: `SETS` products for each vector of each row, and what follows from their sums.
 pub(crate) trait TileBody<V: Vector, const G: usize, const SETS: usize> {
-    /// Whether [`products`](TileBody::products) leaves nothing to do: it stores the sums itself, and nothing else follows.
-    const STORES: bool;
+    /// The sums of how many panels of single rows [`finish`](TileBody::finish) is given at once, where there are as many: 0, 1 or
+    /// 2. With 0, [`products`](TileBody::products) stores the sums itself, and nothing else follows.
+    const AT_ONCE: usize;
 
     /// The products of rows `row .. row + M` with `W * K` vectors from `vector` on, which starts a strip unless it is the only
     /// one.
@@ -27,11 +28,18 @@ pub(crate) trait TileBody<V: Vector, const G: usize, const SETS: usize> {
         vector: usize,
     ) -> Tile<V, M, W, K>;
 
-    /// Takes the sums of one panel of one row.
+    /// Takes the sums of panels of single rows.
     ///
     /// # Safety
-    /// Row and panel lie within what the body was made for.
-    unsafe fn finish(&self, token: V::Token, row: usize, panel: usize, sums: [[V; G]; SETS]);
+    /// Rows and panels lie within what the body was made for.
+    unsafe fn finish<const N: usize>(&self, token: V::Token, at: [At; N], sums: [[Group<V, N>; G]; SETS]);
+}
+
+/// One panel of one row.
+#[derive(Clone, Copy)]
+pub(crate) struct At {
+    pub(crate) row: usize,
+    pub(crate) panel: usize,
 }
 
 /// Vectors of a tile of one row: its chains hide the latency of a multiply-add (4 cycles, 2 a cycle) with a few to spare, so
@@ -101,7 +109,7 @@ pub(crate) unsafe fn walk<
             let height = if i < tall { tallest } else { tallest - 1 };
             let place = Place { row, panel, height, width };
             // SAFETY: the widths add up to `panels`, and in each block of panels the heights to `rows`.
-            unsafe { block::<V, B, G, SETS, NR>(token, body, place) };
+            unsafe { block::<V, B, G, SETS, MR, NR>(token, body, place) };
             row += height;
         }
         panel += width;
@@ -123,7 +131,14 @@ struct Place {
 /// The body may be called for every row and panel of the place, whose height is at most 6 and whose width at most
 /// [`block_panels`] of its height, or of the height above it.
 #[inline(always)]
-unsafe fn block<V: Vector, B: TileBody<V, G, SETS>, const G: usize, const SETS: usize, const NR: usize>(
+unsafe fn block<
+    V: Vector,
+    B: TileBody<V, G, SETS>,
+    const G: usize,
+    const SETS: usize,
+    const MR: usize,
+    const NR: usize,
+>(
     token: V::Token,
     body: &B,
     place: Place,
@@ -134,22 +149,23 @@ unsafe fn block<V: Vector, B: TileBody<V, G, SETS>, const G: usize, const SETS: 
         // SAFETY: the caller's promise.
         unsafe {
             match place.height {
-                1 => tiles::<V, B, G, SETS, NR, 1>(token, body, set, place, sums),
-                2 => tiles::<V, B, G, SETS, NR, 2>(token, body, set, place, sums),
-                3 => tiles::<V, B, G, SETS, NR, 3>(token, body, set, place, sums),
-                4 => tiles::<V, B, G, SETS, NR, 4>(token, body, set, place, sums),
-                5 => tiles::<V, B, G, SETS, NR, 5>(token, body, set, place, sums),
-                _ => tiles::<V, B, G, SETS, NR, 6>(token, body, set, place, sums),
+                1 => tiles::<V, B, G, SETS, MR, NR, 1>(token, body, set, place, sums),
+                2 => tiles::<V, B, G, SETS, MR, NR, 2>(token, body, set, place, sums),
+                3 => tiles::<V, B, G, SETS, MR, NR, 3>(token, body, set, place, sums),
+                4 => tiles::<V, B, G, SETS, MR, NR, 4>(token, body, set, place, sums),
+                5 => tiles::<V, B, G, SETS, MR, NR, 5>(token, body, set, place, sums),
+                _ => tiles::<V, B, G, SETS, MR, NR, 6>(token, body, set, place, sums),
             }
         }
     }
-    if !B::STORES {
+    if B::AT_ONCE > 0 {
         let finish: Finish<'_, V, B, G, SETS> = Finish { body, place, sums: &sums };
         V::apart(token, &finish);
     }
 }
 
-/// The products of `M` rows with a block of panels, tile by tile. Leaves them row by row in `sums`.
+/// The products of `M` rows with a block of panels, tile by tile. Leaves them row by row in `sums`. A height above the tile's is
+/// never asked for, and nothing is compiled for it.
 ///
 /// # Safety
 /// As [`block`]; `sums` has room for them.
@@ -159,6 +175,7 @@ unsafe fn tiles<
     B: TileBody<V, G, SETS>,
     const G: usize,
     const SETS: usize,
+    const MR: usize,
     const NR: usize,
     const M: usize,
 >(
@@ -169,6 +186,9 @@ unsafe fn tiles<
     sums: *mut V,
 ) {
     const { assert!(M * block_panels(M, G, NR) * G <= MOST) };
+    if const { M > MR } {
+        return;
+    }
     let vectors = place.width * G;
     let mut at = 0;
     while at < vectors {
@@ -287,7 +307,7 @@ unsafe fn tile<
         // SAFETY: the caller's promise.
         unsafe {
             let acc = body.products::<M, N, 1>(token, set, place.row, vector);
-            if !B::STORES {
+            if B::AT_ONCE > 0 {
                 for r in 0..M {
                     for n in 0..N {
                         *to.first.add(r * to.row + to.at + n) = acc[r][n][0];
@@ -310,22 +330,44 @@ impl<V: Vector, B: TileBody<V, G, SETS>, const G: usize, const SETS: usize> Job<
 {
     #[inline(always)]
     fn run(&self, token: V::Token) {
-        let Place { row, panel, height, width } = self.place;
-        for r in 0..height {
-            for p in 0..width {
-                let mut all = [[V::splat(token, 0.0); G]; SETS];
-                // SAFETY: only `block` makes one of these: it has set the sums, `height * width * G` of each set, and its
-                // caller vouches for row and panel.
-                unsafe {
-                    for set in 0..SETS {
-                        let sums: *const V = self.sums[set].as_ptr().cast();
-                        for g in 0..G {
-                            all[set][g] = *sums.add((r * width + p) * G + g);
-                        }
-                    }
-                    self.body.finish(token, row + r, panel + p, all);
+        let count = self.place.height * self.place.width;
+        let mut i = 0;
+        // SAFETY: only `block` makes one of these, and its caller vouches for all rows and panels of the place.
+        unsafe {
+            while B::AT_ONCE > 1 && i + 2 <= count {
+                self.some::<2>(token, i);
+                i += 2;
+            }
+            while i < count {
+                self.some::<1>(token, i);
+                i += 1;
+            }
+        }
+    }
+}
+
+impl<V: Vector, B: TileBody<V, G, SETS>, const G: usize, const SETS: usize> Finish<'_, V, B, G, SETS> {
+    /// `N` panels from the `first` on, row by row.
+    ///
+    /// # Safety
+    /// The place has as many, their sums are set, and the body may be called for them.
+    #[inline(always)]
+    unsafe fn some<const N: usize>(&self, token: V::Token, first: usize) {
+        let Place { row, panel, width, .. } = self.place;
+        let mut at = [At { row, panel }; N];
+        let mut all = [[Group([V::splat(token, 0.0); N]); G]; SETS];
+        for n in 0..N {
+            at[n].row += (first + n) / width;
+            at[n].panel += (first + n) % width;
+            for set in 0..SETS {
+                let sums: *const V = self.sums[set].as_ptr().cast();
+                for g in 0..G {
+                    // SAFETY: the caller's promise.
+                    all[set][g].0[n] = unsafe { *sums.add((first + n) * G + g) };
                 }
             }
         }
+        // SAFETY: the caller's promise.
+        unsafe { self.body.finish(token, at, all) };
     }
 }

@@ -4,7 +4,7 @@
 //! which that is not so ([`Activation::is_valid`]) are refused by the models.
 
 use super::{sigmoid::sigmoid, softplus::softplus, tanh::tanh};
-use crate::simd::Vector;
+use crate::simd::Arithmetic;
 
 /// A function of one number, y = f(x). NaN stays NaN.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -98,7 +98,7 @@ impl Activation {
 
     /// y = f(x)
     #[inline(always)]
-    pub(crate) fn apply<V: Vector>(self, token: V::Token, x: V) -> V {
+    pub(crate) fn apply<V: Arithmetic>(self, token: V::Token, x: V) -> V {
         let zero = V::splat(token, 0.0);
         let one = V::splat(token, 1.0);
         // In all of these the constant comes first in min and max, so that NaN passes.
@@ -137,7 +137,7 @@ impl Activation {
 
     /// f'(x), from y = f(x).
     #[inline(always)]
-    pub(crate) fn slope<V: Vector>(self, token: V::Token, y: V) -> V {
+    pub(crate) fn slope<V: Arithmetic>(self, token: V::Token, y: V) -> V {
         let zero = V::splat(token, 0.0);
         let one = V::splat(token, 1.0);
         match self {

@@ -5,7 +5,7 @@
 //! At most 0.92 ULP over all 2^32 inputs with fused multiply-add, 0.94 ULP without. Overflow gives infinity,
 //! underflow is gradual, NaN stays NaN, e^0 = 1, and no float has a larger result than the next one.
 
-use crate::simd::{ROUND_MAGIC, Vector};
+use crate::simd::{Arithmetic, ROUND_MAGIC};
 
 pub(super) const LOG2_E: f32 = core::f32::consts::LOG2_E;
 
@@ -29,7 +29,7 @@ const ABOVE_SUBNORMAL: f32 = f32::from_bits(0x2180_0000);
 
 /// `head` + (e^(sign r) - 1 - sign r) for |r| <= ln 2 / 2, with sign 1 or -1. The sum is rounded once.
 #[inline(always)]
-pub(super) fn add_beyond_linear<V: Vector>(token: V::Token, r: V, sign: f32, head: V) -> V {
+pub(super) fn add_beyond_linear<V: Arithmetic>(token: V::Token, r: V, sign: f32, head: V) -> V {
     let r2 = r.mul_add(r, V::splat(token, ABOVE_SUBNORMAL));
     let low = r.mul_add(V::splat(token, sign * C3), V::splat(token, C2));
     let high = r.mul_add(V::splat(token, sign * C5), V::splat(token, C4));
@@ -39,7 +39,7 @@ pub(super) fn add_beyond_linear<V: Vector>(token: V::Token, r: V, sign: f32, hea
 
 /// e^x
 #[inline(always)]
-pub(crate) fn exp<V: Vector>(token: V::Token, x: V) -> V {
+pub(crate) fn exp<V: Arithmetic>(token: V::Token, x: V) -> V {
     let magic = V::splat(token, ROUND_MAGIC);
     // Beyond 88.73 the result is infinite, below -103.98 it is 0: clamped a little outside, both come out of the
     // scaling, and n stays where its halves are exponents. Constant first, so that NaN passes.

@@ -1,11 +1,11 @@
 //! Whole slices: an activation of each element, and sums of rows. Slices only, no pointers.
 
 use super::{exp::exp, sigmoid::sigmoid, tanh::tanh};
-use crate::simd::Vector;
+use crate::simd::{Arithmetic, Vector};
 
 /// A function of one vector.
 pub(crate) trait Unary {
-    fn apply<V: Vector>(token: V::Token, x: V) -> V;
+    fn apply<V: Arithmetic>(token: V::Token, x: V) -> V;
 }
 
 /// e^x
@@ -17,21 +17,21 @@ pub(crate) struct Tanh;
 
 impl Unary for Exp {
     #[inline(always)]
-    fn apply<V: Vector>(token: V::Token, x: V) -> V {
+    fn apply<V: Arithmetic>(token: V::Token, x: V) -> V {
         exp(token, x)
     }
 }
 
 impl Unary for Sigmoid {
     #[inline(always)]
-    fn apply<V: Vector>(token: V::Token, x: V) -> V {
+    fn apply<V: Arithmetic>(token: V::Token, x: V) -> V {
         sigmoid(token, x)
     }
 }
 
 impl Unary for Tanh {
     #[inline(always)]
-    fn apply<V: Vector>(token: V::Token, x: V) -> V {
+    fn apply<V: Arithmetic>(token: V::Token, x: V) -> V {
         tanh(token, x)
     }
 }

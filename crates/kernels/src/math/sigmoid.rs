@@ -10,7 +10,7 @@
 //! result is +0; it is never subnormal.
 
 use super::exp::{LOG2_E, NEG_LN_2_HIGH, NEG_LN_2_LOW, add_beyond_linear};
-use crate::simd::{ROUND_MAGIC, Vector};
+use crate::simd::{Arithmetic, ROUND_MAGIC};
 
 /// From here on the result is 1: any bound above 17.33, where 1 - sigmoid is 2^-25, and below the 88 where n leaves
 /// the exponents. Below -87.336_54 no bound is needed, see [`SMALLEST`].
@@ -21,7 +21,7 @@ const SMALLEST: f32 = -87.336_54;
 
 /// 1 / (1 + e^-x)
 #[inline(always)]
-pub(crate) fn sigmoid<V: Vector>(token: V::Token, x: V) -> V {
+pub(crate) fn sigmoid<V: Arithmetic>(token: V::Token, x: V) -> V {
     let magic = V::splat(token, ROUND_MAGIC);
     let one = V::splat(token, 1.0);
     // Constant first, so that NaN passes.

@@ -4,14 +4,14 @@
 //! below 2^-29 of the result. NaN stays NaN, the limits are exact.
 
 use super::exp::exp;
-use crate::simd::Vector;
+use crate::simd::Arithmetic;
 
 /// artanh s = s + s^3 / 3 + s^5 / 5 + ..: the coefficients, the last one first.
 const SERIES: [f32; 7] = [1.0 / 15.0, 1.0 / 13.0, 1.0 / 11.0, 1.0 / 9.0, 1.0 / 7.0, 1.0 / 5.0, 1.0 / 3.0];
 
 /// ln(1 + e^x)
 #[inline(always)]
-pub(crate) fn softplus<V: Vector>(token: V::Token, x: V) -> V {
+pub(crate) fn softplus<V: Arithmetic>(token: V::Token, x: V) -> V {
     let zero = V::splat(token, 0.0);
     let z = exp(token, zero.sub(x.abs()));
     let s = z.div(V::splat(token, 2.0).add(z));

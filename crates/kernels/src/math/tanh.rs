@@ -15,7 +15,7 @@
 //! by 1 ULP at most.
 
 use super::exp::LOG2_E;
-use crate::simd::{ROUND_MAGIC, Vector};
+use crate::simd::{Arithmetic, ROUND_MAGIC};
 
 /// From here on the result is 1: any bound above 9.011, where 1 - tanh is 2^-25.
 const LARGEST: f32 = 9.25;
@@ -34,7 +34,7 @@ const ABOVE_SUBNORMAL: f32 = f32::from_bits(0x3080_0000);
 
 /// tanh x
 #[inline(always)]
-pub(crate) fn tanh<V: Vector>(token: V::Token, x: V) -> V {
+pub(crate) fn tanh<V: Arithmetic>(token: V::Token, x: V) -> V {
     let one = V::splat(token, 1.0);
     let half = V::splat(token, 0.5);
     // Constant first, so that NaN passes.

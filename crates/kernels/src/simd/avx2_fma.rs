@@ -3,7 +3,7 @@
 //! Soundness of every block below: a value of [`F32x8`], or the token that makes one, exists only where the
 //! caller of [`Avx2Fma::assume`] vouched for the CPU's features, so the intrinsics' instructions exist.
 
-use super::{Job, Sealed, Vector};
+use super::{Arithmetic, Job, Sealed, Vector};
 use core::arch::x86_64::*;
 
 /// Proof that the running CPU has AVX2 and FMA.
@@ -38,47 +38,14 @@ fn first(_: Avx2Fma, n: usize) -> __m256i {
     unsafe { _mm256_loadu_si256(FIRST.as_ptr().add(skip).cast()) }
 }
 
-impl Vector for F32x8 {
+impl Arithmetic for F32x8 {
     type Token = Avx2Fma;
-    type Lanes = [f32; 8];
-    const LANES: usize = 8;
 
     #[inline(always)]
     fn splat(_: Avx2Fma, x: f32) -> Self {
         // SAFETY: the token proves AVX2.
         F32x8(unsafe { _mm256_set1_ps(x) })
     }
-    #[inline(always)]
-    fn load(_: Avx2Fma, from: &[f32; 8]) -> Self {
-        // SAFETY: the token proves AVX2; the reference is readable for eight floats; the load is unaligned.
-        F32x8(unsafe { _mm256_loadu_ps(from.as_ptr()) })
-    }
-    #[inline(always)]
-    fn load_first(token: Avx2Fma, from: &[f32]) -> Self {
-        // SAFETY: the token proves AVX2; lanes from `from.len()` on are masked off and not accessed.
-        F32x8(unsafe { _mm256_maskload_ps(from.as_ptr(), first(token, from.len())) })
-    }
-    #[inline(always)]
-    fn store(self, to: &mut [f32; 8]) {
-        // SAFETY: a value proves AVX2; the reference is writable for eight floats; the store is unaligned.
-        unsafe { _mm256_storeu_ps(to.as_mut_ptr(), self.0) }
-    }
-    #[inline(always)]
-    fn store_first(self, to: &mut [f32]) {
-        if to.len() >= 8 {
-            // SAFETY: a value proves AVX2; the slice is writable for eight floats; the store is unaligned.
-            return unsafe { _mm256_storeu_ps(to.as_mut_ptr(), self.0) };
-        }
-        // Not a masked store: on AMD that is microcode, an order slower than a few scalar moves.
-        let mut lanes = [0.0; 8];
-        self.store(&mut lanes);
-        for i in 0..7 {
-            if i < to.len() {
-                to[i] = lanes[i];
-            }
-        }
-    }
-
     #[inline(always)]
     fn add(self, other: Self) -> Self {
         // SAFETY: a value proves AVX2.
@@ -140,7 +107,42 @@ impl Vector for F32x8 {
             _mm256_castsi256_ps(_mm256_add_epi32(exponent, _mm256_castps_si256(_mm256_set1_ps(1.0))))
         })
     }
+}
 
+impl Vector for F32x8 {
+    type Lanes = [f32; 8];
+    const LANES: usize = 8;
+
+    #[inline(always)]
+    fn load(_: Avx2Fma, from: &[f32; 8]) -> Self {
+        // SAFETY: the token proves AVX2; the reference is readable for eight floats; the load is unaligned.
+        F32x8(unsafe { _mm256_loadu_ps(from.as_ptr()) })
+    }
+    #[inline(always)]
+    fn load_first(token: Avx2Fma, from: &[f32]) -> Self {
+        // SAFETY: the token proves AVX2; lanes from `from.len()` on are masked off and not accessed.
+        F32x8(unsafe { _mm256_maskload_ps(from.as_ptr(), first(token, from.len())) })
+    }
+    #[inline(always)]
+    fn store(self, to: &mut [f32; 8]) {
+        // SAFETY: a value proves AVX2; the reference is writable for eight floats; the store is unaligned.
+        unsafe { _mm256_storeu_ps(to.as_mut_ptr(), self.0) }
+    }
+    #[inline(always)]
+    fn store_first(self, to: &mut [f32]) {
+        if to.len() >= 8 {
+            // SAFETY: a value proves AVX2; the slice is writable for eight floats; the store is unaligned.
+            return unsafe { _mm256_storeu_ps(to.as_mut_ptr(), self.0) };
+        }
+        // Not a masked store: on AMD that is microcode, an order slower than a few scalar moves.
+        let mut lanes = [0.0; 8];
+        self.store(&mut lanes);
+        for i in 0..7 {
+            if i < to.len() {
+                to[i] = lanes[i];
+            }
+        }
+    }
     #[inline(always)]
     fn apart<J: Job<Self>>(token: Avx2Fma, job: &J) {
         // SAFETY: the token proves AVX2.

@@ -3,7 +3,7 @@
 //! Soundness of every block below: a value of [`F32x16`], or the token that makes one, exists only where the
 //! caller of [`Avx512::assume`] vouched for the CPU's features, so the intrinsics' instructions exist.
 
-use super::{Job, Sealed, Vector};
+use super::{Arithmetic, Job, Sealed, Vector};
 use core::arch::x86_64::*;
 
 /// Proof that the running CPU has AVX-512 F, VL, BW and DQ.
@@ -33,37 +33,14 @@ fn first(n: usize) -> __mmask16 {
     if n < 16 { (1 << n) - 1 } else { !0 }
 }
 
-impl Vector for F32x16 {
+impl Arithmetic for F32x16 {
     type Token = Avx512;
-    type Lanes = [f32; 16];
-    const LANES: usize = 16;
 
     #[inline(always)]
     fn splat(_: Avx512, x: f32) -> Self {
         // SAFETY: the token proves AVX-512.
         F32x16(unsafe { _mm512_set1_ps(x) })
     }
-    #[inline(always)]
-    fn load(_: Avx512, from: &[f32; 16]) -> Self {
-        // SAFETY: the token proves AVX-512; the reference is readable for sixteen floats; the load is unaligned.
-        F32x16(unsafe { _mm512_loadu_ps(from.as_ptr()) })
-    }
-    #[inline(always)]
-    fn load_first(_: Avx512, from: &[f32]) -> Self {
-        // SAFETY: the token proves AVX-512; lanes from `from.len()` on are masked off and not accessed.
-        F32x16(unsafe { _mm512_maskz_loadu_ps(first(from.len()), from.as_ptr()) })
-    }
-    #[inline(always)]
-    fn store(self, to: &mut [f32; 16]) {
-        // SAFETY: a value proves AVX-512; the reference is writable for sixteen floats; the store is unaligned.
-        unsafe { _mm512_storeu_ps(to.as_mut_ptr(), self.0) }
-    }
-    #[inline(always)]
-    fn store_first(self, to: &mut [f32]) {
-        // SAFETY: a value proves AVX-512; lanes from `to.len()` on are masked off and not accessed.
-        unsafe { _mm512_mask_storeu_ps(to.as_mut_ptr(), first(to.len()), self.0) }
-    }
-
     #[inline(always)]
     fn add(self, other: Self) -> Self {
         // SAFETY: a value proves AVX-512.
@@ -127,7 +104,32 @@ impl Vector for F32x16 {
             _mm512_castsi512_ps(_mm512_add_epi32(exponent, _mm512_castps_si512(_mm512_set1_ps(1.0))))
         })
     }
+}
 
+impl Vector for F32x16 {
+    type Lanes = [f32; 16];
+    const LANES: usize = 16;
+
+    #[inline(always)]
+    fn load(_: Avx512, from: &[f32; 16]) -> Self {
+        // SAFETY: the token proves AVX-512; the reference is readable for sixteen floats; the load is unaligned.
+        F32x16(unsafe { _mm512_loadu_ps(from.as_ptr()) })
+    }
+    #[inline(always)]
+    fn load_first(_: Avx512, from: &[f32]) -> Self {
+        // SAFETY: the token proves AVX-512; lanes from `from.len()` on are masked off and not accessed.
+        F32x16(unsafe { _mm512_maskz_loadu_ps(first(from.len()), from.as_ptr()) })
+    }
+    #[inline(always)]
+    fn store(self, to: &mut [f32; 16]) {
+        // SAFETY: a value proves AVX-512; the reference is writable for sixteen floats; the store is unaligned.
+        unsafe { _mm512_storeu_ps(to.as_mut_ptr(), self.0) }
+    }
+    #[inline(always)]
+    fn store_first(self, to: &mut [f32]) {
+        // SAFETY: a value proves AVX-512; lanes from `to.len()` on are masked off and not accessed.
+        unsafe { _mm512_mask_storeu_ps(to.as_mut_ptr(), first(to.len()), self.0) }
+    }
     #[inline(always)]
     fn apart<J: Job<Self>>(token: Avx512, job: &J) {
         // SAFETY: the token proves AVX-512.

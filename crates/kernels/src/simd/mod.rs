@@ -1,5 +1,5 @@
-//! One trait, [`Vector`]: a handful of f32 lanes. It names no concept of one instruction set, so a new one is one file
-//! beside `avx2_fma.rs`.
+//! A handful of f32 lanes: what can be computed with them, [`Arithmetic`], and what makes a register of them, [`Vector`]. Neither
+//! names a concept of one instruction set, so a new one is one file beside `avx2_fma.rs`.
 //!
 //! Every method and every generic body above it is `#[inline(always)]` and carries no `target_feature`; only the
 //! generated kernel entry does. A body uses plain `for` loops over constant bounds: a closure, an iterator adapter or
@@ -10,6 +10,7 @@
 pub(crate) mod avx2_fma;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx512;
+pub(crate) mod group;
 pub(crate) mod portable;
 
 /// 1.5 * 2^23: adding it to a float of magnitude below 2^22 rounds that float to the nearest integer (ties to even),
@@ -21,30 +22,17 @@ mod sealed {
 }
 pub(crate) use sealed::Sealed;
 
-/// A vector of f32 lanes.
+/// Lanes of f32 to compute with, as many as there may be.
 ///
-/// A value can be made only from a [`Token`](Vector::Token), the proof that the CPU has the instructions, and memory is
-/// named by references, so the whole trait is safe: `math` and the gate bodies over it need no `unsafe`. Each lane is
-/// computed alone: a lane's bits depend on that lane's inputs only.
-pub(crate) trait Vector: Copy + Sealed + 'static {
+/// A value can be made only from a [`Token`](Arithmetic::Token), the proof that the CPU has the instructions, so the whole trait is
+/// safe: `math` and the gate bodies over it need no `unsafe`. Each lane is computed alone: a lane's bits depend on that
+/// lane's inputs only.
+pub(crate) trait Arithmetic: Copy + Sealed + 'static {
     /// Proof that the running CPU has the instructions.
     type Token: Copy;
-    /// `[f32; LANES]`: what a whole vector occupies in memory. No alignment beyond that of f32 is needed.
-    type Lanes: 'static;
-    /// Number of lanes.
-    const LANES: usize;
 
     /// All lanes `x`.
     fn splat(token: Self::Token, x: f32) -> Self;
-    /// All lanes from memory.
-    fn load(token: Self::Token, from: &Self::Lanes) -> Self;
-    /// The first `from.len()` lanes (at most [`LANES`](Vector::LANES)) from memory, +0 in the others.
-    fn load_first(token: Self::Token, from: &[f32]) -> Self;
-    /// All lanes to memory.
-    fn store(self, to: &mut Self::Lanes);
-    /// The first `to.len()` lanes (at most [`LANES`](Vector::LANES)) to memory.
-    fn store_first(self, to: &mut [f32]);
-
     /// `self + other`
     fn add(self, other: Self) -> Self;
     /// `self - other`
@@ -67,6 +55,23 @@ pub(crate) trait Vector: Copy + Sealed + 'static {
     fn select_lt(self, other: Self, then: Self, otherwise: Self) -> Self;
     /// 2^n for a lane that holds `ROUND_MAGIC + n` with an integer n of -126..=127.
     fn exp2_of_magic(self) -> Self;
+}
+
+/// One register, and the memory it comes from, which is named by references.
+pub(crate) trait Vector: Arithmetic {
+    /// `[f32; LANES]`: what a whole vector occupies in memory. No alignment beyond that of f32 is needed.
+    type Lanes: 'static;
+    /// Number of lanes.
+    const LANES: usize;
+
+    /// All lanes from memory.
+    fn load(token: Self::Token, from: &Self::Lanes) -> Self;
+    /// The first `from.len()` lanes (at most [`LANES`](Vector::LANES)) from memory, +0 in the others.
+    fn load_first(token: Self::Token, from: &[f32]) -> Self;
+    /// All lanes to memory.
+    fn store(self, to: &mut Self::Lanes);
+    /// The first `to.len()` lanes (at most [`LANES`](Vector::LANES)) to memory.
+    fn store_first(self, to: &mut [f32]);
 
     /// Runs a job in a function of its own that has the instruction set's features. What the job keeps in registers, the
     /// constants of its polynomials above all, is then not kept there over the caller's loops.

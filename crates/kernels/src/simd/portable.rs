@@ -1,6 +1,6 @@
 //! Four lanes over `wide`, whose bits depend on no build flag: a multiply-add is written as two roundings.
 
-use super::{Job, Sealed, Vector};
+use super::{Arithmetic, Job, Sealed, Vector};
 use wide::f32x4;
 
 /// What the portable vector is made from: nothing has to be proven.
@@ -15,43 +15,13 @@ const SIGN: f32x4 = f32x4::new([-0.0; 4]);
 
 impl Sealed for F32x4 {}
 
-impl Vector for F32x4 {
+impl Arithmetic for F32x4 {
     type Token = Portable;
-    type Lanes = [f32; 4];
-    const LANES: usize = 4;
 
     #[inline(always)]
     fn splat(_: Portable, x: f32) -> Self {
         F32x4(f32x4::splat(x))
     }
-    #[inline(always)]
-    fn load(_: Portable, from: &[f32; 4]) -> Self {
-        F32x4(f32x4::new(*from))
-    }
-    #[inline(always)]
-    fn load_first(_: Portable, from: &[f32]) -> Self {
-        let mut lanes = [0.0; 4];
-        for i in 0..4 {
-            if i < from.len() {
-                lanes[i] = from[i];
-            }
-        }
-        F32x4(f32x4::new(lanes))
-    }
-    #[inline(always)]
-    fn store(self, to: &mut [f32; 4]) {
-        *to = self.0.to_array();
-    }
-    #[inline(always)]
-    fn store_first(self, to: &mut [f32]) {
-        let lanes = self.0.to_array();
-        for i in 0..4 {
-            if i < to.len() {
-                to[i] = lanes[i];
-            }
-        }
-    }
-
     #[inline(always)]
     fn add(self, other: Self) -> Self {
         F32x4(self.0 + other.0)
@@ -101,7 +71,39 @@ impl Vector for F32x4 {
         }
         F32x4(f32x4::new(powers))
     }
+}
 
+impl Vector for F32x4 {
+    type Lanes = [f32; 4];
+    const LANES: usize = 4;
+
+    #[inline(always)]
+    fn load(_: Portable, from: &[f32; 4]) -> Self {
+        F32x4(f32x4::new(*from))
+    }
+    #[inline(always)]
+    fn load_first(_: Portable, from: &[f32]) -> Self {
+        let mut lanes = [0.0; 4];
+        for i in 0..4 {
+            if i < from.len() {
+                lanes[i] = from[i];
+            }
+        }
+        F32x4(f32x4::new(lanes))
+    }
+    #[inline(always)]
+    fn store(self, to: &mut [f32; 4]) {
+        *to = self.0.to_array();
+    }
+    #[inline(always)]
+    fn store_first(self, to: &mut [f32]) {
+        let lanes = self.0.to_array();
+        for i in 0..4 {
+            if i < to.len() {
+                to[i] = lanes[i];
+            }
+        }
+    }
     #[inline(always)]
     fn apart<J: Job<Self>>(token: Portable, job: &J) {
         run_apart(token, job);

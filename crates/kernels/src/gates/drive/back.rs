@@ -1,16 +1,16 @@
 //! The way back through time. At each boundary between steps one pass over tiles takes the gradient from the later step to the
 //! earlier one.
 
-use super::{hidden_size, load, store};
+use super::{load, project, store};
 use crate::gates::checked::BackwardTask;
 use crate::gates::{Backward, CellBody};
-use crate::gemm::micro::{Operands, Tile, accumulate};
-use crate::gemm::tiles::{TileBody, walk};
-use crate::simd::Vector;
+use crate::gemm::micro::{Operands, Tile, accumulate, zeros};
+use crate::gemm::tiles::{At, TileBody, walk};
+use crate::simd::{Arithmetic, Vector, group::Group};
 use std::marker::PhantomData;
 
 /// The boundary between steps u-1 and u, for [`walk`].
-pub(super) struct Boundary<'a, V, C, const NR: usize, const U: usize, const H: usize> {
+pub(super) struct Boundary<'a, V, C, const NR: usize> {
     pub(super) task: &'a BackwardTask,
     u: usize,
     /// Rows below it took part in step u (if u belongs to this task): their gradient comes from there.
@@ -28,26 +28,31 @@ pub(super) struct Boundary<'a, V, C, const NR: usize, const U: usize, const H: u
 #[inline(always)]
 pub(crate) unsafe fn backward<
     V: Vector,
-    C: CellBody<G, S> + Default,
+    C: CellBody<G, S>,
     const G: usize,
     const S: usize,
     const MR: usize,
     const NR: usize,
-    const U: usize,
-    const H: usize,
 >(
     token: V::Token,
     task: &BackwardTask,
+    cell: C,
 ) {
-    let panels = hidden_size::<H>(task.hidden).div_ceil(V::LANES);
+    let panels = task.hidden.div_ceil(V::LANES);
     for u in (task.begin..=task.end).rev() {
-        let body = Backwards::<_, G, S>(Boundary::<V, C, NR, U, H>::new(task, u, C::default()));
+        let body = Backwards::<_, G, S>(Boundary::<V, C, NR>::new(task, u, cell));
         // SAFETY: the task's arguments cover all its rows and panels at steps u and u-1.
-        unsafe { walk::<V, _, 1, 1, MR, NR>(token, &body, body.0.rows(), panels) };
+        unsafe {
+            if C::OPTIONS && !task.w_hr.is_null() {
+                project::backward::<V, C, G, S, MR, NR>(token, &body);
+            } else {
+                walk::<V, _, 1, 1, MR, NR>(token, &body, body.0.rows(), panels);
+            }
+        }
     }
 }
 
-impl<'a, V, C, const NR: usize, const U: usize, const H: usize> Boundary<'a, V, C, NR, U, H> {
+impl<'a, V, C, const NR: usize> Boundary<'a, V, C, NR> {
     #[inline(always)]
     pub(super) fn new(task: &'a BackwardTask, u: usize, cell: C) -> Self {
         let from = if u == task.end { 0 } else { task.schedule.active(u) };
@@ -65,17 +70,10 @@ impl<'a, V, C, const NR: usize, const U: usize, const H: usize> Boundary<'a, V, 
 /// A body whose cell has `G` gates and saves `S` values: names the parameters that the trait alone would leave open.
 pub(super) struct Backwards<T, const G: usize, const S: usize>(pub(super) T);
 
-impl<
-    V: Vector,
-    C: CellBody<G, S>,
-    const G: usize,
-    const S: usize,
-    const NR: usize,
-    const U: usize,
-    const H: usize,
-> TileBody<V, 1, 1> for Backwards<Boundary<'_, V, C, NR, U, H>, G, S>
+impl<V: Vector, C: CellBody<G, S>, const G: usize, const S: usize, const NR: usize> TileBody<V, 1, 1>
+    for Backwards<Boundary<'_, V, C, NR>, G, S>
 {
-    const STORES: bool = false;
+    const AT_ONCE: usize = if C::OPTIONS { 1 } else { 2 };
 
     #[inline(always)]
     unsafe fn products<const M: usize, const W: usize, const K: usize>(
@@ -86,61 +84,60 @@ impl<
         vector: usize,
     ) -> Tile<V, M, W, K> {
         let Boundary { task, u, from, .. } = self.0;
-        let h = hidden_size::<H>(task.hidden);
-        let mut acc = [[[V::splat(token, 0.0); K]; W]; M];
+        let h = task.hidden;
+        let mut acc = zeros(token);
         if row >= from {
             return acc;
         }
-        let strip = G * h * NR * V::LANES;
         let mut gate = 0;
         for &(slot, gates) in C::HA_RUNS {
             let mut a = [std::ptr::null(); M];
             for r in 0..M {
                 a[r] = task.gates.at(u, row + r).wrapping_add(slot * h).cast_const();
             }
+            let k = (gate * h, gates * h);
             // SAFETY: rows and vectors lie within the task, whose arguments were checked for all of them; packed weights are
             // padded to whole strips. A row from `from` on has its place in `gates` too; what is computed from it is not used.
             acc = unsafe {
-                let b = task.w_hh.add(vector / NR * strip + (vector % NR + gate * h * NR) * V::LANES);
-                let operands = Operands { a, a_step: 1, b, strip, depth: gates * h };
-                accumulate::<V, M, W, K, NR, U>(token, acc, operands)
+                let operands = Operands::packed::<V, NR>(a, task.w_hh, vector, G * h, k);
+                accumulate::<V, M, W, K, NR, 1>(token, acc, operands)
             };
             gate += gates;
         }
         acc
     }
 
-    /// Passes the gradient of one vector of units of one row over the boundary.
+    /// Passes the gradient of vectors of units over the boundary.
     #[inline(always)]
-    unsafe fn finish(&self, token: V::Token, row: usize, panel: usize, [[chain]]: [[V; 1]; 1]) {
-        let unit = panel * V::LANES;
-        let left = hidden_size::<H>(self.0.task.hidden) - unit;
-        // SAFETY: row and panel lie within the task; `left` floats from the unit on are units of the cell.
+    unsafe fn finish<const N: usize>(
+        &self,
+        token: V::Token,
+        at: [At; N],
+        [[mut gradients]]: [[Group<V, N>; 1]; 1],
+    ) {
+        // SAFETY: rows and panels lie within the task.
         unsafe {
-            let dh = self.passed(token, row, unit, left, chain);
-            self.step_back(token, row, unit, left, dh);
+            for n in 0..N {
+                let left = self.0.task.hidden - at[n].panel * V::LANES;
+                gradients.0[n] = self.passed(token, at[n], left, gradients.0[n]);
+            }
+            self.step_back(token, at, gradients);
         }
     }
 }
 
-impl<
-    V: Vector,
-    C: CellBody<G, S>,
-    const G: usize,
-    const S: usize,
-    const NR: usize,
-    const U: usize,
-    const H: usize,
-> Backwards<Boundary<'_, V, C, NR, U, H>, G, S>
+impl<V: Vector, C: CellBody<G, S>, const G: usize, const S: usize, const NR: usize>
+    Backwards<Boundary<'_, V, C, NR>, G, S>
 {
-    /// Passes the gradient of `left` features of h of one row, from `unit` on, over the boundary: to the steps before the task,
+    /// Passes the gradient of `left` features of h of one row, from a panel on, over the boundary: to the steps before the task,
     /// as `dh` takes it, where the row took no part in step u-1; else the result, with what comes from upstream, is dL/dh_{u-1}.
     ///
     /// # Safety
     /// The row lies within the task, and so do the features.
     #[inline(always)]
-    pub(super) unsafe fn passed(&self, token: V::Token, row: usize, unit: usize, left: usize, chain: V) -> V {
+    pub(super) unsafe fn passed(&self, token: V::Token, at: At, left: usize, chain: V) -> V {
         let Boundary { task, u, from, to, .. } = self.0;
+        let (row, unit) = (at.row, at.panel * V::LANES);
         let zero = V::splat(token, 0.0);
         let projected = C::OPTIONS && !task.w_hr.is_null();
         // SAFETY: the task's arguments were checked for all its rows; only `left` floats from the unit on are touched.
@@ -174,62 +171,82 @@ impl<
         }
     }
 
-    /// Turns the gradient of h_{u-1} (of what the cell made, before any projection) into those of step u-1's gates.
+    /// Turns the gradients of h_{u-1} (of what the cell made, before any projection) into those of step u-1's gates.
     ///
     /// # Safety
-    /// The row lies within the task; `left` units from `unit` on are units of the cell.
+    /// Rows and panels lie within the task.
     #[inline(always)]
-    pub(super) unsafe fn step_back(&self, token: V::Token, row: usize, unit: usize, left: usize, dh: V) {
+    pub(super) unsafe fn step_back<const N: usize>(&self, token: V::Token, at: [At; N], dh: Group<V, N>) {
         let Boundary { task, u, from, to, cell, .. } = self.0;
-        let h = hidden_size::<H>(task.hidden);
-        let zero = V::splat(token, 0.0);
+        let h = task.hidden;
+        let zero = Group::splat(token, 0.0);
         let in_c = C::DIRECT && C::OPTIONS && !task.w_hr.is_null();
         let keeps_c = C::CELL_STATE || in_c;
-        // SAFETY: the task's arguments were checked for all its rows and units.
-        unsafe {
+        let mut step = Backward { saved: [zero; S], dh, dc: zero, h_prev: zero, c_prev: zero, c: zero };
+        let mut any = false;
+        for n in 0..N {
+            let At { row, panel } = at[n];
+            let (unit, left) = (panel * V::LANES, h - panel * V::LANES);
+            let dc_at = task.dc.at(0, row).wrapping_add(unit);
+            // SAFETY: the task's arguments were checked for all its rows and units.
+            unsafe {
+                if keeps_c && !(row < from && task.schedule.is_reset(u, row)) {
+                    step.dc.0[n] = load(token, dc_at, left);
+                }
+                if row >= to {
+                    if keeps_c {
+                        store(step.dc.0[n], dc_at, left);
+                    }
+                    continue;
+                }
+                any = true;
+                let t = u - 1;
+                for s in 0..S {
+                    step.saved[s].0[n] = load(token, task.gates.at(t, row).add(s * h + unit), left);
+                }
+                if C::DIRECT {
+                    let state = if in_c { &task.c } else { &task.h };
+                    let h_prev = task.schedule.before(t, row, state);
+                    step.h_prev.0[n] = load(token, h_prev.add(unit), left);
+                }
+                if C::CELL_STATE {
+                    let c_prev = task.schedule.before(t, row, &task.c);
+                    step.c_prev.0[n] = load(token, c_prev.add(unit), left);
+                    step.c.0[n] = load(token, task.c.steps.at(t, row).add(unit), left);
+                }
+            }
+        }
+        if !any {
+            return;
+        }
+        if in_c {
+            step.dh = dh.add(step.dc);
+        }
+        let (dh, t) = (step.dh, u - 1);
+        let new = cell.backward(token, step);
+        for n in 0..N {
+            let At { row, panel } = at[n];
+            if row >= to {
+                continue;
+            }
+            let (unit, left) = (panel * V::LANES, h - panel * V::LANES);
             let dh_at = task.dh.at(0, row).wrapping_add(unit);
             let dc_at = task.dc.at(0, row).wrapping_add(unit);
-            let mut dc = zero;
-            if keeps_c && !(row < from && task.schedule.is_reset(u, row)) {
-                dc = load(token, dc_at, left);
-            }
-            if row >= to {
-                if keeps_c {
-                    store(dc, dc_at, left);
+            // SAFETY: as above.
+            unsafe {
+                if keeps_c && !task.dc_steps.is_absent() {
+                    let dc = if in_c { dh.0[n] } else { new.dc.0[n] };
+                    store(dc, task.dc_steps.at(t, row).add(unit), left);
                 }
-                return;
-            }
-            let t = u - 1;
-            let dh = if in_c { dh.add(dc) } else { dh };
-            let mut step = Backward { saved: [zero; S], dh, dc, h_prev: zero, c_prev: zero, c: zero };
-            for s in 0..S {
-                step.saved[s] = load(token, task.gates.at(t, row).add(s * h + unit), left);
-            }
-            if C::DIRECT {
-                let at = if in_c {
-                    task.schedule.before(t, row, task.reset_c, task.c_0, task.c)
-                } else {
-                    task.schedule.before(t, row, task.reset_h, task.h_0, task.y)
-                };
-                step.h_prev = load(token, at.add(unit), left);
-            }
-            if C::CELL_STATE {
-                let at = task.schedule.before(t, row, task.reset_c, task.c_0, task.c);
-                step.c_prev = load(token, at.add(unit), left);
-                step.c = load(token, task.c.at(t, row).add(unit), left);
-            }
-            let new = cell.backward(token, step);
-            if keeps_c && !task.dc_steps.is_absent() {
-                store(if in_c { dh } else { new.dc }, task.dc_steps.at(t, row).add(unit), left);
-            }
-            for s in 0..S {
-                store(new.gates[s], task.gates.at(t, row).add(s * h + unit), left);
-            }
-            if C::DIRECT {
-                store(new.direct, if in_c { dc_at } else { dh_at }, left);
-            }
-            if C::CELL_STATE {
-                store(new.dc_prev, dc_at, left);
+                for s in 0..S {
+                    store(new.gates[s].0[n], task.gates.at(t, row).add(s * h + unit), left);
+                }
+                if C::DIRECT {
+                    store(new.direct.0[n], if in_c { dc_at } else { dh_at }, left);
+                }
+                if C::CELL_STATE {
+                    store(new.dc_prev.0[n], dc_at, left);
+                }
             }
         }
     }

@@ -2,12 +2,12 @@
 //! values, so that each step takes a second pass over tiles. The weights of r and z are packed together, those of n behind them.
 
 use super::back::{Backwards, Boundary};
-use super::{load, store, vectors};
+use super::{load, store};
 use crate::gates::checked::{BackwardTask, ForwardTask};
 use crate::gates::gru::GruResetBefore;
-use crate::gemm::micro::{Operands, Tile, accumulate};
-use crate::gemm::tiles::{TileBody, walk};
-use crate::simd::Vector;
+use crate::gemm::micro::{Operands, Tile, accumulate, start_from, zeros};
+use crate::gemm::tiles::{At, TileBody, walk};
+use crate::simd::{Vector, group::Group};
 use std::marker::PhantomData;
 
 /// Places of the saved values.
@@ -17,7 +17,7 @@ const N_SLOT: usize = 2;
 const M_SLOT: usize = 3;
 
 /// One pass of a step forward, for [`walk`]: with G = 2 the first one, with G = 1 the second one.
-struct Pass<'a, V, const G: usize, const NR: usize, const U: usize> {
+struct Pass<'a, V, const G: usize, const NR: usize> {
     task: &'a ForwardTask,
     t: usize,
     cell: GruResetBefore,
@@ -27,19 +27,18 @@ struct Pass<'a, V, const G: usize, const NR: usize, const U: usize> {
 /// Runs steps `begin .. end` of a forward task, the input multiplied here.
 ///
 /// # Safety
-/// As [`forward`](super::forward); the task's activations are there.
+/// As [`forward`](super::forward).
 #[inline(always)]
-pub(crate) unsafe fn forward<V: Vector, const MR: usize, const NR: usize, const U: usize>(
+pub(crate) unsafe fn forward<V: Vector, const MR: usize, const NR: usize>(
     token: V::Token,
     task: &ForwardTask,
+    cell: GruResetBefore,
 ) {
     let panels = task.hidden.div_ceil(V::LANES);
-    // SAFETY: the caller's promise.
-    let cell = GruResetBefore::from(unsafe { *task.activations });
     for t in task.begin..task.end {
         let rows = task.schedule.active(t);
-        let gates = Pass::<V, 2, NR, U> { task, t, cell, vector: PhantomData };
-        let state = Pass::<V, 1, NR, U> { task, t, cell, vector: PhantomData };
+        let gates = Pass::<V, 2, NR> { task, t, cell, vector: PhantomData };
+        let state = Pass::<V, 1, NR> { task, t, cell, vector: PhantomData };
         // SAFETY: the task's arguments cover all its rows and panels at step t.
         unsafe {
             walk::<V, _, 2, 2, MR, NR>(token, &gates, rows, panels);
@@ -48,7 +47,7 @@ pub(crate) unsafe fn forward<V: Vector, const MR: usize, const NR: usize, const 
     }
 }
 
-impl<V: Vector, const G: usize, const NR: usize, const U: usize> Pass<'_, V, G, NR, U> {
+impl<V: Vector, const G: usize, const NR: usize> Pass<'_, V, G, NR> {
     /// Where the packed weights of the pass begin, of which each gate has `depth` for a unit.
     #[inline(always)]
     fn skip(&self, depth: usize) -> usize {
@@ -56,12 +55,50 @@ impl<V: Vector, const G: usize, const NR: usize, const U: usize> Pass<'_, V, G, 
         if G == 2 { 0 } else { strips * NR * V::LANES * depth }
     }
 
-    /// The products of a tile.
+    /// First pass: r, z and m.
     ///
     /// # Safety
-    /// Rows and vectors lie within the task.
+    /// Row and panel lie within the task.
     #[inline(always)]
-    unsafe fn chains<const M: usize, const W: usize, const K: usize>(
+    unsafe fn gates(&self, token: V::Token, at: At, xa: [V; 2], ha: [V; 2]) {
+        let Pass { task, t, cell, .. } = *self;
+        let (unit, left) = (at.panel * V::LANES, task.hidden - at.panel * V::LANES);
+        // SAFETY: the task's arguments were checked for all its rows; only `left` floats from the unit on are touched.
+        unsafe {
+            let h_prev = load(token, task.schedule.before(t, at.row, &task.h).add(unit), left);
+            let [r, z, m] = cell.gates(token, xa, ha, h_prev);
+            let saved = task.gates.at(t, at.row).add(unit);
+            store(r, saved.add(R_SLOT * task.hidden), left);
+            store(z, saved.add(Z_SLOT * task.hidden), left);
+            store(m, saved.add(M_SLOT * task.hidden), left);
+        }
+    }
+
+    /// Second pass: n and h'.
+    ///
+    /// # Safety
+    /// Row and panel lie within the task.
+    #[inline(always)]
+    unsafe fn state(&self, token: V::Token, at: At, xa_n: V, ha_n: V) {
+        let Pass { task, t, cell, .. } = *self;
+        let (unit, left) = (at.panel * V::LANES, task.hidden - at.panel * V::LANES);
+        // SAFETY: the task's arguments were checked for all its rows; only `left` floats from the unit on are touched.
+        unsafe {
+            let h_prev = load(token, task.schedule.before(t, at.row, &task.h).add(unit), left);
+            let saved = task.gates.at(t, at.row).add(unit);
+            let z = load(token, saved.add(Z_SLOT * task.hidden), left);
+            let [n, h] = cell.state(token, xa_n, ha_n, z, h_prev);
+            store(n, saved.add(N_SLOT * task.hidden), left);
+            store(h, task.h.steps.at(t, at.row).add(unit), left);
+        }
+    }
+}
+
+impl<V: Vector, const G: usize, const NR: usize> TileBody<V, G, 2> for Pass<'_, V, G, NR> {
+    const AT_ONCE: usize = 1;
+
+    #[inline(always)]
+    unsafe fn products<const M: usize, const W: usize, const K: usize>(
         &self,
         token: V::Token,
         set: usize,
@@ -76,102 +113,33 @@ impl<V: Vector, const G: usize, const NR: usize, const U: usize> Pass<'_, V, G, 
             a[r] = if set == 1 {
                 task.x.at(t, row + r).cast_const()
             } else if G == 2 {
-                task.schedule.before(t, row + r, task.reset_h, task.h_0, task.y)
+                task.schedule.before(t, row + r, &task.h)
             } else {
                 task.gates.at(t, row + r).wrapping_add(M_SLOT * task.hidden).cast_const()
             };
         }
-        let strip = depth * NR * V::LANES;
         // SAFETY: the task's arguments were checked for all its rows and vectors; packed weights and biases are padded to whole
         // strips.
         unsafe {
-            let mut acc = [[[V::splat(token, 0.0); K]; W]; M];
-            for w in 0..W {
-                let start = vectors::<V, K>(token, bias.add(self.skip(1) + (vector + w * K) * V::LANES));
-                for r in 0..M {
-                    acc[r][w] = start;
+            let start = start_from(token, bias.add(self.skip(1) + vector * V::LANES));
+            let w = w.add(self.skip(depth));
+            let operands = Operands::packed::<V, NR>(a, w, vector, depth, (0, depth));
+            accumulate::<V, M, W, K, NR, 1>(token, start, operands)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn finish<const N: usize>(&self, token: V::Token, at: [At; N], [ha, xa]: [[Group<V, N>; G]; 2]) {
+        for n in 0..N {
+            // SAFETY: rows and panels lie within the task.
+            unsafe {
+                if G == 2 {
+                    let (xa, ha) = ([xa[0].0[n], xa[G - 1].0[n]], [ha[0].0[n], ha[G - 1].0[n]]);
+                    self.gates(token, at[n], xa, ha);
+                } else {
+                    self.state(token, at[n], xa[0].0[n], ha[0].0[n]);
                 }
             }
-            let b = w.add(self.skip(depth) + vector / NR * strip + vector % NR * V::LANES);
-            accumulate::<V, M, W, K, NR, U>(token, acc, Operands { a, a_step: 1, b, strip, depth })
-        }
-    }
-
-    /// `left` units of h before the step, from `unit` on.
-    ///
-    /// # Safety
-    /// Row and units lie within the task.
-    #[inline(always)]
-    unsafe fn h_prev(&self, token: V::Token, row: usize, unit: usize, left: usize) -> V {
-        let task = self.task;
-        // SAFETY: the task's arguments were checked for all its rows.
-        unsafe {
-            let h_prev = task.schedule.before(self.t, row, task.reset_h, task.h_0, task.y);
-            load(token, h_prev.add(unit), left)
-        }
-    }
-}
-
-impl<V: Vector, const NR: usize, const U: usize> TileBody<V, 2, 2> for Pass<'_, V, 2, NR, U> {
-    const STORES: bool = false;
-
-    #[inline(always)]
-    unsafe fn products<const M: usize, const W: usize, const K: usize>(
-        &self,
-        token: V::Token,
-        set: usize,
-        row: usize,
-        vector: usize,
-    ) -> Tile<V, M, W, K> {
-        // SAFETY: the caller's promise.
-        unsafe { self.chains::<M, W, K>(token, set, row, vector) }
-    }
-
-    #[inline(always)]
-    unsafe fn finish(&self, token: V::Token, row: usize, panel: usize, [ha, xa]: [[V; 2]; 2]) {
-        let Pass { task, t, cell, .. } = *self;
-        let unit = panel * V::LANES;
-        let left = task.hidden - unit;
-        // SAFETY: row and panel lie within the task; only `left` floats from the unit on are touched.
-        unsafe {
-            let h_prev = self.h_prev(token, row, unit, left);
-            let [r, z, m] = cell.gates(token, xa, ha, h_prev);
-            let saved = task.gates.at(t, row).add(unit);
-            store(r, saved.add(R_SLOT * task.hidden), left);
-            store(z, saved.add(Z_SLOT * task.hidden), left);
-            store(m, saved.add(M_SLOT * task.hidden), left);
-        }
-    }
-}
-
-impl<V: Vector, const NR: usize, const U: usize> TileBody<V, 1, 2> for Pass<'_, V, 1, NR, U> {
-    const STORES: bool = false;
-
-    #[inline(always)]
-    unsafe fn products<const M: usize, const W: usize, const K: usize>(
-        &self,
-        token: V::Token,
-        set: usize,
-        row: usize,
-        vector: usize,
-    ) -> Tile<V, M, W, K> {
-        // SAFETY: the caller's promise.
-        unsafe { self.chains::<M, W, K>(token, set, row, vector) }
-    }
-
-    #[inline(always)]
-    unsafe fn finish(&self, token: V::Token, row: usize, panel: usize, [[ha_n], [xa_n]]: [[V; 1]; 2]) {
-        let Pass { task, t, cell, .. } = *self;
-        let unit = panel * V::LANES;
-        let left = task.hidden - unit;
-        // SAFETY: row and panel lie within the task; only `left` floats from the unit on are touched.
-        unsafe {
-            let h_prev = self.h_prev(token, row, unit, left);
-            let saved = task.gates.at(t, row).add(unit);
-            let z = load(token, saved.add(Z_SLOT * task.hidden), left);
-            let [n, h] = cell.state(token, xa_n, ha_n, z, h_prev);
-            store(n, saved.add(N_SLOT * task.hidden), left);
-            store(h, task.y.at(t, row).add(unit), left);
         }
     }
 }
@@ -179,21 +147,20 @@ impl<V: Vector, const NR: usize, const U: usize> TileBody<V, 1, 2> for Pass<'_, 
 /// Runs steps `begin .. end` of a backward task, last step first.
 ///
 /// # Safety
-/// As [`backward`](super::backward); the task's activations are there.
+/// As [`backward`](super::backward).
 #[inline(always)]
-pub(crate) unsafe fn backward<V: Vector, const MR: usize, const NR: usize, const U: usize>(
+pub(crate) unsafe fn backward<V: Vector, const MR: usize, const NR: usize>(
     token: V::Token,
     task: &BackwardTask,
+    cell: GruResetBefore,
 ) {
     let panels = task.hidden.div_ceil(V::LANES);
-    // SAFETY: the caller's promise.
-    let cell = GruResetBefore::from(unsafe { *task.activations });
     for u in (task.begin..=task.end).rev() {
-        let first = Backwards::<_, 3, 4>(Boundary::<V, GruResetBefore, NR, U, 0>::new(task, u, cell));
+        let first = Backwards::<_, 3, 4>(Boundary::<V, GruResetBefore, NR>::new(task, u, cell));
         // SAFETY: the task's arguments cover all its rows and panels at steps u and u-1.
         unsafe { walk::<V, _, 1, 1, MR, NR>(token, &first, first.0.rows(), panels) };
         if u > task.begin {
-            let second = ResetGradient::<V, NR, U> { task, t: u - 1, cell, vector: PhantomData };
+            let second = ResetGradient::<V, NR> { task, t: u - 1, cell, vector: PhantomData };
             // SAFETY: likewise, at step u-1.
             unsafe { walk::<V, _, 1, 1, MR, NR>(token, &second, first.0.to, panels) };
         }
@@ -201,15 +168,15 @@ pub(crate) unsafe fn backward<V: Vector, const MR: usize, const NR: usize, const
 }
 
 /// The second pass of a step back: dm = W_hn^T da_n, and what follows from it.
-struct ResetGradient<'a, V, const NR: usize, const U: usize> {
+struct ResetGradient<'a, V, const NR: usize> {
     task: &'a BackwardTask,
     t: usize,
     cell: GruResetBefore,
     vector: PhantomData<V>,
 }
 
-impl<V: Vector, const NR: usize, const U: usize> TileBody<V, 1, 1> for ResetGradient<'_, V, NR, U> {
-    const STORES: bool = false;
+impl<V: Vector, const NR: usize> TileBody<V, 1, 1> for ResetGradient<'_, V, NR> {
+    const AT_ONCE: usize = 1;
 
     #[inline(always)]
     unsafe fn products<const M: usize, const W: usize, const K: usize>(
@@ -220,36 +187,34 @@ impl<V: Vector, const NR: usize, const U: usize> TileBody<V, 1, 1> for ResetGrad
         vector: usize,
     ) -> Tile<V, M, W, K> {
         let (task, h) = (self.task, self.task.hidden);
-        let acc = [[[V::splat(token, 0.0); K]; W]; M];
         let mut a = [std::ptr::null(); M];
         for r in 0..M {
             a[r] = task.gates.at(self.t, row + r).wrapping_add(N_SLOT * h).cast_const();
         }
-        // k runs over the units of all three gates, n's last.
-        let strip = 3 * h * NR * V::LANES;
         // SAFETY: rows and vectors lie within the task, whose arguments were checked for all of them; packed weights are
-        // padded to whole strips.
+        // padded to whole strips. k runs over the units of all three gates, n's last.
         unsafe {
-            let b = task.w_hh.add(vector / NR * strip + (vector % NR + N_SLOT * h * NR) * V::LANES);
-            accumulate::<V, M, W, K, NR, U>(token, acc, Operands { a, a_step: 1, b, strip, depth: h })
+            let operands = Operands::packed::<V, NR>(a, task.w_hh, vector, 3 * h, (N_SLOT * h, h));
+            accumulate::<V, M, W, K, NR, 1>(token, zeros(token), operands)
         }
     }
 
     #[inline(always)]
-    unsafe fn finish(&self, token: V::Token, row: usize, panel: usize, [[dm]]: [[V; 1]; 1]) {
+    unsafe fn finish<const N: usize>(&self, token: V::Token, at: [At; N], [[dm]]: [[Group<V, N>; 1]; 1]) {
         let (task, t, h) = (self.task, self.t, self.task.hidden);
-        let unit = panel * V::LANES;
-        let left = h - unit;
-        // SAFETY: row and panel lie within the task; only `left` floats from the unit on are touched.
-        unsafe {
-            let h_prev = task.schedule.before(t, row, task.reset_h, task.h_0, task.y);
-            let h_prev = load(token, h_prev.add(unit), left);
-            let r_at = task.gates.at(t, row).add(R_SLOT * h + unit);
-            let dh_at = task.dh.at(0, row).add(unit);
-            let (r, direct) = (load(token, r_at, left), load(token, dh_at, left));
-            let [da_r, direct] = self.cell.reset(token, dm, r, h_prev, direct);
-            store(da_r, r_at, left);
-            store(direct, dh_at, left);
+        for n in 0..N {
+            let At { row, panel } = at[n];
+            let (unit, left) = (panel * V::LANES, h - panel * V::LANES);
+            // SAFETY: row and panel lie within the task; only `left` floats from the unit on are touched.
+            unsafe {
+                let h_prev = load(token, task.schedule.before(t, row, &task.h).add(unit), left);
+                let r_at = task.gates.at(t, row).add(R_SLOT * h + unit);
+                let dh_at = task.dh.at(0, row).add(unit);
+                let (r, direct) = (load(token, r_at, left), load(token, dh_at, left));
+                let [da_r, direct] = self.cell.reset(token, dm.0[n], r, h_prev, direct);
+                store(da_r, r_at, left);
+                store(direct, dh_at, left);
+            }
         }
     }
 }

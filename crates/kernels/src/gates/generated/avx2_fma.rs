@@ -3,8 +3,8 @@
 //! The kernels of `avx2_fma`: instantiations of the arithmetic in `gates`, `gemm` and `math`.
 
 use crate::gates::checked::{BackwardTask, ForwardTask};
-use crate::gates::drive::{self, reset_before, with};
-use crate::gates::gru::{Gru, GruWith};
+use crate::gates::drive::{self, reset_before};
+use crate::gates::gru::{Gru, GruResetBefore, GruWith};
 use crate::gates::lstm::{Lstm, LstmWith};
 use crate::gates::rnn::{RnnRelu, RnnTanh, RnnWith};
 use crate::gemm::block::GemmTask;
@@ -19,7 +19,7 @@ use crate::simd::avx2_fma::{Avx2Fma, F32x8};
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn matmul(task: &GemmTask) {
     // SAFETY: the caller's promise.
-    unsafe { micro::gemm::<F32x8, 6, 2, 1>(Avx2Fma::assume(), task) }
+    unsafe { micro::gemm::<F32x8, 6, 2>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-exp-avx2_fma`.
@@ -69,7 +69,7 @@ pub(crate) unsafe fn sum_rows(from: &[f32], rows: &[usize], to: &mut [f32]) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 6, 2, 1, 0, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, _, 1, 1, 6, 2, 2>(Avx2Fma::assume(), task, RnnTanh) }
 }
 
 /// `f32-rnn_tanh-fwd-hn-avx2_fma`: tile 6x2, k unrolled 1 times.
@@ -79,7 +79,7 @@ pub(crate) unsafe fn rnn_tanh_step_hn(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_fwd_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnTanh, 1, 1, 6, 2, 1, 0, 1>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, _, 1, 1, 6, 2, 1>(Avx2Fma::assume(), task, RnnTanh) }
 }
 
 /// `f32-rnn_tanh-bwd-hn-avx2_fma`: tile 6x2, k unrolled 1 times.
@@ -89,7 +89,7 @@ pub(crate) unsafe fn rnn_tanh_fwd_hn(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_bwd_hn(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x8, RnnTanh, 1, 1, 6, 2, 1, 0>(Avx2Fma::assume(), task) }
+    unsafe { drive::backward::<F32x8, _, 1, 1, 6, 2>(Avx2Fma::assume(), task, RnnTanh) }
 }
 
 /// `f32-rnn_tanh-step-h8-avx2_fma`: tile 1x1, k unrolled 1 times.
@@ -99,7 +99,7 @@ pub(crate) unsafe fn rnn_tanh_bwd_hn(task: &BackwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h8(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 1, 2, 1, 8, 1>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 1, 1, 1, 2, 1, 8, 1>(Avx2Fma::assume(), task, RnnTanh) }
 }
 
 /// `f32-rnn_tanh-step-h12-avx2_fma`: tile 1x2, k unrolled 1 times.
@@ -109,7 +109,7 @@ pub(crate) unsafe fn rnn_tanh_step_h8(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h12(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 2, 2, 1, 12, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 1, 1, 2, 2, 1, 12, 2>(Avx2Fma::assume(), task, RnnTanh) }
 }
 
 /// `f32-rnn_tanh-step-h16-avx2_fma`: tile 1x2, k unrolled 1 times.
@@ -119,7 +119,7 @@ pub(crate) unsafe fn rnn_tanh_step_h12(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h16(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 2, 2, 1, 16, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 1, 1, 2, 2, 1, 16, 2>(Avx2Fma::assume(), task, RnnTanh) }
 }
 
 /// `f32-rnn_tanh-step-h20-avx2_fma`: tile 1x3, k unrolled 1 times.
@@ -129,7 +129,7 @@ pub(crate) unsafe fn rnn_tanh_step_h16(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h20(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 3, 2, 1, 20, 3>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 1, 1, 3, 2, 1, 20, 3>(Avx2Fma::assume(), task, RnnTanh) }
 }
 
 /// `f32-rnn_tanh-step-h24-avx2_fma`: tile 1x3, k unrolled 1 times.
@@ -139,7 +139,7 @@ pub(crate) unsafe fn rnn_tanh_step_h20(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h24(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 3, 2, 1, 24, 3>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 1, 1, 3, 2, 1, 24, 3>(Avx2Fma::assume(), task, RnnTanh) }
 }
 
 /// `f32-rnn_tanh-step-h32-avx2_fma`: tile 1x4, k unrolled 1 times.
@@ -149,7 +149,7 @@ pub(crate) unsafe fn rnn_tanh_step_h24(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h32(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 4, 2, 1, 32, 4>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 1, 1, 4, 2, 1, 32, 4>(Avx2Fma::assume(), task, RnnTanh) }
 }
 
 /// `f32-rnn_tanh-step-h40-avx2_fma`: tile 1x5, k unrolled 1 times.
@@ -159,7 +159,7 @@ pub(crate) unsafe fn rnn_tanh_step_h32(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h40(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 5, 2, 1, 40, 5>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 1, 1, 5, 2, 1, 40, 5>(Avx2Fma::assume(), task, RnnTanh) }
 }
 
 /// `f32-rnn_tanh-step-h48-avx2_fma`: tile 1x6, k unrolled 1 times.
@@ -169,7 +169,7 @@ pub(crate) unsafe fn rnn_tanh_step_h40(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h48(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 6, 2, 1, 48, 6>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 1, 1, 6, 2, 1, 48, 6>(Avx2Fma::assume(), task, RnnTanh) }
 }
 
 /// `f32-rnn_tanh-step-h64-avx2_fma`: tile 1x8, k unrolled 1 times.
@@ -179,7 +179,7 @@ pub(crate) unsafe fn rnn_tanh_step_h48(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h64(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 8, 2, 1, 64, 8>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 1, 1, 8, 2, 1, 64, 8>(Avx2Fma::assume(), task, RnnTanh) }
 }
 
 /// `f32-rnn_tanh-step-h80-avx2_fma`: tile 1x10, k unrolled 1 times.
@@ -189,7 +189,7 @@ pub(crate) unsafe fn rnn_tanh_step_h64(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h80(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 10, 2, 1, 80, 10>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 1, 1, 10, 2, 1, 80, 10>(Avx2Fma::assume(), task, RnnTanh) }
 }
 
 /// `f32-rnn_tanh-step-h96-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -199,7 +199,7 @@ pub(crate) unsafe fn rnn_tanh_step_h80(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h96(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 12, 2, 1, 96, 12>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 1, 1, 12, 2, 1, 96, 12>(Avx2Fma::assume(), task, RnnTanh) }
 }
 
 /// `f32-rnn_tanh-step-h128-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -209,7 +209,7 @@ pub(crate) unsafe fn rnn_tanh_step_h96(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h128(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 12, 2, 1, 128, 16>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 1, 1, 12, 2, 1, 128, 16>(Avx2Fma::assume(), task, RnnTanh) }
 }
 
 /// `f32-rnn_tanh-step-h192-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -219,7 +219,7 @@ pub(crate) unsafe fn rnn_tanh_step_h128(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h192(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 12, 2, 1, 192, 24>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 1, 1, 12, 2, 1, 192, 24>(Avx2Fma::assume(), task, RnnTanh) }
 }
 
 /// `f32-rnn_tanh-step-h256-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -229,7 +229,7 @@ pub(crate) unsafe fn rnn_tanh_step_h192(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h256(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 12, 2, 1, 256, 32>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 1, 1, 12, 2, 1, 256, 32>(Avx2Fma::assume(), task, RnnTanh) }
 }
 
 /// `f32-rnn_tanh-step-h320-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -239,7 +239,7 @@ pub(crate) unsafe fn rnn_tanh_step_h256(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h320(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 12, 2, 1, 320, 40>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 1, 1, 12, 2, 1, 320, 40>(Avx2Fma::assume(), task, RnnTanh) }
 }
 
 /// `f32-rnn_tanh-step-h384-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -249,7 +249,7 @@ pub(crate) unsafe fn rnn_tanh_step_h320(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h384(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 12, 2, 1, 384, 48>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 1, 1, 12, 2, 1, 384, 48>(Avx2Fma::assume(), task, RnnTanh) }
 }
 
 /// `f32-rnn_tanh-step-h512-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -259,7 +259,7 @@ pub(crate) unsafe fn rnn_tanh_step_h384(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h512(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 12, 2, 1, 512, 64>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 1, 1, 12, 2, 1, 512, 64>(Avx2Fma::assume(), task, RnnTanh) }
 }
 
 /// `f32-rnn_tanh-step-h640-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -269,7 +269,7 @@ pub(crate) unsafe fn rnn_tanh_step_h512(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h640(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 12, 2, 1, 640, 80>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 1, 1, 12, 2, 1, 640, 80>(Avx2Fma::assume(), task, RnnTanh) }
 }
 
 /// `f32-rnn_tanh-step-h1024-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -279,7 +279,7 @@ pub(crate) unsafe fn rnn_tanh_step_h640(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_step_h1024(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnTanh, 1, 1, 12, 2, 1, 1024, 128>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 1, 1, 12, 2, 1, 1024, 128>(Avx2Fma::assume(), task, RnnTanh) }
 }
 
 /// `f32-rnn_relu-step-hn-avx2_fma`: tile 6x2, k unrolled 1 times.
@@ -289,7 +289,7 @@ pub(crate) unsafe fn rnn_tanh_step_h1024(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 6, 2, 1, 0, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, _, 1, 1, 6, 2, 2>(Avx2Fma::assume(), task, RnnRelu) }
 }
 
 /// `f32-rnn_relu-fwd-hn-avx2_fma`: tile 6x2, k unrolled 1 times.
@@ -299,7 +299,7 @@ pub(crate) unsafe fn rnn_relu_step_hn(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_fwd_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, RnnRelu, 1, 1, 6, 2, 1, 0, 1>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, _, 1, 1, 6, 2, 1>(Avx2Fma::assume(), task, RnnRelu) }
 }
 
 /// `f32-rnn_relu-bwd-hn-avx2_fma`: tile 6x2, k unrolled 1 times.
@@ -309,7 +309,7 @@ pub(crate) unsafe fn rnn_relu_fwd_hn(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_bwd_hn(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x8, RnnRelu, 1, 1, 6, 2, 1, 0>(Avx2Fma::assume(), task) }
+    unsafe { drive::backward::<F32x8, _, 1, 1, 6, 2>(Avx2Fma::assume(), task, RnnRelu) }
 }
 
 /// `f32-rnn_relu-step-h8-avx2_fma`: tile 1x1, k unrolled 1 times.
@@ -319,7 +319,7 @@ pub(crate) unsafe fn rnn_relu_bwd_hn(task: &BackwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h8(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 1, 2, 1, 8, 1>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 1, 1, 1, 2, 1, 8, 1>(Avx2Fma::assume(), task, RnnRelu) }
 }
 
 /// `f32-rnn_relu-step-h12-avx2_fma`: tile 1x2, k unrolled 1 times.
@@ -329,7 +329,7 @@ pub(crate) unsafe fn rnn_relu_step_h8(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h12(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 2, 2, 1, 12, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 1, 1, 2, 2, 1, 12, 2>(Avx2Fma::assume(), task, RnnRelu) }
 }
 
 /// `f32-rnn_relu-step-h16-avx2_fma`: tile 1x2, k unrolled 1 times.
@@ -339,7 +339,7 @@ pub(crate) unsafe fn rnn_relu_step_h12(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h16(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 2, 2, 1, 16, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 1, 1, 2, 2, 1, 16, 2>(Avx2Fma::assume(), task, RnnRelu) }
 }
 
 /// `f32-rnn_relu-step-h20-avx2_fma`: tile 1x3, k unrolled 1 times.
@@ -349,7 +349,7 @@ pub(crate) unsafe fn rnn_relu_step_h16(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h20(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 3, 2, 1, 20, 3>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 1, 1, 3, 2, 1, 20, 3>(Avx2Fma::assume(), task, RnnRelu) }
 }
 
 /// `f32-rnn_relu-step-h24-avx2_fma`: tile 1x3, k unrolled 1 times.
@@ -359,7 +359,7 @@ pub(crate) unsafe fn rnn_relu_step_h20(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h24(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 3, 2, 1, 24, 3>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 1, 1, 3, 2, 1, 24, 3>(Avx2Fma::assume(), task, RnnRelu) }
 }
 
 /// `f32-rnn_relu-step-h32-avx2_fma`: tile 1x4, k unrolled 1 times.
@@ -369,7 +369,7 @@ pub(crate) unsafe fn rnn_relu_step_h24(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h32(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 4, 2, 1, 32, 4>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 1, 1, 4, 2, 1, 32, 4>(Avx2Fma::assume(), task, RnnRelu) }
 }
 
 /// `f32-rnn_relu-step-h40-avx2_fma`: tile 1x5, k unrolled 1 times.
@@ -379,7 +379,7 @@ pub(crate) unsafe fn rnn_relu_step_h32(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h40(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 5, 2, 1, 40, 5>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 1, 1, 5, 2, 1, 40, 5>(Avx2Fma::assume(), task, RnnRelu) }
 }
 
 /// `f32-rnn_relu-step-h48-avx2_fma`: tile 1x6, k unrolled 1 times.
@@ -389,7 +389,7 @@ pub(crate) unsafe fn rnn_relu_step_h40(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h48(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 6, 2, 1, 48, 6>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 1, 1, 6, 2, 1, 48, 6>(Avx2Fma::assume(), task, RnnRelu) }
 }
 
 /// `f32-rnn_relu-step-h64-avx2_fma`: tile 1x8, k unrolled 1 times.
@@ -399,7 +399,7 @@ pub(crate) unsafe fn rnn_relu_step_h48(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h64(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 8, 2, 1, 64, 8>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 1, 1, 8, 2, 1, 64, 8>(Avx2Fma::assume(), task, RnnRelu) }
 }
 
 /// `f32-rnn_relu-step-h80-avx2_fma`: tile 1x10, k unrolled 1 times.
@@ -409,7 +409,7 @@ pub(crate) unsafe fn rnn_relu_step_h64(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h80(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 10, 2, 1, 80, 10>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 1, 1, 10, 2, 1, 80, 10>(Avx2Fma::assume(), task, RnnRelu) }
 }
 
 /// `f32-rnn_relu-step-h96-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -419,7 +419,7 @@ pub(crate) unsafe fn rnn_relu_step_h80(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h96(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 12, 2, 1, 96, 12>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 1, 1, 12, 2, 1, 96, 12>(Avx2Fma::assume(), task, RnnRelu) }
 }
 
 /// `f32-rnn_relu-step-h128-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -429,7 +429,7 @@ pub(crate) unsafe fn rnn_relu_step_h96(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h128(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 12, 2, 1, 128, 16>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 1, 1, 12, 2, 1, 128, 16>(Avx2Fma::assume(), task, RnnRelu) }
 }
 
 /// `f32-rnn_relu-step-h192-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -439,7 +439,7 @@ pub(crate) unsafe fn rnn_relu_step_h128(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h192(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 12, 2, 1, 192, 24>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 1, 1, 12, 2, 1, 192, 24>(Avx2Fma::assume(), task, RnnRelu) }
 }
 
 /// `f32-rnn_relu-step-h256-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -449,7 +449,7 @@ pub(crate) unsafe fn rnn_relu_step_h192(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h256(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 12, 2, 1, 256, 32>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 1, 1, 12, 2, 1, 256, 32>(Avx2Fma::assume(), task, RnnRelu) }
 }
 
 /// `f32-rnn_relu-step-h320-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -459,7 +459,7 @@ pub(crate) unsafe fn rnn_relu_step_h256(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h320(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 12, 2, 1, 320, 40>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 1, 1, 12, 2, 1, 320, 40>(Avx2Fma::assume(), task, RnnRelu) }
 }
 
 /// `f32-rnn_relu-step-h384-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -469,7 +469,7 @@ pub(crate) unsafe fn rnn_relu_step_h320(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h384(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 12, 2, 1, 384, 48>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 1, 1, 12, 2, 1, 384, 48>(Avx2Fma::assume(), task, RnnRelu) }
 }
 
 /// `f32-rnn_relu-step-h512-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -479,7 +479,7 @@ pub(crate) unsafe fn rnn_relu_step_h384(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h512(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 12, 2, 1, 512, 64>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 1, 1, 12, 2, 1, 512, 64>(Avx2Fma::assume(), task, RnnRelu) }
 }
 
 /// `f32-rnn_relu-step-h640-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -489,7 +489,7 @@ pub(crate) unsafe fn rnn_relu_step_h512(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h640(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 12, 2, 1, 640, 80>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 1, 1, 12, 2, 1, 640, 80>(Avx2Fma::assume(), task, RnnRelu) }
 }
 
 /// `f32-rnn_relu-step-h1024-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -499,7 +499,7 @@ pub(crate) unsafe fn rnn_relu_step_h640(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_step_h1024(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, RnnRelu, 1, 1, 12, 2, 1, 1024, 128>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 1, 1, 12, 2, 1, 1024, 128>(Avx2Fma::assume(), task, RnnRelu) }
 }
 
 /// `f32-lstm-step-hn-avx2_fma`: tile 6x2, k unrolled 1 times.
@@ -509,7 +509,7 @@ pub(crate) unsafe fn rnn_relu_step_h1024(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 6, 2, 1, 0, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, _, 4, 4, 6, 2, 2>(Avx2Fma::assume(), task, Lstm) }
 }
 
 /// `f32-lstm-fwd-hn-avx2_fma`: tile 6x2, k unrolled 1 times.
@@ -519,7 +519,7 @@ pub(crate) unsafe fn lstm_step_hn(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_fwd_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Lstm, 4, 4, 6, 2, 1, 0, 1>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, _, 4, 4, 6, 2, 1>(Avx2Fma::assume(), task, Lstm) }
 }
 
 /// `f32-lstm-bwd-hn-avx2_fma`: tile 6x2, k unrolled 1 times.
@@ -529,7 +529,7 @@ pub(crate) unsafe fn lstm_fwd_hn(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_bwd_hn(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x8, Lstm, 4, 4, 6, 2, 1, 0>(Avx2Fma::assume(), task) }
+    unsafe { drive::backward::<F32x8, _, 4, 4, 6, 2>(Avx2Fma::assume(), task, Lstm) }
 }
 
 /// `f32-lstm-step-h8-avx2_fma`: tile 1x4, k unrolled 2 times.
@@ -539,7 +539,7 @@ pub(crate) unsafe fn lstm_bwd_hn(task: &BackwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h8(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, Lstm, 4, 4, 1, 2, 2, 8, 1>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 4, 4, 1, 2, 2, 8, 1>(Avx2Fma::assume(), task, Lstm) }
 }
 
 /// `f32-lstm-step-h12-avx2_fma`: tile 1x8, k unrolled 2 times.
@@ -549,7 +549,7 @@ pub(crate) unsafe fn lstm_step_h8(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h12(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, Lstm, 4, 4, 2, 2, 2, 12, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 4, 4, 2, 2, 2, 12, 2>(Avx2Fma::assume(), task, Lstm) }
 }
 
 /// `f32-lstm-step-h16-avx2_fma`: tile 1x8, k unrolled 2 times.
@@ -559,7 +559,7 @@ pub(crate) unsafe fn lstm_step_h12(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h16(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, Lstm, 4, 4, 2, 2, 2, 16, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 4, 4, 2, 2, 2, 16, 2>(Avx2Fma::assume(), task, Lstm) }
 }
 
 /// `f32-lstm-step-h20-avx2_fma`: tile 1x12, k unrolled 2 times.
@@ -569,7 +569,7 @@ pub(crate) unsafe fn lstm_step_h16(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h20(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, Lstm, 4, 4, 3, 2, 2, 20, 3>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 2, 20, 3>(Avx2Fma::assume(), task, Lstm) }
 }
 
 /// `f32-lstm-step-h24-avx2_fma`: tile 1x12, k unrolled 2 times.
@@ -579,7 +579,7 @@ pub(crate) unsafe fn lstm_step_h20(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h24(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, Lstm, 4, 4, 3, 2, 2, 24, 3>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 2, 24, 3>(Avx2Fma::assume(), task, Lstm) }
 }
 
 /// `f32-lstm-step-h32-avx2_fma`: tile 1x12, k unrolled 2 times.
@@ -589,7 +589,7 @@ pub(crate) unsafe fn lstm_step_h24(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h32(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, Lstm, 4, 4, 3, 2, 2, 32, 4>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 2, 32, 4>(Avx2Fma::assume(), task, Lstm) }
 }
 
 /// `f32-lstm-step-h40-avx2_fma`: tile 1x12, k unrolled 2 times.
@@ -599,7 +599,7 @@ pub(crate) unsafe fn lstm_step_h32(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h40(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, Lstm, 4, 4, 3, 2, 2, 40, 5>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 2, 40, 5>(Avx2Fma::assume(), task, Lstm) }
 }
 
 /// `f32-lstm-step-h48-avx2_fma`: tile 1x12, k unrolled 2 times.
@@ -609,7 +609,7 @@ pub(crate) unsafe fn lstm_step_h40(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h48(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, Lstm, 4, 4, 3, 2, 2, 48, 6>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 2, 48, 6>(Avx2Fma::assume(), task, Lstm) }
 }
 
 /// `f32-lstm-step-h64-avx2_fma`: tile 1x12, k unrolled 2 times.
@@ -619,7 +619,7 @@ pub(crate) unsafe fn lstm_step_h48(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h64(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, Lstm, 4, 4, 3, 2, 2, 64, 8>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 2, 64, 8>(Avx2Fma::assume(), task, Lstm) }
 }
 
 /// `f32-lstm-step-h80-avx2_fma`: tile 1x12, k unrolled 2 times.
@@ -629,7 +629,7 @@ pub(crate) unsafe fn lstm_step_h64(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h80(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, Lstm, 4, 4, 3, 2, 2, 80, 10>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 2, 80, 10>(Avx2Fma::assume(), task, Lstm) }
 }
 
 /// `f32-lstm-step-h96-avx2_fma`: tile 1x12, k unrolled 2 times.
@@ -639,7 +639,7 @@ pub(crate) unsafe fn lstm_step_h80(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h96(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, Lstm, 4, 4, 3, 2, 2, 96, 12>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 2, 96, 12>(Avx2Fma::assume(), task, Lstm) }
 }
 
 /// `f32-lstm-step-h128-avx2_fma`: tile 1x12, k unrolled 2 times.
@@ -649,7 +649,7 @@ pub(crate) unsafe fn lstm_step_h96(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h128(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, Lstm, 4, 4, 3, 2, 2, 128, 16>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 2, 128, 16>(Avx2Fma::assume(), task, Lstm) }
 }
 
 /// `f32-lstm-step-h192-avx2_fma`: tile 1x12, k unrolled 2 times.
@@ -659,7 +659,7 @@ pub(crate) unsafe fn lstm_step_h128(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h192(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, Lstm, 4, 4, 3, 2, 2, 192, 24>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 2, 192, 24>(Avx2Fma::assume(), task, Lstm) }
 }
 
 /// `f32-lstm-step-h256-avx2_fma`: tile 1x12, k unrolled 2 times.
@@ -669,7 +669,7 @@ pub(crate) unsafe fn lstm_step_h192(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h256(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, Lstm, 4, 4, 3, 2, 2, 256, 32>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 2, 256, 32>(Avx2Fma::assume(), task, Lstm) }
 }
 
 /// `f32-lstm-step-h320-avx2_fma`: tile 1x12, k unrolled 2 times.
@@ -679,7 +679,7 @@ pub(crate) unsafe fn lstm_step_h256(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h320(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, Lstm, 4, 4, 3, 2, 2, 320, 40>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 2, 320, 40>(Avx2Fma::assume(), task, Lstm) }
 }
 
 /// `f32-lstm-step-h384-avx2_fma`: tile 1x12, k unrolled 2 times.
@@ -689,7 +689,7 @@ pub(crate) unsafe fn lstm_step_h320(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h384(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, Lstm, 4, 4, 3, 2, 2, 384, 48>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 2, 384, 48>(Avx2Fma::assume(), task, Lstm) }
 }
 
 /// `f32-lstm-step-h512-avx2_fma`: tile 1x12, k unrolled 2 times.
@@ -699,7 +699,7 @@ pub(crate) unsafe fn lstm_step_h384(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h512(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, Lstm, 4, 4, 3, 2, 2, 512, 64>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 2, 512, 64>(Avx2Fma::assume(), task, Lstm) }
 }
 
 /// `f32-lstm-step-h640-avx2_fma`: tile 1x12, k unrolled 2 times.
@@ -709,7 +709,7 @@ pub(crate) unsafe fn lstm_step_h512(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h640(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, Lstm, 4, 4, 3, 2, 2, 640, 80>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 2, 640, 80>(Avx2Fma::assume(), task, Lstm) }
 }
 
 /// `f32-lstm-step-h1024-avx2_fma`: tile 1x12, k unrolled 2 times.
@@ -719,7 +719,7 @@ pub(crate) unsafe fn lstm_step_h640(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h1024(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, Lstm, 4, 4, 3, 2, 2, 1024, 128>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 2, 1024, 128>(Avx2Fma::assume(), task, Lstm) }
 }
 
 /// `f32-gru-step-hn-avx2_fma`: tile 6x2, k unrolled 1 times.
@@ -729,7 +729,7 @@ pub(crate) unsafe fn lstm_step_h1024(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Gru, 3, 4, 6, 2, 1, 0, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, _, 3, 4, 6, 2, 2>(Avx2Fma::assume(), task, Gru) }
 }
 
 /// `f32-gru-fwd-hn-avx2_fma`: tile 6x2, k unrolled 1 times.
@@ -739,7 +739,7 @@ pub(crate) unsafe fn gru_step_hn(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_fwd_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x8, Gru, 3, 4, 6, 2, 1, 0, 1>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward::<F32x8, _, 3, 4, 6, 2, 1>(Avx2Fma::assume(), task, Gru) }
 }
 
 /// `f32-gru-bwd-hn-avx2_fma`: tile 6x2, k unrolled 1 times.
@@ -749,7 +749,7 @@ pub(crate) unsafe fn gru_fwd_hn(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_bwd_hn(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x8, Gru, 3, 4, 6, 2, 1, 0>(Avx2Fma::assume(), task) }
+    unsafe { drive::backward::<F32x8, _, 3, 4, 6, 2>(Avx2Fma::assume(), task, Gru) }
 }
 
 /// `f32-gru-step-h8-avx2_fma`: tile 1x3, k unrolled 2 times.
@@ -759,7 +759,7 @@ pub(crate) unsafe fn gru_bwd_hn(task: &BackwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h8(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, Gru, 3, 4, 1, 2, 2, 8, 1>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 3, 4, 1, 2, 2, 8, 1>(Avx2Fma::assume(), task, Gru) }
 }
 
 /// `f32-gru-step-h12-avx2_fma`: tile 1x6, k unrolled 2 times.
@@ -769,7 +769,7 @@ pub(crate) unsafe fn gru_step_h8(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h12(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, Gru, 3, 4, 2, 2, 2, 12, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 3, 4, 2, 2, 2, 12, 2>(Avx2Fma::assume(), task, Gru) }
 }
 
 /// `f32-gru-step-h16-avx2_fma`: tile 1x6, k unrolled 2 times.
@@ -779,7 +779,7 @@ pub(crate) unsafe fn gru_step_h12(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h16(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, Gru, 3, 4, 2, 2, 2, 16, 2>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 3, 4, 2, 2, 2, 16, 2>(Avx2Fma::assume(), task, Gru) }
 }
 
 /// `f32-gru-step-h20-avx2_fma`: tile 1x9, k unrolled 2 times.
@@ -789,7 +789,7 @@ pub(crate) unsafe fn gru_step_h16(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h20(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, Gru, 3, 4, 3, 2, 2, 20, 3>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 3, 4, 3, 2, 2, 20, 3>(Avx2Fma::assume(), task, Gru) }
 }
 
 /// `f32-gru-step-h24-avx2_fma`: tile 1x9, k unrolled 2 times.
@@ -799,7 +799,7 @@ pub(crate) unsafe fn gru_step_h20(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h24(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, Gru, 3, 4, 3, 2, 2, 24, 3>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 3, 4, 3, 2, 2, 24, 3>(Avx2Fma::assume(), task, Gru) }
 }
 
 /// `f32-gru-step-h32-avx2_fma`: tile 1x12, k unrolled 2 times.
@@ -809,7 +809,7 @@ pub(crate) unsafe fn gru_step_h24(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h32(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, Gru, 3, 4, 4, 2, 2, 32, 4>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 2, 32, 4>(Avx2Fma::assume(), task, Gru) }
 }
 
 /// `f32-gru-step-h40-avx2_fma`: tile 1x12, k unrolled 2 times.
@@ -819,7 +819,7 @@ pub(crate) unsafe fn gru_step_h32(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h40(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, Gru, 3, 4, 4, 2, 2, 40, 5>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 2, 40, 5>(Avx2Fma::assume(), task, Gru) }
 }
 
 /// `f32-gru-step-h48-avx2_fma`: tile 1x12, k unrolled 2 times.
@@ -829,7 +829,7 @@ pub(crate) unsafe fn gru_step_h40(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h48(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, Gru, 3, 4, 4, 2, 2, 48, 6>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 2, 48, 6>(Avx2Fma::assume(), task, Gru) }
 }
 
 /// `f32-gru-step-h64-avx2_fma`: tile 1x12, k unrolled 2 times.
@@ -839,7 +839,7 @@ pub(crate) unsafe fn gru_step_h48(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h64(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, Gru, 3, 4, 4, 2, 2, 64, 8>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 2, 64, 8>(Avx2Fma::assume(), task, Gru) }
 }
 
 /// `f32-gru-step-h80-avx2_fma`: tile 1x12, k unrolled 2 times.
@@ -849,7 +849,7 @@ pub(crate) unsafe fn gru_step_h64(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h80(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, Gru, 3, 4, 4, 2, 2, 80, 10>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 2, 80, 10>(Avx2Fma::assume(), task, Gru) }
 }
 
 /// `f32-gru-step-h96-avx2_fma`: tile 1x12, k unrolled 2 times.
@@ -859,7 +859,7 @@ pub(crate) unsafe fn gru_step_h80(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h96(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, Gru, 3, 4, 4, 2, 2, 96, 12>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 2, 96, 12>(Avx2Fma::assume(), task, Gru) }
 }
 
 /// `f32-gru-step-h128-avx2_fma`: tile 1x12, k unrolled 2 times.
@@ -869,7 +869,7 @@ pub(crate) unsafe fn gru_step_h96(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h128(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, Gru, 3, 4, 4, 2, 2, 128, 16>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 2, 128, 16>(Avx2Fma::assume(), task, Gru) }
 }
 
 /// `f32-gru-step-h192-avx2_fma`: tile 1x12, k unrolled 2 times.
@@ -879,7 +879,7 @@ pub(crate) unsafe fn gru_step_h128(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h192(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, Gru, 3, 4, 4, 2, 2, 192, 24>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 2, 192, 24>(Avx2Fma::assume(), task, Gru) }
 }
 
 /// `f32-gru-step-h256-avx2_fma`: tile 1x12, k unrolled 2 times.
@@ -889,7 +889,7 @@ pub(crate) unsafe fn gru_step_h192(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h256(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, Gru, 3, 4, 4, 2, 2, 256, 32>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 2, 256, 32>(Avx2Fma::assume(), task, Gru) }
 }
 
 /// `f32-gru-step-h320-avx2_fma`: tile 1x12, k unrolled 2 times.
@@ -899,7 +899,7 @@ pub(crate) unsafe fn gru_step_h256(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h320(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, Gru, 3, 4, 4, 2, 2, 320, 40>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 2, 320, 40>(Avx2Fma::assume(), task, Gru) }
 }
 
 /// `f32-gru-step-h384-avx2_fma`: tile 1x12, k unrolled 2 times.
@@ -909,7 +909,7 @@ pub(crate) unsafe fn gru_step_h320(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h384(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, Gru, 3, 4, 4, 2, 2, 384, 48>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 2, 384, 48>(Avx2Fma::assume(), task, Gru) }
 }
 
 /// `f32-gru-step-h512-avx2_fma`: tile 1x12, k unrolled 2 times.
@@ -919,7 +919,7 @@ pub(crate) unsafe fn gru_step_h384(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h512(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, Gru, 3, 4, 4, 2, 2, 512, 64>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 2, 512, 64>(Avx2Fma::assume(), task, Gru) }
 }
 
 /// `f32-gru-step-h640-avx2_fma`: tile 1x12, k unrolled 2 times.
@@ -929,7 +929,7 @@ pub(crate) unsafe fn gru_step_h512(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h640(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, Gru, 3, 4, 4, 2, 2, 640, 80>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 2, 640, 80>(Avx2Fma::assume(), task, Gru) }
 }
 
 /// `f32-gru-step-h1024-avx2_fma`: tile 1x12, k unrolled 2 times.
@@ -939,95 +939,117 @@ pub(crate) unsafe fn gru_step_h640(task: &ForwardTask) {
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h1024(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, Gru, 3, 4, 4, 2, 2, 1024, 128>(Avx2Fma::assume(), task) }
+    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 2, 1024, 128>(Avx2Fma::assume(), task, Gru) }
 }
 
-/// `f32-rnn_with-step-hn-avx2_fma`: tile 6x2, k unrolled 1 times.
+/// `f32-rnn_with-step-hn-avx2_fma`: tile 3x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_with_step_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { with::forward::<F32x8, RnnWith, 1, 1, 6, 2, 1, 2>(Avx2Fma::assume(), task) }
+    unsafe {
+        drive::forward::<F32x8, _, 1, 1, 3, 2, 2>(Avx2Fma::assume(), task, RnnWith::from(*task.activations))
+    }
 }
 
-/// `f32-rnn_with-bwd-hn-avx2_fma`: tile 6x2, k unrolled 1 times.
+/// `f32-rnn_with-bwd-hn-avx2_fma`: tile 3x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_with_bwd_hn(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { with::backward::<F32x8, RnnWith, 1, 1, 6, 2, 1>(Avx2Fma::assume(), task) }
+    unsafe {
+        drive::backward::<F32x8, _, 1, 1, 3, 2>(Avx2Fma::assume(), task, RnnWith::from(*task.activations))
+    }
 }
 
-/// `f32-lstm_with-step-hn-avx2_fma`: tile 6x2, k unrolled 1 times.
+/// `f32-lstm_with-step-hn-avx2_fma`: tile 3x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_with_step_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { with::forward::<F32x8, LstmWith, 4, 4, 6, 2, 1, 2>(Avx2Fma::assume(), task) }
+    unsafe {
+        drive::forward::<F32x8, _, 4, 4, 3, 2, 2>(Avx2Fma::assume(), task, LstmWith::from(*task.activations))
+    }
 }
 
-/// `f32-lstm_with-fwd-hn-avx2_fma`: tile 6x2, k unrolled 1 times.
+/// `f32-lstm_with-fwd-hn-avx2_fma`: tile 3x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_with_fwd_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { with::forward::<F32x8, LstmWith, 4, 4, 6, 2, 1, 1>(Avx2Fma::assume(), task) }
+    unsafe {
+        drive::forward::<F32x8, _, 4, 4, 3, 2, 1>(Avx2Fma::assume(), task, LstmWith::from(*task.activations))
+    }
 }
 
-/// `f32-lstm_with-bwd-hn-avx2_fma`: tile 6x2, k unrolled 1 times.
+/// `f32-lstm_with-bwd-hn-avx2_fma`: tile 3x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_with_bwd_hn(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { with::backward::<F32x8, LstmWith, 4, 4, 6, 2, 1>(Avx2Fma::assume(), task) }
+    unsafe {
+        drive::backward::<F32x8, _, 4, 4, 3, 2>(Avx2Fma::assume(), task, LstmWith::from(*task.activations))
+    }
 }
 
-/// `f32-gru_with-step-hn-avx2_fma`: tile 6x2, k unrolled 1 times.
+/// `f32-gru_with-step-hn-avx2_fma`: tile 3x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_with_step_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { with::forward::<F32x8, GruWith, 3, 4, 6, 2, 1, 2>(Avx2Fma::assume(), task) }
+    unsafe {
+        drive::forward::<F32x8, _, 3, 4, 3, 2, 2>(Avx2Fma::assume(), task, GruWith::from(*task.activations))
+    }
 }
 
-/// `f32-gru_with-bwd-hn-avx2_fma`: tile 6x2, k unrolled 1 times.
+/// `f32-gru_with-bwd-hn-avx2_fma`: tile 3x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_with_bwd_hn(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { with::backward::<F32x8, GruWith, 3, 4, 6, 2, 1>(Avx2Fma::assume(), task) }
+    unsafe {
+        drive::backward::<F32x8, _, 3, 4, 3, 2>(Avx2Fma::assume(), task, GruWith::from(*task.activations))
+    }
 }
 
-/// `f32-gru_reset_before-step-hn-avx2_fma`: tile 6x2, k unrolled 1 times.
+/// `f32-gru_reset_before-step-hn-avx2_fma`: tile 3x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_reset_before_step_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { reset_before::forward::<F32x8, 6, 2, 1>(Avx2Fma::assume(), task) }
+    unsafe {
+        reset_before::forward::<F32x8, 3, 2>(Avx2Fma::assume(), task, GruResetBefore::from(*task.activations))
+    }
 }
 
-/// `f32-gru_reset_before-bwd-hn-avx2_fma`: tile 6x2, k unrolled 1 times.
+/// `f32-gru_reset_before-bwd-hn-avx2_fma`: tile 3x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_reset_before_bwd_hn(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { reset_before::backward::<F32x8, 6, 2, 1>(Avx2Fma::assume(), task) }
+    unsafe {
+        reset_before::backward::<F32x8, 3, 2>(
+            Avx2Fma::assume(),
+            task,
+            GruResetBefore::from(*task.activations),
+        )
+    }
 }

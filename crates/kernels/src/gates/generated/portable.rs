@@ -3,8 +3,8 @@
 //! The kernels of `portable`: instantiations of the arithmetic in `gates`, `gemm` and `math`.
 
 use crate::gates::checked::{BackwardTask, ForwardTask};
-use crate::gates::drive::{self, reset_before, with};
-use crate::gates::gru::{Gru, GruWith};
+use crate::gates::drive::{self, reset_before};
+use crate::gates::gru::{Gru, GruResetBefore, GruWith};
 use crate::gates::lstm::{Lstm, LstmWith};
 use crate::gates::rnn::{RnnRelu, RnnTanh, RnnWith};
 use crate::gemm::block::GemmTask;
@@ -18,7 +18,7 @@ use crate::simd::portable::{F32x4, Portable};
 /// The arguments were checked.
 pub(crate) unsafe fn matmul(task: &GemmTask) {
     // SAFETY: the caller's promise.
-    unsafe { micro::gemm::<F32x4, 5, 2, 1>(Portable, task) }
+    unsafe { micro::gemm::<F32x4, 5, 2>(Portable, task) }
 }
 
 /// `f32-exp-portable`.
@@ -59,7 +59,7 @@ pub(crate) unsafe fn sum_rows(from: &[f32], rows: &[usize], to: &mut [f32]) {
 /// The arguments were checked.
 pub(crate) unsafe fn rnn_tanh_step_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x4, RnnTanh, 1, 1, 5, 2, 1, 0, 2>(Portable, task) }
+    unsafe { drive::forward::<F32x4, _, 1, 1, 5, 2, 2>(Portable, task, RnnTanh) }
 }
 
 /// `f32-rnn_tanh-fwd-hn-portable`: tile 5x2, k unrolled 1 times.
@@ -68,7 +68,7 @@ pub(crate) unsafe fn rnn_tanh_step_hn(task: &ForwardTask) {
 /// The arguments were checked.
 pub(crate) unsafe fn rnn_tanh_fwd_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x4, RnnTanh, 1, 1, 5, 2, 1, 0, 1>(Portable, task) }
+    unsafe { drive::forward::<F32x4, _, 1, 1, 5, 2, 1>(Portable, task, RnnTanh) }
 }
 
 /// `f32-rnn_tanh-bwd-hn-portable`: tile 5x2, k unrolled 1 times.
@@ -77,7 +77,7 @@ pub(crate) unsafe fn rnn_tanh_fwd_hn(task: &ForwardTask) {
 /// The arguments were checked.
 pub(crate) unsafe fn rnn_tanh_bwd_hn(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x4, RnnTanh, 1, 1, 5, 2, 1, 0>(Portable, task) }
+    unsafe { drive::backward::<F32x4, _, 1, 1, 5, 2>(Portable, task, RnnTanh) }
 }
 
 /// `f32-rnn_relu-step-hn-portable`: tile 5x2, k unrolled 1 times.
@@ -86,7 +86,7 @@ pub(crate) unsafe fn rnn_tanh_bwd_hn(task: &BackwardTask) {
 /// The arguments were checked.
 pub(crate) unsafe fn rnn_relu_step_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x4, RnnRelu, 1, 1, 5, 2, 1, 0, 2>(Portable, task) }
+    unsafe { drive::forward::<F32x4, _, 1, 1, 5, 2, 2>(Portable, task, RnnRelu) }
 }
 
 /// `f32-rnn_relu-fwd-hn-portable`: tile 5x2, k unrolled 1 times.
@@ -95,7 +95,7 @@ pub(crate) unsafe fn rnn_relu_step_hn(task: &ForwardTask) {
 /// The arguments were checked.
 pub(crate) unsafe fn rnn_relu_fwd_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x4, RnnRelu, 1, 1, 5, 2, 1, 0, 1>(Portable, task) }
+    unsafe { drive::forward::<F32x4, _, 1, 1, 5, 2, 1>(Portable, task, RnnRelu) }
 }
 
 /// `f32-rnn_relu-bwd-hn-portable`: tile 5x2, k unrolled 1 times.
@@ -104,7 +104,7 @@ pub(crate) unsafe fn rnn_relu_fwd_hn(task: &ForwardTask) {
 /// The arguments were checked.
 pub(crate) unsafe fn rnn_relu_bwd_hn(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x4, RnnRelu, 1, 1, 5, 2, 1, 0>(Portable, task) }
+    unsafe { drive::backward::<F32x4, _, 1, 1, 5, 2>(Portable, task, RnnRelu) }
 }
 
 /// `f32-lstm-step-hn-portable`: tile 5x2, k unrolled 1 times.
@@ -113,7 +113,7 @@ pub(crate) unsafe fn rnn_relu_bwd_hn(task: &BackwardTask) {
 /// The arguments were checked.
 pub(crate) unsafe fn lstm_step_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x4, Lstm, 4, 4, 5, 2, 1, 0, 2>(Portable, task) }
+    unsafe { drive::forward::<F32x4, _, 4, 4, 5, 2, 2>(Portable, task, Lstm) }
 }
 
 /// `f32-lstm-fwd-hn-portable`: tile 5x2, k unrolled 1 times.
@@ -122,7 +122,7 @@ pub(crate) unsafe fn lstm_step_hn(task: &ForwardTask) {
 /// The arguments were checked.
 pub(crate) unsafe fn lstm_fwd_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x4, Lstm, 4, 4, 5, 2, 1, 0, 1>(Portable, task) }
+    unsafe { drive::forward::<F32x4, _, 4, 4, 5, 2, 1>(Portable, task, Lstm) }
 }
 
 /// `f32-lstm-bwd-hn-portable`: tile 5x2, k unrolled 1 times.
@@ -131,7 +131,7 @@ pub(crate) unsafe fn lstm_fwd_hn(task: &ForwardTask) {
 /// The arguments were checked.
 pub(crate) unsafe fn lstm_bwd_hn(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x4, Lstm, 4, 4, 5, 2, 1, 0>(Portable, task) }
+    unsafe { drive::backward::<F32x4, _, 4, 4, 5, 2>(Portable, task, Lstm) }
 }
 
 /// `f32-gru-step-hn-portable`: tile 5x2, k unrolled 1 times.
@@ -140,7 +140,7 @@ pub(crate) unsafe fn lstm_bwd_hn(task: &BackwardTask) {
 /// The arguments were checked.
 pub(crate) unsafe fn gru_step_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x4, Gru, 3, 4, 5, 2, 1, 0, 2>(Portable, task) }
+    unsafe { drive::forward::<F32x4, _, 3, 4, 5, 2, 2>(Portable, task, Gru) }
 }
 
 /// `f32-gru-fwd-hn-portable`: tile 5x2, k unrolled 1 times.
@@ -149,7 +149,7 @@ pub(crate) unsafe fn gru_step_hn(task: &ForwardTask) {
 /// The arguments were checked.
 pub(crate) unsafe fn gru_fwd_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x4, Gru, 3, 4, 5, 2, 1, 0, 1>(Portable, task) }
+    unsafe { drive::forward::<F32x4, _, 3, 4, 5, 2, 1>(Portable, task, Gru) }
 }
 
 /// `f32-gru-bwd-hn-portable`: tile 5x2, k unrolled 1 times.
@@ -158,86 +158,86 @@ pub(crate) unsafe fn gru_fwd_hn(task: &ForwardTask) {
 /// The arguments were checked.
 pub(crate) unsafe fn gru_bwd_hn(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x4, Gru, 3, 4, 5, 2, 1, 0>(Portable, task) }
+    unsafe { drive::backward::<F32x4, _, 3, 4, 5, 2>(Portable, task, Gru) }
 }
 
-/// `f32-rnn_with-step-hn-portable`: tile 5x2, k unrolled 1 times.
+/// `f32-rnn_with-step-hn-portable`: tile 3x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The arguments were checked.
 pub(crate) unsafe fn rnn_with_step_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { with::forward::<F32x4, RnnWith, 1, 1, 5, 2, 1, 2>(Portable, task) }
+    unsafe { drive::forward::<F32x4, _, 1, 1, 3, 2, 2>(Portable, task, RnnWith::from(*task.activations)) }
 }
 
-/// `f32-rnn_with-bwd-hn-portable`: tile 5x2, k unrolled 1 times.
+/// `f32-rnn_with-bwd-hn-portable`: tile 3x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The arguments were checked.
 pub(crate) unsafe fn rnn_with_bwd_hn(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { with::backward::<F32x4, RnnWith, 1, 1, 5, 2, 1>(Portable, task) }
+    unsafe { drive::backward::<F32x4, _, 1, 1, 3, 2>(Portable, task, RnnWith::from(*task.activations)) }
 }
 
-/// `f32-lstm_with-step-hn-portable`: tile 5x2, k unrolled 1 times.
+/// `f32-lstm_with-step-hn-portable`: tile 3x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The arguments were checked.
 pub(crate) unsafe fn lstm_with_step_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { with::forward::<F32x4, LstmWith, 4, 4, 5, 2, 1, 2>(Portable, task) }
+    unsafe { drive::forward::<F32x4, _, 4, 4, 3, 2, 2>(Portable, task, LstmWith::from(*task.activations)) }
 }
 
-/// `f32-lstm_with-fwd-hn-portable`: tile 5x2, k unrolled 1 times.
+/// `f32-lstm_with-fwd-hn-portable`: tile 3x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The arguments were checked.
 pub(crate) unsafe fn lstm_with_fwd_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { with::forward::<F32x4, LstmWith, 4, 4, 5, 2, 1, 1>(Portable, task) }
+    unsafe { drive::forward::<F32x4, _, 4, 4, 3, 2, 1>(Portable, task, LstmWith::from(*task.activations)) }
 }
 
-/// `f32-lstm_with-bwd-hn-portable`: tile 5x2, k unrolled 1 times.
+/// `f32-lstm_with-bwd-hn-portable`: tile 3x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The arguments were checked.
 pub(crate) unsafe fn lstm_with_bwd_hn(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { with::backward::<F32x4, LstmWith, 4, 4, 5, 2, 1>(Portable, task) }
+    unsafe { drive::backward::<F32x4, _, 4, 4, 3, 2>(Portable, task, LstmWith::from(*task.activations)) }
 }
 
-/// `f32-gru_with-step-hn-portable`: tile 5x2, k unrolled 1 times.
+/// `f32-gru_with-step-hn-portable`: tile 3x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The arguments were checked.
 pub(crate) unsafe fn gru_with_step_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { with::forward::<F32x4, GruWith, 3, 4, 5, 2, 1, 2>(Portable, task) }
+    unsafe { drive::forward::<F32x4, _, 3, 4, 3, 2, 2>(Portable, task, GruWith::from(*task.activations)) }
 }
 
-/// `f32-gru_with-bwd-hn-portable`: tile 5x2, k unrolled 1 times.
+/// `f32-gru_with-bwd-hn-portable`: tile 3x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The arguments were checked.
 pub(crate) unsafe fn gru_with_bwd_hn(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { with::backward::<F32x4, GruWith, 3, 4, 5, 2, 1>(Portable, task) }
+    unsafe { drive::backward::<F32x4, _, 3, 4, 3, 2>(Portable, task, GruWith::from(*task.activations)) }
 }
 
-/// `f32-gru_reset_before-step-hn-portable`: tile 5x2, k unrolled 1 times.
+/// `f32-gru_reset_before-step-hn-portable`: tile 3x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The arguments were checked.
 pub(crate) unsafe fn gru_reset_before_step_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { reset_before::forward::<F32x4, 5, 2, 1>(Portable, task) }
+    unsafe { reset_before::forward::<F32x4, 3, 2>(Portable, task, GruResetBefore::from(*task.activations)) }
 }
 
-/// `f32-gru_reset_before-bwd-hn-portable`: tile 5x2, k unrolled 1 times.
+/// `f32-gru_reset_before-bwd-hn-portable`: tile 3x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The arguments were checked.
 pub(crate) unsafe fn gru_reset_before_bwd_hn(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { reset_before::backward::<F32x4, 5, 2, 1>(Portable, task) }
+    unsafe { reset_before::backward::<F32x4, 3, 2>(Portable, task, GruResetBefore::from(*task.activations)) }
 }
