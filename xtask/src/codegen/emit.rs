@@ -46,7 +46,10 @@ fn kernels(isa: &Isa, sizes: &[usize]) -> Vec<Kernel> {
         tile: matmul,
         entry: "Matmul",
         parameters: "task: &GemmTask",
-        call: format!("micro::gemm::<{}, {}, {}>", isa.vector, matmul.rows, matmul.vectors),
+        call: format!(
+            "micro::gemm::<{}, {}, {}, {}>",
+            isa.vector, matmul.rows, matmul.vectors, matmul.unroll
+        ),
         arguments: "task".to_string(),
     });
     let one = Tile { rows: 1, vectors: 1, unroll: 1 };
@@ -91,7 +94,7 @@ fn cell_kernel(isa: &Isa, cell: &'static Cell, pass: &str, hidden: Option<usize>
     let full = if cell.form == Form::Plain { tile(isa) } else { lower(tile(isa)) };
     let size = hidden.map_or("n".to_string(), |h| h.to_string());
     let Cell { body, gates, saved, .. } = *cell;
-    let (vector, mr, nr) = (isa.vector, full.rows, full.vectors);
+    let (vector, mr, nr, unroll) = (isa.vector, full.rows, full.vectors, full.unroll);
     let (variant, parameters) = match pass {
         "step" => ("Step", "task: &ForwardTask"),
         "fwd" => ("Forward", "task: &ForwardTask"),
@@ -102,7 +105,9 @@ fn cell_kernel(isa: &Isa, cell: &'static Cell, pass: &str, hidden: Option<usize>
     let (tile, call) = match (cell.form, pass, hidden) {
         (Form::ResetBefore, "bwd", _) => (full, format!("reset_before::backward::<{vector}, {mr}, {nr}>")),
         (Form::ResetBefore, ..) => (full, format!("reset_before::forward::<{vector}, {mr}, {nr}>")),
-        (_, "bwd", _) => (full, format!("drive::backward::<{vector}, _, {gates}, {saved}, {mr}, {nr}>")),
+        (_, "bwd", _) => {
+            (full, format!("drive::backward::<{vector}, _, {gates}, {saved}, {mr}, {nr}, {unroll}>"))
+        }
         (_, _, Some(hidden)) => {
             let panels = single_panels(isa, gates, hidden);
             let tile = Tile { rows: 1, vectors: panels * gates, unroll: single_unroll(gates) };
@@ -110,7 +115,7 @@ fn cell_kernel(isa: &Isa, cell: &'static Cell, pass: &str, hidden: Option<usize>
             let sizes = format!("{gates}, {saved}, {panels}, {nr}, {unroll}, {hidden}, {all}");
             (tile, format!("drive::forward_single::<{vector}, _, {sizes}>"))
         }
-        _ => (full, format!("drive::forward::<{vector}, _, {gates}, {saved}, {mr}, {nr}, {sets}>")),
+        _ => (full, format!("drive::forward::<{vector}, _, {gates}, {saved}, {mr}, {nr}, {unroll}, {sets}>")),
     };
     // A cell with options is made from those of the task.
     let arguments = match cell.form {

@@ -15,11 +15,15 @@ const WEIGHT_LOAD: usize = 2;
 /// Rows that a tile has at most: more heights would be more code, and the loads they save are few.
 const MOST_ROWS: usize = 6;
 
+/// The k loop of a tile is unrolled that often: at a depth of 64 it then takes few enough turns for the end of the loop to be
+/// predicted, which is worth 9 % to the LSTM of 64 on AVX2 and 3 % on AVX-512.
+const UNROLL: usize = 4;
+
 /// The tile of an instruction set, for all its matmuls (BLIS's mr and nr): as many accumulators as fit beside the operands, one
 /// register left for the compiler to move values with; then the fewest loads. Its vectors are a power of two, so that a strip
 /// starts on a cache line.
 pub(crate) fn tile(isa: &Isa) -> Tile {
-    let mut best = Tile { rows: 1, vectors: 1, unroll: 1 };
+    let mut best = Tile { rows: 1, vectors: 1, unroll: UNROLL };
     for rows in 1..=MOST_ROWS {
         for vectors in [1, 2, 4, 8] {
             let operands = rows.min(vectors) + 1 + usize::from(!isa.fused);
@@ -35,10 +39,10 @@ pub(crate) fn tile(isa: &Isa) -> Tile {
     best
 }
 
-/// The tile of a cell with options: half the rows, for each height is code, and its speed matters less. Two strips side by side
-/// make up for the chains.
+/// The tile of a cell with options: half the rows and a plain loop, for each height is code, and its speed matters less. Two
+/// strips side by side make up for the chains.
 pub(crate) fn lower(tile: Tile) -> Tile {
-    Tile { rows: tile.rows.div_ceil(2), ..tile }
+    Tile { rows: tile.rows.div_ceil(2), unroll: 1, ..tile }
 }
 
 /// Panels of the tiles of a kernel for single rows of one hidden size, for cells of `gates` gates: as many as their accumulators

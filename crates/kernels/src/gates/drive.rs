@@ -114,6 +114,7 @@ pub(crate) unsafe fn forward<
     const S: usize,
     const MR: usize,
     const NR: usize,
+    const U: usize,
     const SETS: usize,
 >(
     token: V::Token,
@@ -123,7 +124,7 @@ pub(crate) unsafe fn forward<
     let panels = task.hidden.div_ceil(V::LANES);
     for t in task.begin..task.end {
         let rows = task.schedule.active(t);
-        let gates = Gates::<_, S>(ForwardStep::<V, C, NR, 1, 0> { task, t, cell, vector: PhantomData });
+        let gates = Gates::<_, S>(ForwardStep::<V, C, NR, U, 0> { task, t, cell, vector: PhantomData });
         // SAFETY: the task's arguments cover all its rows and panels at step t, and all features of h.
         unsafe {
             walk::<V, _, G, SETS, MR, NR>(token, &gates, rows, panels);

@@ -177,7 +177,7 @@ unsafe fn vector<V: Vector, const M: usize, const NR: usize>(
 }
 
 /// One task for one instruction set, for [`walk`].
-struct Block<'a, V, const NR: usize> {
+struct Block<'a, V, const NR: usize, const U: usize> {
     task: &'a GemmTask,
     vector: PhantomData<V>,
 }
@@ -188,13 +188,16 @@ struct Block<'a, V, const NR: usize> {
 /// A is readable at each of its rows and k, B for all strips of `depth`, a bias for all vectors; C is writable (and, to load,
 /// readable) at each of its rows and columns; B is packed for `V`'s lanes and strips of `NR` vectors.
 #[inline(always)]
-pub(crate) unsafe fn gemm<V: Vector, const MR: usize, const NR: usize>(token: V::Token, task: &GemmTask) {
-    let block = Block::<V, NR> { task, vector: PhantomData };
+pub(crate) unsafe fn gemm<V: Vector, const MR: usize, const NR: usize, const U: usize>(
+    token: V::Token,
+    task: &GemmTask,
+) {
+    let block = Block::<V, NR, U> { task, vector: PhantomData };
     // SAFETY: the caller's promise covers every row and vector.
     unsafe { walk::<V, _, 1, 1, MR, NR>(token, &block, task.rows, task.vectors) };
 }
 
-impl<V: Vector, const NR: usize> TileBody<V, 1, 1> for Block<'_, V, NR> {
+impl<V: Vector, const NR: usize, const U: usize> TileBody<V, 1, 1> for Block<'_, V, NR, U> {
     const AT_ONCE: usize = 0;
 
     #[inline(always)]
@@ -232,7 +235,7 @@ impl<V: Vector, const NR: usize> TileBody<V, 1, 1> for Block<'_, V, NR> {
             }
             let b = task.b.add(vector / NR * task.strip + vector % NR * V::LANES);
             let operands = Operands { a, a_step: task.a_step, b, strip: task.strip, depth: task.depth };
-            acc = accumulate::<V, M, W, K, NR, 1>(token, acc, operands);
+            acc = accumulate::<V, M, W, K, NR, U>(token, acc, operands);
             c.store(acc);
         }
         acc

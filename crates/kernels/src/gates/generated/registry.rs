@@ -51,7 +51,7 @@ static PORTABLE: [Row; 26] = [
         lanes: 4,
         tile: (5, 2),
         nr: 2,
-        unroll: 1,
+        unroll: 4,
         entry: Entry::Matmul(portable::matmul),
     },
     Row {
@@ -116,7 +116,7 @@ static PORTABLE: [Row; 26] = [
         lanes: 4,
         tile: (5, 2),
         nr: 2,
-        unroll: 1,
+        unroll: 4,
         entry: Entry::Forward(portable::rnn_tanh_step_hn),
     },
     Row {
@@ -129,7 +129,7 @@ static PORTABLE: [Row; 26] = [
         lanes: 4,
         tile: (5, 2),
         nr: 2,
-        unroll: 1,
+        unroll: 4,
         entry: Entry::Forward(portable::rnn_tanh_fwd_hn),
     },
     Row {
@@ -142,7 +142,7 @@ static PORTABLE: [Row; 26] = [
         lanes: 4,
         tile: (5, 2),
         nr: 2,
-        unroll: 1,
+        unroll: 4,
         entry: Entry::Backward(portable::rnn_tanh_bwd_hn),
     },
     Row {
@@ -155,7 +155,7 @@ static PORTABLE: [Row; 26] = [
         lanes: 4,
         tile: (5, 2),
         nr: 2,
-        unroll: 1,
+        unroll: 4,
         entry: Entry::Forward(portable::rnn_relu_step_hn),
     },
     Row {
@@ -168,7 +168,7 @@ static PORTABLE: [Row; 26] = [
         lanes: 4,
         tile: (5, 2),
         nr: 2,
-        unroll: 1,
+        unroll: 4,
         entry: Entry::Forward(portable::rnn_relu_fwd_hn),
     },
     Row {
@@ -181,7 +181,7 @@ static PORTABLE: [Row; 26] = [
         lanes: 4,
         tile: (5, 2),
         nr: 2,
-        unroll: 1,
+        unroll: 4,
         entry: Entry::Backward(portable::rnn_relu_bwd_hn),
     },
     Row {
@@ -194,7 +194,7 @@ static PORTABLE: [Row; 26] = [
         lanes: 4,
         tile: (5, 2),
         nr: 2,
-        unroll: 1,
+        unroll: 4,
         entry: Entry::Forward(portable::lstm_step_hn),
     },
     Row {
@@ -207,7 +207,7 @@ static PORTABLE: [Row; 26] = [
         lanes: 4,
         tile: (5, 2),
         nr: 2,
-        unroll: 1,
+        unroll: 4,
         entry: Entry::Forward(portable::lstm_fwd_hn),
     },
     Row {
@@ -220,7 +220,7 @@ static PORTABLE: [Row; 26] = [
         lanes: 4,
         tile: (5, 2),
         nr: 2,
-        unroll: 1,
+        unroll: 4,
         entry: Entry::Backward(portable::lstm_bwd_hn),
     },
     Row {
@@ -233,7 +233,7 @@ static PORTABLE: [Row; 26] = [
         lanes: 4,
         tile: (5, 2),
         nr: 2,
-        unroll: 1,
+        unroll: 4,
         entry: Entry::Forward(portable::gru_step_hn),
     },
     Row {
@@ -246,7 +246,7 @@ static PORTABLE: [Row; 26] = [
         lanes: 4,
         tile: (5, 2),
         nr: 2,
-        unroll: 1,
+        unroll: 4,
         entry: Entry::Forward(portable::gru_fwd_hn),
     },
     Row {
@@ -259,7 +259,7 @@ static PORTABLE: [Row; 26] = [
         lanes: 4,
         tile: (5, 2),
         nr: 2,
-        unroll: 1,
+        unroll: 4,
         entry: Entry::Backward(portable::gru_bwd_hn),
     },
     Row {
@@ -402,7 +402,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (6, 2),
         nr: 2,
-        unroll: 1,
+        unroll: 4,
         entry: Entry::Matmul(avx2_fma::matmul),
     },
     Row {
@@ -467,7 +467,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (6, 2),
         nr: 2,
-        unroll: 1,
+        unroll: 4,
         entry: Entry::Forward(avx2_fma::rnn_tanh_step_hn),
     },
     Row {
@@ -480,7 +480,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (6, 2),
         nr: 2,
-        unroll: 1,
+        unroll: 4,
         entry: Entry::Forward(avx2_fma::rnn_tanh_fwd_hn),
     },
     Row {
@@ -493,7 +493,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (6, 2),
         nr: 2,
-        unroll: 1,
+        unroll: 4,
         entry: Entry::Backward(avx2_fma::rnn_tanh_bwd_hn),
     },
     Row {
@@ -753,7 +753,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (6, 2),
         nr: 2,
-        unroll: 1,
+        unroll: 4,
         entry: Entry::Forward(avx2_fma::rnn_relu_step_hn),
     },
     Row {
@@ -766,7 +766,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (6, 2),
         nr: 2,
-        unroll: 1,
+        unroll: 4,
         entry: Entry::Forward(avx2_fma::rnn_relu_fwd_hn),
     },
     Row {
@@ -779,7 +779,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (6, 2),
         nr: 2,
-        unroll: 1,
+        unroll: 4,
         entry: Entry::Backward(avx2_fma::rnn_relu_bwd_hn),
     },
     Row {
@@ -1039,7 +1039,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (6, 2),
         nr: 2,
-        unroll: 1,
+        unroll: 4,
         entry: Entry::Forward(avx2_fma::lstm_step_hn),
     },
     Row {
@@ -1052,7 +1052,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (6, 2),
         nr: 2,
-        unroll: 1,
+        unroll: 4,
         entry: Entry::Forward(avx2_fma::lstm_fwd_hn),
     },
     Row {
@@ -1065,7 +1065,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (6, 2),
         nr: 2,
-        unroll: 1,
+        unroll: 4,
         entry: Entry::Backward(avx2_fma::lstm_bwd_hn),
     },
     Row {
@@ -1325,7 +1325,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (6, 2),
         nr: 2,
-        unroll: 1,
+        unroll: 4,
         entry: Entry::Forward(avx2_fma::gru_step_hn),
     },
     Row {
@@ -1338,7 +1338,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (6, 2),
         nr: 2,
-        unroll: 1,
+        unroll: 4,
         entry: Entry::Forward(avx2_fma::gru_fwd_hn),
     },
     Row {
@@ -1351,7 +1351,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (6, 2),
         nr: 2,
-        unroll: 1,
+        unroll: 4,
         entry: Entry::Backward(avx2_fma::gru_bwd_hn),
     },
     Row {
@@ -1741,7 +1741,7 @@ static AVX512: [Row; 102] = [
         lanes: 16,
         tile: (6, 4),
         nr: 4,
-        unroll: 1,
+        unroll: 4,
         entry: Entry::Matmul(avx512::matmul),
     },
     Row {
@@ -1806,7 +1806,7 @@ static AVX512: [Row; 102] = [
         lanes: 16,
         tile: (6, 4),
         nr: 4,
-        unroll: 1,
+        unroll: 4,
         entry: Entry::Forward(avx512::rnn_tanh_step_hn),
     },
     Row {
@@ -1819,7 +1819,7 @@ static AVX512: [Row; 102] = [
         lanes: 16,
         tile: (6, 4),
         nr: 4,
-        unroll: 1,
+        unroll: 4,
         entry: Entry::Forward(avx512::rnn_tanh_fwd_hn),
     },
     Row {
@@ -1832,7 +1832,7 @@ static AVX512: [Row; 102] = [
         lanes: 16,
         tile: (6, 4),
         nr: 4,
-        unroll: 1,
+        unroll: 4,
         entry: Entry::Backward(avx512::rnn_tanh_bwd_hn),
     },
     Row {
@@ -2092,7 +2092,7 @@ static AVX512: [Row; 102] = [
         lanes: 16,
         tile: (6, 4),
         nr: 4,
-        unroll: 1,
+        unroll: 4,
         entry: Entry::Forward(avx512::rnn_relu_step_hn),
     },
     Row {
@@ -2105,7 +2105,7 @@ static AVX512: [Row; 102] = [
         lanes: 16,
         tile: (6, 4),
         nr: 4,
-        unroll: 1,
+        unroll: 4,
         entry: Entry::Forward(avx512::rnn_relu_fwd_hn),
     },
     Row {
@@ -2118,7 +2118,7 @@ static AVX512: [Row; 102] = [
         lanes: 16,
         tile: (6, 4),
         nr: 4,
-        unroll: 1,
+        unroll: 4,
         entry: Entry::Backward(avx512::rnn_relu_bwd_hn),
     },
     Row {
@@ -2378,7 +2378,7 @@ static AVX512: [Row; 102] = [
         lanes: 16,
         tile: (6, 4),
         nr: 4,
-        unroll: 1,
+        unroll: 4,
         entry: Entry::Forward(avx512::lstm_step_hn),
     },
     Row {
@@ -2391,7 +2391,7 @@ static AVX512: [Row; 102] = [
         lanes: 16,
         tile: (6, 4),
         nr: 4,
-        unroll: 1,
+        unroll: 4,
         entry: Entry::Forward(avx512::lstm_fwd_hn),
     },
     Row {
@@ -2404,7 +2404,7 @@ static AVX512: [Row; 102] = [
         lanes: 16,
         tile: (6, 4),
         nr: 4,
-        unroll: 1,
+        unroll: 4,
         entry: Entry::Backward(avx512::lstm_bwd_hn),
     },
     Row {
@@ -2664,7 +2664,7 @@ static AVX512: [Row; 102] = [
         lanes: 16,
         tile: (6, 4),
         nr: 4,
-        unroll: 1,
+        unroll: 4,
         entry: Entry::Forward(avx512::gru_step_hn),
     },
     Row {
@@ -2677,7 +2677,7 @@ static AVX512: [Row; 102] = [
         lanes: 16,
         tile: (6, 4),
         nr: 4,
-        unroll: 1,
+        unroll: 4,
         entry: Entry::Forward(avx512::gru_fwd_hn),
     },
     Row {
@@ -2690,7 +2690,7 @@ static AVX512: [Row; 102] = [
         lanes: 16,
         tile: (6, 4),
         nr: 4,
-        unroll: 1,
+        unroll: 4,
         entry: Entry::Backward(avx512::gru_bwd_hn),
     },
     Row {
