@@ -91,10 +91,13 @@ impl Function {
         starts.windows(2).map(|pair| (pair[0], pair[1])).collect()
     }
 
-    /// Where the products are: the k loops, and outside of them the straight runs that are left of one whose length is a
-    /// constant, from the first multiply-add to the last. A loop that calls something is that of a tile with its end.
+    /// Where the products are: the k loops, and outside of them the straight runs that are left of one, from the first multiply-add
+    /// to the last. A k loop is one block: with a jump in it, it is that of tiles, or a block that was moved out of the way and
+    /// jumps back.
     fn products(&self, is_map: bool) -> Vec<(usize, usize)> {
-        let is_k = |body: &[String]| is_map || (is_product(body) && !body.iter().any(|i| is_call(i)));
+        let is_block =
+            |body: &[String]| !body[..body.len() - 1].iter().any(|i| i.starts_with('j') || is_call(i));
+        let is_k = |body: &[String]| is_map || (is_product(body) && is_block(body));
         let inner = self.innermost().into_iter().map(|(start, end)| (start, end + 1));
         let mut all: Vec<_> = inner.filter(|&(start, end)| is_k(&self.instructions[start..end])).collect();
         let loops = all.clone();
@@ -136,10 +139,17 @@ impl Function {
             if let Some(other) = part.first() {
                 wrong.push(format!("{other:?} in a k loop"));
             }
-            // An address put by among many multiply-adds costs nothing; a vector does.
-            let is_tight = whole.len() < TIGHT;
-            let is_spill = |i: &&String| is_stack_store(i) && (is_tight || i.starts_with("vmov"));
-            let stores = body.iter().filter(is_spill).count();
+            // An address put by among many multiply-adds costs nothing; a vector does. Nor does a sum behind the loop that is
+            // finished: one that is read again was not.
+            let is_loop = self.loops().iter().any(|&(first, last)| (first, last + 1) == (start, end));
+            let is_spill = |at: usize| {
+                let slot = stack_store(&body[at]);
+                slot.is_some_and(|slot| match is_loop {
+                    true => whole.len() < TIGHT || body[at].starts_with("vmov"),
+                    false => body[at + 1..].iter().any(|i| i.contains(&format!("{slot}, "))),
+                })
+            };
+            let stores = (0..body.len()).filter(|&at| is_spill(at)).count();
             if stores > 0 {
                 wrong.push(format!("{stores} stack store(s) among {} multiply-adds", whole.len()));
             }
@@ -173,13 +183,13 @@ fn is_product(body: &[String]) -> bool {
     body.iter().any(|i| is_fma(i)) && body.iter().any(|i| is_broadcast(i) && is_data(i))
 }
 
-/// A register written to the stack.
-fn is_stack_store(instruction: &str) -> bool {
-    let Some((name, operands)) = instruction.split_once(' ') else { return false };
+/// Where on the stack an instruction writes a register.
+fn stack_store(instruction: &str) -> Option<&str> {
+    let (name, operands) = instruction.split_once(' ')?;
     let is_move = name.starts_with("mov") || name.starts_with("vmov");
     let destination = operands.rsplit_once(", ").map_or(operands, |(_, last)| last);
     let is_stack = destination.contains("(%rsp") || destination.contains("(%rbp");
-    name.starts_with("push") || (is_move && is_stack)
+    (name.starts_with("push") || (is_move && is_stack)).then_some(destination)
 }
 
 /// The last parts of a mangled name.
@@ -233,7 +243,9 @@ mod tests {
             format!(".LBB0_1:\n{run}\tvmovups\t%zmm0, (%rsp)\n\tcallq\t*run_apart\n\tjne\t.LBB0_1\n")
         };
         assert_eq!(function(&tile(run)).check("%zmm", false, false), [""; 0]);
-        let spilled = run.replacen("%zmm0\n", "%zmm0\n\tvmovaps\t%zmm9, 8(%rsp)\n", 1);
-        assert_eq!(function(&tile(&spilled)).check("%zmm", false, false).len(), 1);
+        let put_by = run.replacen("%zmm0\n", "%zmm0\n\tvmovaps\t%zmm9, 8(%rsp)\n", 1);
+        assert_eq!(function(&tile(&put_by)).check("%zmm", false, false), [""; 0]);
+        let read_again = put_by.replacen("8(%rsp)\n", "8(%rsp)\n\tvmovaps\t8(%rsp), %zmm5\n", 1);
+        assert_eq!(function(&tile(&read_again)).check("%zmm", false, false).len(), 1);
     }
 }

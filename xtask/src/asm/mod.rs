@@ -4,8 +4,8 @@
 //!   straight runs of multiply-adds that are left of it where the sizes are constants.
 //! - The whole function calls nothing but what runs a tile's end apart (`Vector::apart`): no panic, no `memcpy`.
 //!
-//! A loop is what lies between a label and a jump back to it. A k loop is an innermost one that broadcasts from memory and
-//! multiplies; in the kernels of elementwise functions, which have no k, every innermost loop with multiply-adds counts.
+//! A loop is what lies between a label and a jump back to it. A k loop is one block that broadcasts from memory and multiplies; in
+//! the kernels of elementwise functions, which have no k, every innermost loop with multiply-adds counts.
 
 mod function;
 

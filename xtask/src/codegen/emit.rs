@@ -36,7 +36,7 @@ pub(crate) fn files(sizes: &[usize]) -> Vec<(String, String)> {
 /// All kernels of an instruction set: those that no cell owns, in the order that `common` counts on, then cell by cell.
 fn kernels(isa: &Isa, sizes: &[usize]) -> Vec<Kernel> {
     let mut all = Vec::new();
-    let matmul = tile(isa);
+    let matmul = Tile { unroll: 1, ..tile(isa) };
     all.push(Kernel {
         id: format!("f32-matmul-{}", isa.name),
         path: "matmul".to_string(),
@@ -100,17 +100,17 @@ fn cell_kernel(isa: &Isa, cell: &'static Cell, pass: &str, hidden: Option<usize>
         "fwd" => ("Forward", "task: &ForwardTask"),
         _ => ("Backward", "task: &BackwardTask"),
     };
+    // The chains of a step back are long: G * H.
+    let full = Tile { unroll: if pass == "bwd" { 1 } else { full.unroll }, ..full };
     let entry = if pass == "bwd" { "Backward" } else { "Forward" };
     let sets = if pass == "step" { 2 } else { 1 };
     let (tile, call) = match (cell.form, pass, hidden) {
         (Form::ResetBefore, "bwd", _) => (full, format!("reset_before::backward::<{vector}, {mr}, {nr}>")),
         (Form::ResetBefore, ..) => (full, format!("reset_before::forward::<{vector}, {mr}, {nr}>")),
-        (_, "bwd", _) => {
-            (full, format!("drive::backward::<{vector}, _, {gates}, {saved}, {mr}, {nr}, {unroll}>"))
-        }
+        (_, "bwd", _) => (full, format!("drive::backward::<{vector}, _, {gates}, {saved}, {mr}, {nr}>")),
         (_, _, Some(hidden)) => {
             let panels = single_panels(isa, gates, hidden);
-            let tile = Tile { rows: 1, vectors: panels * gates, unroll: single_unroll(gates) };
+            let tile = Tile { rows: 1, vectors: panels * gates, unroll: single_unroll(isa, gates) };
             let (unroll, all) = (tile.unroll, hidden.div_ceil(isa.lanes));
             let sizes = format!("{gates}, {saved}, {panels}, {nr}, {unroll}, {hidden}, {all}");
             (tile, format!("drive::forward_single::<{vector}, _, {sizes}>"))
@@ -120,7 +120,7 @@ fn cell_kernel(isa: &Isa, cell: &'static Cell, pass: &str, hidden: Option<usize>
     // A cell with options is made from those of the task.
     let arguments = match cell.form {
         Form::Plain => format!("task, {body}"),
-        Form::With | Form::ResetBefore => format!("task, {body}::from(*task.activations)"),
+        Form::With | Form::ResetBefore => "task, cell".to_string(),
     };
     Kernel {
         id: format!("f32-{}-{pass}-h{size}-{}", cell.name, isa.name),
@@ -187,7 +187,14 @@ fn functions(isa: &Isa, kernels: &[Kernel]) -> String {
         let body = format!("{call}({}, {arguments})", isa.token);
         let needs_unsafe = isa.features.is_some() || !call.starts_with("map::");
         if needs_unsafe {
-            writeln!(text, "    unsafe {{ {body} }}\n}}").unwrap();
+            match kernel.cell.filter(|cell| cell.form != Form::Plain) {
+                None => writeln!(text, "    unsafe {{ {body} }}\n}}").unwrap(),
+                Some(Cell { body: cell, .. }) => {
+                    writeln!(text, "    unsafe {{\n        let cell = {cell}::from(*task.activations);")
+                        .unwrap();
+                    writeln!(text, "        {body}\n    }}\n}}").unwrap();
+                }
+            }
         } else {
             text.truncate(text.len() - "    // SAFETY: the caller's promise.\n".len());
             writeln!(text, "    {body}\n}}").unwrap();

@@ -58,8 +58,8 @@ pub(crate) fn single_panels(isa: &Isa, gates: usize, hidden: usize) -> usize {
 
 /// How often the k loop of a kernel for single rows is unrolled. The loop is bound by loads and latency, not by its counter; what
 /// decides is where the compiler keeps all sums in registers (`cargo xtask asm` looks).
-pub(crate) fn single_unroll(gates: usize) -> usize {
-    if gates == 1 { 1 } else { 2 }
+pub(crate) fn single_unroll(isa: &Isa, gates: usize) -> usize {
+    if gates == 1 || isa.registers < 32 { 1 } else { 2 }
 }
 
 #[cfg(test)]

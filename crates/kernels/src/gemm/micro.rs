@@ -95,15 +95,17 @@ pub(crate) unsafe fn accumulate<
     mut acc: Tile<V, M, W, K>,
     mut operands: Operands<M>,
 ) -> Tile<V, M, W, K> {
+    // A tile of three rows by two strips fills sixteen registers to the last: unrolled, it spills.
+    let unroll = const { if M == 3 { 1 } else { U } };
     let mut left = operands.depth;
-    while left >= U {
-        for _ in 0..U {
+    while left >= unroll {
+        for _ in 0..unroll {
             // SAFETY: a value of k is left, so the caller's promise covers it.
             unsafe { multiply_add::<V, M, W, K, NR>(token, &mut acc, &mut operands) };
         }
-        left -= U;
+        left -= unroll;
     }
-    while U > 1 && left > 0 {
+    while unroll > 1 && left > 0 {
         // SAFETY: as above.
         unsafe { multiply_add::<V, M, W, K, NR>(token, &mut acc, &mut operands) };
         left -= 1;

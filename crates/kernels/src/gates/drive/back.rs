@@ -10,7 +10,7 @@ use crate::simd::{Arithmetic, Vector, group::Group};
 use std::marker::PhantomData;
 
 /// The boundary between steps u-1 and u, for [`walk`].
-pub(super) struct Boundary<'a, V, C, const NR: usize, const U: usize> {
+pub(super) struct Boundary<'a, V, C, const NR: usize> {
     pub(super) task: &'a BackwardTask,
     u: usize,
     /// Rows below it took part in step u (if u belongs to this task): their gradient comes from there.
@@ -33,7 +33,6 @@ pub(crate) unsafe fn backward<
     const S: usize,
     const MR: usize,
     const NR: usize,
-    const U: usize,
 >(
     token: V::Token,
     task: &BackwardTask,
@@ -41,11 +40,11 @@ pub(crate) unsafe fn backward<
 ) {
     let panels = task.hidden.div_ceil(V::LANES);
     for u in (task.begin..=task.end).rev() {
-        let body = Backwards::<_, G, S>(Boundary::<V, C, NR, U>::new(task, u, cell));
+        let body = Backwards::<_, G, S>(Boundary::<V, C, NR>::new(task, u, cell));
         // SAFETY: the task's arguments cover all its rows and panels at steps u and u-1.
         unsafe {
             if C::OPTIONS && !task.w_hr.is_null() {
-                project::backward::<V, C, G, S, MR, NR, U>(token, &body);
+                project::backward::<V, C, G, S, MR, NR>(token, &body);
             } else {
                 walk::<V, _, 1, 1, MR, NR>(token, &body, body.0.rows(), panels);
             }
@@ -53,7 +52,7 @@ pub(crate) unsafe fn backward<
     }
 }
 
-impl<'a, V, C, const NR: usize, const U: usize> Boundary<'a, V, C, NR, U> {
+impl<'a, V, C, const NR: usize> Boundary<'a, V, C, NR> {
     #[inline(always)]
     pub(super) fn new(task: &'a BackwardTask, u: usize, cell: C) -> Self {
         let from = if u == task.end { 0 } else { task.schedule.active(u) };
@@ -71,8 +70,8 @@ impl<'a, V, C, const NR: usize, const U: usize> Boundary<'a, V, C, NR, U> {
 /// A body whose cell has `G` gates and saves `S` values: names the parameters that the trait alone would leave open.
 pub(super) struct Backwards<T, const G: usize, const S: usize>(pub(super) T);
 
-impl<V: Vector, C: CellBody<G, S>, const G: usize, const S: usize, const NR: usize, const U: usize>
-    TileBody<V, 1, 1> for Backwards<Boundary<'_, V, C, NR, U>, G, S>
+impl<V: Vector, C: CellBody<G, S>, const G: usize, const S: usize, const NR: usize> TileBody<V, 1, 1>
+    for Backwards<Boundary<'_, V, C, NR>, G, S>
 {
     const AT_ONCE: usize = if C::OPTIONS { 1 } else { 2 };
 
@@ -101,7 +100,7 @@ impl<V: Vector, C: CellBody<G, S>, const G: usize, const S: usize, const NR: usi
             // padded to whole strips. A row from `from` on has its place in `gates` too; what is computed from it is not used.
             acc = unsafe {
                 let operands = Operands::packed::<V, NR>(a, task.w_hh, vector, G * h, k);
-                accumulate::<V, M, W, K, NR, U>(token, acc, operands)
+                accumulate::<V, M, W, K, NR, 1>(token, acc, operands)
             };
             gate += gates;
         }
@@ -127,8 +126,8 @@ impl<V: Vector, C: CellBody<G, S>, const G: usize, const S: usize, const NR: usi
     }
 }
 
-impl<V: Vector, C: CellBody<G, S>, const G: usize, const S: usize, const NR: usize, const U: usize>
-    Backwards<Boundary<'_, V, C, NR, U>, G, S>
+impl<V: Vector, C: CellBody<G, S>, const G: usize, const S: usize, const NR: usize>
+    Backwards<Boundary<'_, V, C, NR>, G, S>
 {
     /// Passes the gradient of `left` features of h of one row, from a panel on, over the boundary: to the steps before the task,
     /// as `dh` takes it, where the row took no part in step u-1; else the result, with what comes from upstream, is dL/dh_{u-1}.

@@ -88,10 +88,9 @@ pub(super) unsafe fn backward<
     const S: usize,
     const MR: usize,
     const NR: usize,
-    const U: usize,
 >(
     token: V::Token,
-    body: &Backwards<Boundary<'_, V, C, NR, U>, G, S>,
+    body: &Backwards<Boundary<'_, V, C, NR>, G, S>,
 ) {
     let (task, rows) = (body.0.task, body.0.rows());
     // SAFETY: the task's arguments cover all its rows and panels, and all features of h.
@@ -104,8 +103,8 @@ pub(super) unsafe fn backward<
 /// The first pass back over a boundary: the gradient of h.
 struct StateGradient<'a, B>(&'a B);
 
-impl<V: Vector, C: CellBody<G, S>, const G: usize, const S: usize, const NR: usize, const U: usize>
-    TileBody<V, 1, 1> for StateGradient<'_, Backwards<Boundary<'_, V, C, NR, U>, G, S>>
+impl<V: Vector, C: CellBody<G, S>, const G: usize, const S: usize, const NR: usize> TileBody<V, 1, 1>
+    for StateGradient<'_, Backwards<Boundary<'_, V, C, NR>, G, S>>
 {
     const AT_ONCE: usize = 1;
 
@@ -141,8 +140,8 @@ impl<V: Vector, C: CellBody<G, S>, const G: usize, const S: usize, const NR: usi
 /// The second pass: the gradient of u, and of the gates.
 struct Unproject<'a, B>(&'a B);
 
-impl<V: Vector, C: CellBody<G, S>, const G: usize, const S: usize, const NR: usize, const U: usize>
-    TileBody<V, 1, 1> for Unproject<'_, Backwards<Boundary<'_, V, C, NR, U>, G, S>>
+impl<V: Vector, C: CellBody<G, S>, const G: usize, const S: usize, const NR: usize> TileBody<V, 1, 1>
+    for Unproject<'_, Backwards<Boundary<'_, V, C, NR>, G, S>>
 {
     const AT_ONCE: usize = 1;
 

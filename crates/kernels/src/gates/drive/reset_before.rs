@@ -156,7 +156,7 @@ pub(crate) unsafe fn backward<V: Vector, const MR: usize, const NR: usize>(
 ) {
     let panels = task.hidden.div_ceil(V::LANES);
     for u in (task.begin..=task.end).rev() {
-        let first = Backwards::<_, 3, 4>(Boundary::<V, GruResetBefore, NR, 1>::new(task, u, cell));
+        let first = Backwards::<_, 3, 4>(Boundary::<V, GruResetBefore, NR>::new(task, u, cell));
         // SAFETY: the task's arguments cover all its rows and panels at steps u and u-1.
         unsafe { walk::<V, _, 1, 1, MR, NR>(token, &first, first.0.rows(), panels) };
         if u > task.begin {

@@ -12,14 +12,14 @@ use crate::gemm::micro;
 use crate::math::map;
 use crate::simd::avx2_fma::{Avx2Fma, F32x8};
 
-/// `f32-matmul-avx2_fma`: tile 6x2, k unrolled 4 times.
+/// `f32-matmul-avx2_fma`: tile 6x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn matmul(task: &GemmTask) {
     // SAFETY: the caller's promise.
-    unsafe { micro::gemm::<F32x8, 6, 2, 4>(Avx2Fma::assume(), task) }
+    unsafe { micro::gemm::<F32x8, 6, 2, 1>(Avx2Fma::assume(), task) }
 }
 
 /// `f32-exp-avx2_fma`.
@@ -82,14 +82,14 @@ pub(crate) unsafe fn rnn_tanh_fwd_hn(task: &ForwardTask) {
     unsafe { drive::forward::<F32x8, _, 1, 1, 6, 2, 4, 1>(Avx2Fma::assume(), task, RnnTanh) }
 }
 
-/// `f32-rnn_tanh-bwd-hn-avx2_fma`: tile 6x2, k unrolled 4 times.
+/// `f32-rnn_tanh-bwd-hn-avx2_fma`: tile 6x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_bwd_hn(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x8, _, 1, 1, 6, 2, 4>(Avx2Fma::assume(), task, RnnTanh) }
+    unsafe { drive::backward::<F32x8, _, 1, 1, 6, 2>(Avx2Fma::assume(), task, RnnTanh) }
 }
 
 /// `f32-rnn_tanh-step-h8-avx2_fma`: tile 1x1, k unrolled 1 times.
@@ -302,14 +302,14 @@ pub(crate) unsafe fn rnn_relu_fwd_hn(task: &ForwardTask) {
     unsafe { drive::forward::<F32x8, _, 1, 1, 6, 2, 4, 1>(Avx2Fma::assume(), task, RnnRelu) }
 }
 
-/// `f32-rnn_relu-bwd-hn-avx2_fma`: tile 6x2, k unrolled 4 times.
+/// `f32-rnn_relu-bwd-hn-avx2_fma`: tile 6x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn rnn_relu_bwd_hn(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x8, _, 1, 1, 6, 2, 4>(Avx2Fma::assume(), task, RnnRelu) }
+    unsafe { drive::backward::<F32x8, _, 1, 1, 6, 2>(Avx2Fma::assume(), task, RnnRelu) }
 }
 
 /// `f32-rnn_relu-step-h8-avx2_fma`: tile 1x1, k unrolled 1 times.
@@ -522,204 +522,204 @@ pub(crate) unsafe fn lstm_fwd_hn(task: &ForwardTask) {
     unsafe { drive::forward::<F32x8, _, 4, 4, 6, 2, 4, 1>(Avx2Fma::assume(), task, Lstm) }
 }
 
-/// `f32-lstm-bwd-hn-avx2_fma`: tile 6x2, k unrolled 4 times.
+/// `f32-lstm-bwd-hn-avx2_fma`: tile 6x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_bwd_hn(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x8, _, 4, 4, 6, 2, 4>(Avx2Fma::assume(), task, Lstm) }
+    unsafe { drive::backward::<F32x8, _, 4, 4, 6, 2>(Avx2Fma::assume(), task, Lstm) }
 }
 
-/// `f32-lstm-step-h8-avx2_fma`: tile 1x4, k unrolled 2 times.
+/// `f32-lstm-step-h8-avx2_fma`: tile 1x4, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h8(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 4, 4, 1, 2, 2, 8, 1>(Avx2Fma::assume(), task, Lstm) }
+    unsafe { drive::forward_single::<F32x8, _, 4, 4, 1, 2, 1, 8, 1>(Avx2Fma::assume(), task, Lstm) }
 }
 
-/// `f32-lstm-step-h12-avx2_fma`: tile 1x8, k unrolled 2 times.
+/// `f32-lstm-step-h12-avx2_fma`: tile 1x8, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h12(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 4, 4, 2, 2, 2, 12, 2>(Avx2Fma::assume(), task, Lstm) }
+    unsafe { drive::forward_single::<F32x8, _, 4, 4, 2, 2, 1, 12, 2>(Avx2Fma::assume(), task, Lstm) }
 }
 
-/// `f32-lstm-step-h16-avx2_fma`: tile 1x8, k unrolled 2 times.
+/// `f32-lstm-step-h16-avx2_fma`: tile 1x8, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h16(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 4, 4, 2, 2, 2, 16, 2>(Avx2Fma::assume(), task, Lstm) }
+    unsafe { drive::forward_single::<F32x8, _, 4, 4, 2, 2, 1, 16, 2>(Avx2Fma::assume(), task, Lstm) }
 }
 
-/// `f32-lstm-step-h20-avx2_fma`: tile 1x12, k unrolled 2 times.
+/// `f32-lstm-step-h20-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h20(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 2, 20, 3>(Avx2Fma::assume(), task, Lstm) }
+    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 1, 20, 3>(Avx2Fma::assume(), task, Lstm) }
 }
 
-/// `f32-lstm-step-h24-avx2_fma`: tile 1x12, k unrolled 2 times.
+/// `f32-lstm-step-h24-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h24(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 2, 24, 3>(Avx2Fma::assume(), task, Lstm) }
+    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 1, 24, 3>(Avx2Fma::assume(), task, Lstm) }
 }
 
-/// `f32-lstm-step-h32-avx2_fma`: tile 1x12, k unrolled 2 times.
+/// `f32-lstm-step-h32-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h32(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 2, 32, 4>(Avx2Fma::assume(), task, Lstm) }
+    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 1, 32, 4>(Avx2Fma::assume(), task, Lstm) }
 }
 
-/// `f32-lstm-step-h40-avx2_fma`: tile 1x12, k unrolled 2 times.
+/// `f32-lstm-step-h40-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h40(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 2, 40, 5>(Avx2Fma::assume(), task, Lstm) }
+    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 1, 40, 5>(Avx2Fma::assume(), task, Lstm) }
 }
 
-/// `f32-lstm-step-h48-avx2_fma`: tile 1x12, k unrolled 2 times.
+/// `f32-lstm-step-h48-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h48(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 2, 48, 6>(Avx2Fma::assume(), task, Lstm) }
+    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 1, 48, 6>(Avx2Fma::assume(), task, Lstm) }
 }
 
-/// `f32-lstm-step-h64-avx2_fma`: tile 1x12, k unrolled 2 times.
+/// `f32-lstm-step-h64-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h64(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 2, 64, 8>(Avx2Fma::assume(), task, Lstm) }
+    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 1, 64, 8>(Avx2Fma::assume(), task, Lstm) }
 }
 
-/// `f32-lstm-step-h80-avx2_fma`: tile 1x12, k unrolled 2 times.
+/// `f32-lstm-step-h80-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h80(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 2, 80, 10>(Avx2Fma::assume(), task, Lstm) }
+    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 1, 80, 10>(Avx2Fma::assume(), task, Lstm) }
 }
 
-/// `f32-lstm-step-h96-avx2_fma`: tile 1x12, k unrolled 2 times.
+/// `f32-lstm-step-h96-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h96(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 2, 96, 12>(Avx2Fma::assume(), task, Lstm) }
+    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 1, 96, 12>(Avx2Fma::assume(), task, Lstm) }
 }
 
-/// `f32-lstm-step-h128-avx2_fma`: tile 1x12, k unrolled 2 times.
+/// `f32-lstm-step-h128-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h128(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 2, 128, 16>(Avx2Fma::assume(), task, Lstm) }
+    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 1, 128, 16>(Avx2Fma::assume(), task, Lstm) }
 }
 
-/// `f32-lstm-step-h192-avx2_fma`: tile 1x12, k unrolled 2 times.
+/// `f32-lstm-step-h192-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h192(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 2, 192, 24>(Avx2Fma::assume(), task, Lstm) }
+    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 1, 192, 24>(Avx2Fma::assume(), task, Lstm) }
 }
 
-/// `f32-lstm-step-h256-avx2_fma`: tile 1x12, k unrolled 2 times.
+/// `f32-lstm-step-h256-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h256(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 2, 256, 32>(Avx2Fma::assume(), task, Lstm) }
+    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 1, 256, 32>(Avx2Fma::assume(), task, Lstm) }
 }
 
-/// `f32-lstm-step-h320-avx2_fma`: tile 1x12, k unrolled 2 times.
+/// `f32-lstm-step-h320-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h320(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 2, 320, 40>(Avx2Fma::assume(), task, Lstm) }
+    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 1, 320, 40>(Avx2Fma::assume(), task, Lstm) }
 }
 
-/// `f32-lstm-step-h384-avx2_fma`: tile 1x12, k unrolled 2 times.
+/// `f32-lstm-step-h384-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h384(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 2, 384, 48>(Avx2Fma::assume(), task, Lstm) }
+    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 1, 384, 48>(Avx2Fma::assume(), task, Lstm) }
 }
 
-/// `f32-lstm-step-h512-avx2_fma`: tile 1x12, k unrolled 2 times.
+/// `f32-lstm-step-h512-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h512(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 2, 512, 64>(Avx2Fma::assume(), task, Lstm) }
+    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 1, 512, 64>(Avx2Fma::assume(), task, Lstm) }
 }
 
-/// `f32-lstm-step-h640-avx2_fma`: tile 1x12, k unrolled 2 times.
+/// `f32-lstm-step-h640-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h640(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 2, 640, 80>(Avx2Fma::assume(), task, Lstm) }
+    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 1, 640, 80>(Avx2Fma::assume(), task, Lstm) }
 }
 
-/// `f32-lstm-step-h1024-avx2_fma`: tile 1x12, k unrolled 2 times.
+/// `f32-lstm-step-h1024-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn lstm_step_h1024(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 2, 1024, 128>(Avx2Fma::assume(), task, Lstm) }
+    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 1, 1024, 128>(Avx2Fma::assume(), task, Lstm) }
 }
 
 /// `f32-gru-step-hn-avx2_fma`: tile 6x2, k unrolled 4 times.
@@ -742,204 +742,204 @@ pub(crate) unsafe fn gru_fwd_hn(task: &ForwardTask) {
     unsafe { drive::forward::<F32x8, _, 3, 4, 6, 2, 4, 1>(Avx2Fma::assume(), task, Gru) }
 }
 
-/// `f32-gru-bwd-hn-avx2_fma`: tile 6x2, k unrolled 4 times.
+/// `f32-gru-bwd-hn-avx2_fma`: tile 6x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_bwd_hn(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x8, _, 3, 4, 6, 2, 4>(Avx2Fma::assume(), task, Gru) }
+    unsafe { drive::backward::<F32x8, _, 3, 4, 6, 2>(Avx2Fma::assume(), task, Gru) }
 }
 
-/// `f32-gru-step-h8-avx2_fma`: tile 1x3, k unrolled 2 times.
+/// `f32-gru-step-h8-avx2_fma`: tile 1x3, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h8(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 3, 4, 1, 2, 2, 8, 1>(Avx2Fma::assume(), task, Gru) }
+    unsafe { drive::forward_single::<F32x8, _, 3, 4, 1, 2, 1, 8, 1>(Avx2Fma::assume(), task, Gru) }
 }
 
-/// `f32-gru-step-h12-avx2_fma`: tile 1x6, k unrolled 2 times.
+/// `f32-gru-step-h12-avx2_fma`: tile 1x6, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h12(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 3, 4, 2, 2, 2, 12, 2>(Avx2Fma::assume(), task, Gru) }
+    unsafe { drive::forward_single::<F32x8, _, 3, 4, 2, 2, 1, 12, 2>(Avx2Fma::assume(), task, Gru) }
 }
 
-/// `f32-gru-step-h16-avx2_fma`: tile 1x6, k unrolled 2 times.
+/// `f32-gru-step-h16-avx2_fma`: tile 1x6, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h16(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 3, 4, 2, 2, 2, 16, 2>(Avx2Fma::assume(), task, Gru) }
+    unsafe { drive::forward_single::<F32x8, _, 3, 4, 2, 2, 1, 16, 2>(Avx2Fma::assume(), task, Gru) }
 }
 
-/// `f32-gru-step-h20-avx2_fma`: tile 1x9, k unrolled 2 times.
+/// `f32-gru-step-h20-avx2_fma`: tile 1x9, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h20(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 3, 4, 3, 2, 2, 20, 3>(Avx2Fma::assume(), task, Gru) }
+    unsafe { drive::forward_single::<F32x8, _, 3, 4, 3, 2, 1, 20, 3>(Avx2Fma::assume(), task, Gru) }
 }
 
-/// `f32-gru-step-h24-avx2_fma`: tile 1x9, k unrolled 2 times.
+/// `f32-gru-step-h24-avx2_fma`: tile 1x9, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h24(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 3, 4, 3, 2, 2, 24, 3>(Avx2Fma::assume(), task, Gru) }
+    unsafe { drive::forward_single::<F32x8, _, 3, 4, 3, 2, 1, 24, 3>(Avx2Fma::assume(), task, Gru) }
 }
 
-/// `f32-gru-step-h32-avx2_fma`: tile 1x12, k unrolled 2 times.
+/// `f32-gru-step-h32-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h32(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 2, 32, 4>(Avx2Fma::assume(), task, Gru) }
+    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 1, 32, 4>(Avx2Fma::assume(), task, Gru) }
 }
 
-/// `f32-gru-step-h40-avx2_fma`: tile 1x12, k unrolled 2 times.
+/// `f32-gru-step-h40-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h40(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 2, 40, 5>(Avx2Fma::assume(), task, Gru) }
+    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 1, 40, 5>(Avx2Fma::assume(), task, Gru) }
 }
 
-/// `f32-gru-step-h48-avx2_fma`: tile 1x12, k unrolled 2 times.
+/// `f32-gru-step-h48-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h48(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 2, 48, 6>(Avx2Fma::assume(), task, Gru) }
+    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 1, 48, 6>(Avx2Fma::assume(), task, Gru) }
 }
 
-/// `f32-gru-step-h64-avx2_fma`: tile 1x12, k unrolled 2 times.
+/// `f32-gru-step-h64-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h64(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 2, 64, 8>(Avx2Fma::assume(), task, Gru) }
+    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 1, 64, 8>(Avx2Fma::assume(), task, Gru) }
 }
 
-/// `f32-gru-step-h80-avx2_fma`: tile 1x12, k unrolled 2 times.
+/// `f32-gru-step-h80-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h80(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 2, 80, 10>(Avx2Fma::assume(), task, Gru) }
+    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 1, 80, 10>(Avx2Fma::assume(), task, Gru) }
 }
 
-/// `f32-gru-step-h96-avx2_fma`: tile 1x12, k unrolled 2 times.
+/// `f32-gru-step-h96-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h96(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 2, 96, 12>(Avx2Fma::assume(), task, Gru) }
+    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 1, 96, 12>(Avx2Fma::assume(), task, Gru) }
 }
 
-/// `f32-gru-step-h128-avx2_fma`: tile 1x12, k unrolled 2 times.
+/// `f32-gru-step-h128-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h128(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 2, 128, 16>(Avx2Fma::assume(), task, Gru) }
+    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 1, 128, 16>(Avx2Fma::assume(), task, Gru) }
 }
 
-/// `f32-gru-step-h192-avx2_fma`: tile 1x12, k unrolled 2 times.
+/// `f32-gru-step-h192-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h192(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 2, 192, 24>(Avx2Fma::assume(), task, Gru) }
+    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 1, 192, 24>(Avx2Fma::assume(), task, Gru) }
 }
 
-/// `f32-gru-step-h256-avx2_fma`: tile 1x12, k unrolled 2 times.
+/// `f32-gru-step-h256-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h256(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 2, 256, 32>(Avx2Fma::assume(), task, Gru) }
+    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 1, 256, 32>(Avx2Fma::assume(), task, Gru) }
 }
 
-/// `f32-gru-step-h320-avx2_fma`: tile 1x12, k unrolled 2 times.
+/// `f32-gru-step-h320-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h320(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 2, 320, 40>(Avx2Fma::assume(), task, Gru) }
+    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 1, 320, 40>(Avx2Fma::assume(), task, Gru) }
 }
 
-/// `f32-gru-step-h384-avx2_fma`: tile 1x12, k unrolled 2 times.
+/// `f32-gru-step-h384-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h384(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 2, 384, 48>(Avx2Fma::assume(), task, Gru) }
+    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 1, 384, 48>(Avx2Fma::assume(), task, Gru) }
 }
 
-/// `f32-gru-step-h512-avx2_fma`: tile 1x12, k unrolled 2 times.
+/// `f32-gru-step-h512-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h512(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 2, 512, 64>(Avx2Fma::assume(), task, Gru) }
+    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 1, 512, 64>(Avx2Fma::assume(), task, Gru) }
 }
 
-/// `f32-gru-step-h640-avx2_fma`: tile 1x12, k unrolled 2 times.
+/// `f32-gru-step-h640-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h640(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 2, 640, 80>(Avx2Fma::assume(), task, Gru) }
+    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 1, 640, 80>(Avx2Fma::assume(), task, Gru) }
 }
 
-/// `f32-gru-step-h1024-avx2_fma`: tile 1x12, k unrolled 2 times.
+/// `f32-gru-step-h1024-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
 pub(crate) unsafe fn gru_step_h1024(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 2, 1024, 128>(Avx2Fma::assume(), task, Gru) }
+    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 1, 1024, 128>(Avx2Fma::assume(), task, Gru) }
 }
 
 /// `f32-rnn_with-step-hn-avx2_fma`: tile 3x2, k unrolled 1 times.
@@ -950,11 +950,8 @@ pub(crate) unsafe fn gru_step_h1024(task: &ForwardTask) {
 pub(crate) unsafe fn rnn_with_step_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
     unsafe {
-        drive::forward::<F32x8, _, 1, 1, 3, 2, 1, 2>(
-            Avx2Fma::assume(),
-            task,
-            RnnWith::from(*task.activations),
-        )
+        let cell = RnnWith::from(*task.activations);
+        drive::forward::<F32x8, _, 1, 1, 3, 2, 1, 2>(Avx2Fma::assume(), task, cell)
     }
 }
 
@@ -966,7 +963,8 @@ pub(crate) unsafe fn rnn_with_step_hn(task: &ForwardTask) {
 pub(crate) unsafe fn rnn_with_bwd_hn(task: &BackwardTask) {
     // SAFETY: the caller's promise.
     unsafe {
-        drive::backward::<F32x8, _, 1, 1, 3, 2, 1>(Avx2Fma::assume(), task, RnnWith::from(*task.activations))
+        let cell = RnnWith::from(*task.activations);
+        drive::backward::<F32x8, _, 1, 1, 3, 2>(Avx2Fma::assume(), task, cell)
     }
 }
 
@@ -978,11 +976,8 @@ pub(crate) unsafe fn rnn_with_bwd_hn(task: &BackwardTask) {
 pub(crate) unsafe fn lstm_with_step_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
     unsafe {
-        drive::forward::<F32x8, _, 4, 4, 3, 2, 1, 2>(
-            Avx2Fma::assume(),
-            task,
-            LstmWith::from(*task.activations),
-        )
+        let cell = LstmWith::from(*task.activations);
+        drive::forward::<F32x8, _, 4, 4, 3, 2, 1, 2>(Avx2Fma::assume(), task, cell)
     }
 }
 
@@ -994,11 +989,8 @@ pub(crate) unsafe fn lstm_with_step_hn(task: &ForwardTask) {
 pub(crate) unsafe fn lstm_with_fwd_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
     unsafe {
-        drive::forward::<F32x8, _, 4, 4, 3, 2, 1, 1>(
-            Avx2Fma::assume(),
-            task,
-            LstmWith::from(*task.activations),
-        )
+        let cell = LstmWith::from(*task.activations);
+        drive::forward::<F32x8, _, 4, 4, 3, 2, 1, 1>(Avx2Fma::assume(), task, cell)
     }
 }
 
@@ -1010,7 +1002,8 @@ pub(crate) unsafe fn lstm_with_fwd_hn(task: &ForwardTask) {
 pub(crate) unsafe fn lstm_with_bwd_hn(task: &BackwardTask) {
     // SAFETY: the caller's promise.
     unsafe {
-        drive::backward::<F32x8, _, 4, 4, 3, 2, 1>(Avx2Fma::assume(), task, LstmWith::from(*task.activations))
+        let cell = LstmWith::from(*task.activations);
+        drive::backward::<F32x8, _, 4, 4, 3, 2>(Avx2Fma::assume(), task, cell)
     }
 }
 
@@ -1022,11 +1015,8 @@ pub(crate) unsafe fn lstm_with_bwd_hn(task: &BackwardTask) {
 pub(crate) unsafe fn gru_with_step_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
     unsafe {
-        drive::forward::<F32x8, _, 3, 4, 3, 2, 1, 2>(
-            Avx2Fma::assume(),
-            task,
-            GruWith::from(*task.activations),
-        )
+        let cell = GruWith::from(*task.activations);
+        drive::forward::<F32x8, _, 3, 4, 3, 2, 1, 2>(Avx2Fma::assume(), task, cell)
     }
 }
 
@@ -1038,7 +1028,8 @@ pub(crate) unsafe fn gru_with_step_hn(task: &ForwardTask) {
 pub(crate) unsafe fn gru_with_bwd_hn(task: &BackwardTask) {
     // SAFETY: the caller's promise.
     unsafe {
-        drive::backward::<F32x8, _, 3, 4, 3, 2, 1>(Avx2Fma::assume(), task, GruWith::from(*task.activations))
+        let cell = GruWith::from(*task.activations);
+        drive::backward::<F32x8, _, 3, 4, 3, 2>(Avx2Fma::assume(), task, cell)
     }
 }
 
@@ -1050,7 +1041,8 @@ pub(crate) unsafe fn gru_with_bwd_hn(task: &BackwardTask) {
 pub(crate) unsafe fn gru_reset_before_step_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
     unsafe {
-        reset_before::forward::<F32x8, 3, 2>(Avx2Fma::assume(), task, GruResetBefore::from(*task.activations))
+        let cell = GruResetBefore::from(*task.activations);
+        reset_before::forward::<F32x8, 3, 2>(Avx2Fma::assume(), task, cell)
     }
 }
 
@@ -1062,10 +1054,7 @@ pub(crate) unsafe fn gru_reset_before_step_hn(task: &ForwardTask) {
 pub(crate) unsafe fn gru_reset_before_bwd_hn(task: &BackwardTask) {
     // SAFETY: the caller's promise.
     unsafe {
-        reset_before::backward::<F32x8, 3, 2>(
-            Avx2Fma::assume(),
-            task,
-            GruResetBefore::from(*task.activations),
-        )
+        let cell = GruResetBefore::from(*task.activations);
+        reset_before::backward::<F32x8, 3, 2>(Avx2Fma::assume(), task, cell)
     }
 }

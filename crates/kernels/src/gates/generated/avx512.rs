@@ -12,14 +12,14 @@ use crate::gemm::micro;
 use crate::math::map;
 use crate::simd::avx512::{Avx512, F32x16};
 
-/// `f32-matmul-avx512`: tile 6x4, k unrolled 4 times.
+/// `f32-matmul-avx512`: tile 6x4, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn matmul(task: &GemmTask) {
     // SAFETY: the caller's promise.
-    unsafe { micro::gemm::<F32x16, 6, 4, 4>(Avx512::assume(), task) }
+    unsafe { micro::gemm::<F32x16, 6, 4, 1>(Avx512::assume(), task) }
 }
 
 /// `f32-exp-avx512`.
@@ -82,14 +82,14 @@ pub(crate) unsafe fn rnn_tanh_fwd_hn(task: &ForwardTask) {
     unsafe { drive::forward::<F32x16, _, 1, 1, 6, 4, 4, 1>(Avx512::assume(), task, RnnTanh) }
 }
 
-/// `f32-rnn_tanh-bwd-hn-avx512`: tile 6x4, k unrolled 4 times.
+/// `f32-rnn_tanh-bwd-hn-avx512`: tile 6x4, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_tanh_bwd_hn(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x16, _, 1, 1, 6, 4, 4>(Avx512::assume(), task, RnnTanh) }
+    unsafe { drive::backward::<F32x16, _, 1, 1, 6, 4>(Avx512::assume(), task, RnnTanh) }
 }
 
 /// `f32-rnn_tanh-step-h8-avx512`: tile 1x1, k unrolled 1 times.
@@ -302,14 +302,14 @@ pub(crate) unsafe fn rnn_relu_fwd_hn(task: &ForwardTask) {
     unsafe { drive::forward::<F32x16, _, 1, 1, 6, 4, 4, 1>(Avx512::assume(), task, RnnRelu) }
 }
 
-/// `f32-rnn_relu-bwd-hn-avx512`: tile 6x4, k unrolled 4 times.
+/// `f32-rnn_relu-bwd-hn-avx512`: tile 6x4, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn rnn_relu_bwd_hn(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x16, _, 1, 1, 6, 4, 4>(Avx512::assume(), task, RnnRelu) }
+    unsafe { drive::backward::<F32x16, _, 1, 1, 6, 4>(Avx512::assume(), task, RnnRelu) }
 }
 
 /// `f32-rnn_relu-step-h8-avx512`: tile 1x1, k unrolled 1 times.
@@ -522,14 +522,14 @@ pub(crate) unsafe fn lstm_fwd_hn(task: &ForwardTask) {
     unsafe { drive::forward::<F32x16, _, 4, 4, 6, 4, 4, 1>(Avx512::assume(), task, Lstm) }
 }
 
-/// `f32-lstm-bwd-hn-avx512`: tile 6x4, k unrolled 4 times.
+/// `f32-lstm-bwd-hn-avx512`: tile 6x4, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn lstm_bwd_hn(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x16, _, 4, 4, 6, 4, 4>(Avx512::assume(), task, Lstm) }
+    unsafe { drive::backward::<F32x16, _, 4, 4, 6, 4>(Avx512::assume(), task, Lstm) }
 }
 
 /// `f32-lstm-step-h8-avx512`: tile 1x4, k unrolled 2 times.
@@ -742,14 +742,14 @@ pub(crate) unsafe fn gru_fwd_hn(task: &ForwardTask) {
     unsafe { drive::forward::<F32x16, _, 3, 4, 6, 4, 4, 1>(Avx512::assume(), task, Gru) }
 }
 
-/// `f32-gru-bwd-hn-avx512`: tile 6x4, k unrolled 4 times.
+/// `f32-gru-bwd-hn-avx512`: tile 6x4, k unrolled 1 times.
 ///
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 pub(crate) unsafe fn gru_bwd_hn(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x16, _, 3, 4, 6, 4, 4>(Avx512::assume(), task, Gru) }
+    unsafe { drive::backward::<F32x16, _, 3, 4, 6, 4>(Avx512::assume(), task, Gru) }
 }
 
 /// `f32-gru-step-h8-avx512`: tile 1x3, k unrolled 2 times.
@@ -950,11 +950,8 @@ pub(crate) unsafe fn gru_step_h1024(task: &ForwardTask) {
 pub(crate) unsafe fn rnn_with_step_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
     unsafe {
-        drive::forward::<F32x16, _, 1, 1, 3, 4, 1, 2>(
-            Avx512::assume(),
-            task,
-            RnnWith::from(*task.activations),
-        )
+        let cell = RnnWith::from(*task.activations);
+        drive::forward::<F32x16, _, 1, 1, 3, 4, 1, 2>(Avx512::assume(), task, cell)
     }
 }
 
@@ -966,7 +963,8 @@ pub(crate) unsafe fn rnn_with_step_hn(task: &ForwardTask) {
 pub(crate) unsafe fn rnn_with_bwd_hn(task: &BackwardTask) {
     // SAFETY: the caller's promise.
     unsafe {
-        drive::backward::<F32x16, _, 1, 1, 3, 4, 1>(Avx512::assume(), task, RnnWith::from(*task.activations))
+        let cell = RnnWith::from(*task.activations);
+        drive::backward::<F32x16, _, 1, 1, 3, 4>(Avx512::assume(), task, cell)
     }
 }
 
@@ -978,11 +976,8 @@ pub(crate) unsafe fn rnn_with_bwd_hn(task: &BackwardTask) {
 pub(crate) unsafe fn lstm_with_step_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
     unsafe {
-        drive::forward::<F32x16, _, 4, 4, 3, 4, 1, 2>(
-            Avx512::assume(),
-            task,
-            LstmWith::from(*task.activations),
-        )
+        let cell = LstmWith::from(*task.activations);
+        drive::forward::<F32x16, _, 4, 4, 3, 4, 1, 2>(Avx512::assume(), task, cell)
     }
 }
 
@@ -994,11 +989,8 @@ pub(crate) unsafe fn lstm_with_step_hn(task: &ForwardTask) {
 pub(crate) unsafe fn lstm_with_fwd_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
     unsafe {
-        drive::forward::<F32x16, _, 4, 4, 3, 4, 1, 1>(
-            Avx512::assume(),
-            task,
-            LstmWith::from(*task.activations),
-        )
+        let cell = LstmWith::from(*task.activations);
+        drive::forward::<F32x16, _, 4, 4, 3, 4, 1, 1>(Avx512::assume(), task, cell)
     }
 }
 
@@ -1010,7 +1002,8 @@ pub(crate) unsafe fn lstm_with_fwd_hn(task: &ForwardTask) {
 pub(crate) unsafe fn lstm_with_bwd_hn(task: &BackwardTask) {
     // SAFETY: the caller's promise.
     unsafe {
-        drive::backward::<F32x16, _, 4, 4, 3, 4, 1>(Avx512::assume(), task, LstmWith::from(*task.activations))
+        let cell = LstmWith::from(*task.activations);
+        drive::backward::<F32x16, _, 4, 4, 3, 4>(Avx512::assume(), task, cell)
     }
 }
 
@@ -1022,11 +1015,8 @@ pub(crate) unsafe fn lstm_with_bwd_hn(task: &BackwardTask) {
 pub(crate) unsafe fn gru_with_step_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
     unsafe {
-        drive::forward::<F32x16, _, 3, 4, 3, 4, 1, 2>(
-            Avx512::assume(),
-            task,
-            GruWith::from(*task.activations),
-        )
+        let cell = GruWith::from(*task.activations);
+        drive::forward::<F32x16, _, 3, 4, 3, 4, 1, 2>(Avx512::assume(), task, cell)
     }
 }
 
@@ -1038,7 +1028,8 @@ pub(crate) unsafe fn gru_with_step_hn(task: &ForwardTask) {
 pub(crate) unsafe fn gru_with_bwd_hn(task: &BackwardTask) {
     // SAFETY: the caller's promise.
     unsafe {
-        drive::backward::<F32x16, _, 3, 4, 3, 4, 1>(Avx512::assume(), task, GruWith::from(*task.activations))
+        let cell = GruWith::from(*task.activations);
+        drive::backward::<F32x16, _, 3, 4, 3, 4>(Avx512::assume(), task, cell)
     }
 }
 
@@ -1050,7 +1041,8 @@ pub(crate) unsafe fn gru_with_bwd_hn(task: &BackwardTask) {
 pub(crate) unsafe fn gru_reset_before_step_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
     unsafe {
-        reset_before::forward::<F32x16, 3, 4>(Avx512::assume(), task, GruResetBefore::from(*task.activations))
+        let cell = GruResetBefore::from(*task.activations);
+        reset_before::forward::<F32x16, 3, 4>(Avx512::assume(), task, cell)
     }
 }
 
@@ -1062,10 +1054,7 @@ pub(crate) unsafe fn gru_reset_before_step_hn(task: &ForwardTask) {
 pub(crate) unsafe fn gru_reset_before_bwd_hn(task: &BackwardTask) {
     // SAFETY: the caller's promise.
     unsafe {
-        reset_before::backward::<F32x16, 3, 4>(
-            Avx512::assume(),
-            task,
-            GruResetBefore::from(*task.activations),
-        )
+        let cell = GruResetBefore::from(*task.activations);
+        reset_before::backward::<F32x16, 3, 4>(Avx512::assume(), task, cell)
     }
 }

@@ -12,13 +12,13 @@ use crate::gemm::micro;
 use crate::math::map;
 use crate::simd::portable::{F32x4, Portable};
 
-/// `f32-matmul-portable`: tile 5x2, k unrolled 4 times.
+/// `f32-matmul-portable`: tile 5x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The arguments were checked.
 pub(crate) unsafe fn matmul(task: &GemmTask) {
     // SAFETY: the caller's promise.
-    unsafe { micro::gemm::<F32x4, 5, 2, 4>(Portable, task) }
+    unsafe { micro::gemm::<F32x4, 5, 2, 1>(Portable, task) }
 }
 
 /// `f32-exp-portable`.
@@ -71,13 +71,13 @@ pub(crate) unsafe fn rnn_tanh_fwd_hn(task: &ForwardTask) {
     unsafe { drive::forward::<F32x4, _, 1, 1, 5, 2, 4, 1>(Portable, task, RnnTanh) }
 }
 
-/// `f32-rnn_tanh-bwd-hn-portable`: tile 5x2, k unrolled 4 times.
+/// `f32-rnn_tanh-bwd-hn-portable`: tile 5x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The arguments were checked.
 pub(crate) unsafe fn rnn_tanh_bwd_hn(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x4, _, 1, 1, 5, 2, 4>(Portable, task, RnnTanh) }
+    unsafe { drive::backward::<F32x4, _, 1, 1, 5, 2>(Portable, task, RnnTanh) }
 }
 
 /// `f32-rnn_relu-step-hn-portable`: tile 5x2, k unrolled 4 times.
@@ -98,13 +98,13 @@ pub(crate) unsafe fn rnn_relu_fwd_hn(task: &ForwardTask) {
     unsafe { drive::forward::<F32x4, _, 1, 1, 5, 2, 4, 1>(Portable, task, RnnRelu) }
 }
 
-/// `f32-rnn_relu-bwd-hn-portable`: tile 5x2, k unrolled 4 times.
+/// `f32-rnn_relu-bwd-hn-portable`: tile 5x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The arguments were checked.
 pub(crate) unsafe fn rnn_relu_bwd_hn(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x4, _, 1, 1, 5, 2, 4>(Portable, task, RnnRelu) }
+    unsafe { drive::backward::<F32x4, _, 1, 1, 5, 2>(Portable, task, RnnRelu) }
 }
 
 /// `f32-lstm-step-hn-portable`: tile 5x2, k unrolled 4 times.
@@ -125,13 +125,13 @@ pub(crate) unsafe fn lstm_fwd_hn(task: &ForwardTask) {
     unsafe { drive::forward::<F32x4, _, 4, 4, 5, 2, 4, 1>(Portable, task, Lstm) }
 }
 
-/// `f32-lstm-bwd-hn-portable`: tile 5x2, k unrolled 4 times.
+/// `f32-lstm-bwd-hn-portable`: tile 5x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The arguments were checked.
 pub(crate) unsafe fn lstm_bwd_hn(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x4, _, 4, 4, 5, 2, 4>(Portable, task, Lstm) }
+    unsafe { drive::backward::<F32x4, _, 4, 4, 5, 2>(Portable, task, Lstm) }
 }
 
 /// `f32-gru-step-hn-portable`: tile 5x2, k unrolled 4 times.
@@ -152,13 +152,13 @@ pub(crate) unsafe fn gru_fwd_hn(task: &ForwardTask) {
     unsafe { drive::forward::<F32x4, _, 3, 4, 5, 2, 4, 1>(Portable, task, Gru) }
 }
 
-/// `f32-gru-bwd-hn-portable`: tile 5x2, k unrolled 4 times.
+/// `f32-gru-bwd-hn-portable`: tile 5x2, k unrolled 1 times.
 ///
 /// # Safety
 /// The arguments were checked.
 pub(crate) unsafe fn gru_bwd_hn(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x4, _, 3, 4, 5, 2, 4>(Portable, task, Gru) }
+    unsafe { drive::backward::<F32x4, _, 3, 4, 5, 2>(Portable, task, Gru) }
 }
 
 /// `f32-rnn_with-step-hn-portable`: tile 3x2, k unrolled 1 times.
@@ -167,7 +167,10 @@ pub(crate) unsafe fn gru_bwd_hn(task: &BackwardTask) {
 /// The arguments were checked.
 pub(crate) unsafe fn rnn_with_step_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x4, _, 1, 1, 3, 2, 1, 2>(Portable, task, RnnWith::from(*task.activations)) }
+    unsafe {
+        let cell = RnnWith::from(*task.activations);
+        drive::forward::<F32x4, _, 1, 1, 3, 2, 1, 2>(Portable, task, cell)
+    }
 }
 
 /// `f32-rnn_with-bwd-hn-portable`: tile 3x2, k unrolled 1 times.
@@ -176,7 +179,10 @@ pub(crate) unsafe fn rnn_with_step_hn(task: &ForwardTask) {
 /// The arguments were checked.
 pub(crate) unsafe fn rnn_with_bwd_hn(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x4, _, 1, 1, 3, 2, 1>(Portable, task, RnnWith::from(*task.activations)) }
+    unsafe {
+        let cell = RnnWith::from(*task.activations);
+        drive::backward::<F32x4, _, 1, 1, 3, 2>(Portable, task, cell)
+    }
 }
 
 /// `f32-lstm_with-step-hn-portable`: tile 3x2, k unrolled 1 times.
@@ -185,7 +191,10 @@ pub(crate) unsafe fn rnn_with_bwd_hn(task: &BackwardTask) {
 /// The arguments were checked.
 pub(crate) unsafe fn lstm_with_step_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x4, _, 4, 4, 3, 2, 1, 2>(Portable, task, LstmWith::from(*task.activations)) }
+    unsafe {
+        let cell = LstmWith::from(*task.activations);
+        drive::forward::<F32x4, _, 4, 4, 3, 2, 1, 2>(Portable, task, cell)
+    }
 }
 
 /// `f32-lstm_with-fwd-hn-portable`: tile 3x2, k unrolled 1 times.
@@ -194,7 +203,10 @@ pub(crate) unsafe fn lstm_with_step_hn(task: &ForwardTask) {
 /// The arguments were checked.
 pub(crate) unsafe fn lstm_with_fwd_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x4, _, 4, 4, 3, 2, 1, 1>(Portable, task, LstmWith::from(*task.activations)) }
+    unsafe {
+        let cell = LstmWith::from(*task.activations);
+        drive::forward::<F32x4, _, 4, 4, 3, 2, 1, 1>(Portable, task, cell)
+    }
 }
 
 /// `f32-lstm_with-bwd-hn-portable`: tile 3x2, k unrolled 1 times.
@@ -203,7 +215,10 @@ pub(crate) unsafe fn lstm_with_fwd_hn(task: &ForwardTask) {
 /// The arguments were checked.
 pub(crate) unsafe fn lstm_with_bwd_hn(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x4, _, 4, 4, 3, 2, 1>(Portable, task, LstmWith::from(*task.activations)) }
+    unsafe {
+        let cell = LstmWith::from(*task.activations);
+        drive::backward::<F32x4, _, 4, 4, 3, 2>(Portable, task, cell)
+    }
 }
 
 /// `f32-gru_with-step-hn-portable`: tile 3x2, k unrolled 1 times.
@@ -212,7 +227,10 @@ pub(crate) unsafe fn lstm_with_bwd_hn(task: &BackwardTask) {
 /// The arguments were checked.
 pub(crate) unsafe fn gru_with_step_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward::<F32x4, _, 3, 4, 3, 2, 1, 2>(Portable, task, GruWith::from(*task.activations)) }
+    unsafe {
+        let cell = GruWith::from(*task.activations);
+        drive::forward::<F32x4, _, 3, 4, 3, 2, 1, 2>(Portable, task, cell)
+    }
 }
 
 /// `f32-gru_with-bwd-hn-portable`: tile 3x2, k unrolled 1 times.
@@ -221,7 +239,10 @@ pub(crate) unsafe fn gru_with_step_hn(task: &ForwardTask) {
 /// The arguments were checked.
 pub(crate) unsafe fn gru_with_bwd_hn(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x4, _, 3, 4, 3, 2, 1>(Portable, task, GruWith::from(*task.activations)) }
+    unsafe {
+        let cell = GruWith::from(*task.activations);
+        drive::backward::<F32x4, _, 3, 4, 3, 2>(Portable, task, cell)
+    }
 }
 
 /// `f32-gru_reset_before-step-hn-portable`: tile 3x2, k unrolled 1 times.
@@ -230,7 +251,10 @@ pub(crate) unsafe fn gru_with_bwd_hn(task: &BackwardTask) {
 /// The arguments were checked.
 pub(crate) unsafe fn gru_reset_before_step_hn(task: &ForwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { reset_before::forward::<F32x4, 3, 2>(Portable, task, GruResetBefore::from(*task.activations)) }
+    unsafe {
+        let cell = GruResetBefore::from(*task.activations);
+        reset_before::forward::<F32x4, 3, 2>(Portable, task, cell)
+    }
 }
 
 /// `f32-gru_reset_before-bwd-hn-portable`: tile 3x2, k unrolled 1 times.
@@ -239,5 +263,8 @@ pub(crate) unsafe fn gru_reset_before_step_hn(task: &ForwardTask) {
 /// The arguments were checked.
 pub(crate) unsafe fn gru_reset_before_bwd_hn(task: &BackwardTask) {
     // SAFETY: the caller's promise.
-    unsafe { reset_before::backward::<F32x4, 3, 2>(Portable, task, GruResetBefore::from(*task.activations)) }
+    unsafe {
+        let cell = GruResetBefore::from(*task.activations);
+        reset_before::backward::<F32x4, 3, 2>(Portable, task, cell)
+    }
 }

@@ -51,7 +51,7 @@ static PORTABLE: [Row; 26] = [
         lanes: 4,
         tile: (5, 2),
         nr: 2,
-        unroll: 4,
+        unroll: 1,
         entry: Entry::Matmul(portable::matmul),
     },
     Row {
@@ -142,7 +142,7 @@ static PORTABLE: [Row; 26] = [
         lanes: 4,
         tile: (5, 2),
         nr: 2,
-        unroll: 4,
+        unroll: 1,
         entry: Entry::Backward(portable::rnn_tanh_bwd_hn),
     },
     Row {
@@ -181,7 +181,7 @@ static PORTABLE: [Row; 26] = [
         lanes: 4,
         tile: (5, 2),
         nr: 2,
-        unroll: 4,
+        unroll: 1,
         entry: Entry::Backward(portable::rnn_relu_bwd_hn),
     },
     Row {
@@ -220,7 +220,7 @@ static PORTABLE: [Row; 26] = [
         lanes: 4,
         tile: (5, 2),
         nr: 2,
-        unroll: 4,
+        unroll: 1,
         entry: Entry::Backward(portable::lstm_bwd_hn),
     },
     Row {
@@ -259,7 +259,7 @@ static PORTABLE: [Row; 26] = [
         lanes: 4,
         tile: (5, 2),
         nr: 2,
-        unroll: 4,
+        unroll: 1,
         entry: Entry::Backward(portable::gru_bwd_hn),
     },
     Row {
@@ -402,7 +402,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (6, 2),
         nr: 2,
-        unroll: 4,
+        unroll: 1,
         entry: Entry::Matmul(avx2_fma::matmul),
     },
     Row {
@@ -493,7 +493,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (6, 2),
         nr: 2,
-        unroll: 4,
+        unroll: 1,
         entry: Entry::Backward(avx2_fma::rnn_tanh_bwd_hn),
     },
     Row {
@@ -779,7 +779,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (6, 2),
         nr: 2,
-        unroll: 4,
+        unroll: 1,
         entry: Entry::Backward(avx2_fma::rnn_relu_bwd_hn),
     },
     Row {
@@ -1065,7 +1065,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (6, 2),
         nr: 2,
-        unroll: 4,
+        unroll: 1,
         entry: Entry::Backward(avx2_fma::lstm_bwd_hn),
     },
     Row {
@@ -1078,7 +1078,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (1, 4),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::lstm_step_h8),
     },
     Row {
@@ -1091,7 +1091,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (1, 8),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::lstm_step_h12),
     },
     Row {
@@ -1104,7 +1104,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (1, 8),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::lstm_step_h16),
     },
     Row {
@@ -1117,7 +1117,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (1, 12),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::lstm_step_h20),
     },
     Row {
@@ -1130,7 +1130,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (1, 12),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::lstm_step_h24),
     },
     Row {
@@ -1143,7 +1143,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (1, 12),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::lstm_step_h32),
     },
     Row {
@@ -1156,7 +1156,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (1, 12),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::lstm_step_h40),
     },
     Row {
@@ -1169,7 +1169,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (1, 12),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::lstm_step_h48),
     },
     Row {
@@ -1182,7 +1182,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (1, 12),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::lstm_step_h64),
     },
     Row {
@@ -1195,7 +1195,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (1, 12),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::lstm_step_h80),
     },
     Row {
@@ -1208,7 +1208,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (1, 12),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::lstm_step_h96),
     },
     Row {
@@ -1221,7 +1221,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (1, 12),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::lstm_step_h128),
     },
     Row {
@@ -1234,7 +1234,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (1, 12),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::lstm_step_h192),
     },
     Row {
@@ -1247,7 +1247,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (1, 12),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::lstm_step_h256),
     },
     Row {
@@ -1260,7 +1260,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (1, 12),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::lstm_step_h320),
     },
     Row {
@@ -1273,7 +1273,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (1, 12),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::lstm_step_h384),
     },
     Row {
@@ -1286,7 +1286,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (1, 12),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::lstm_step_h512),
     },
     Row {
@@ -1299,7 +1299,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (1, 12),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::lstm_step_h640),
     },
     Row {
@@ -1312,7 +1312,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (1, 12),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::lstm_step_h1024),
     },
     Row {
@@ -1351,7 +1351,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (6, 2),
         nr: 2,
-        unroll: 4,
+        unroll: 1,
         entry: Entry::Backward(avx2_fma::gru_bwd_hn),
     },
     Row {
@@ -1364,7 +1364,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (1, 3),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::gru_step_h8),
     },
     Row {
@@ -1377,7 +1377,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (1, 6),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::gru_step_h12),
     },
     Row {
@@ -1390,7 +1390,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (1, 6),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::gru_step_h16),
     },
     Row {
@@ -1403,7 +1403,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (1, 9),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::gru_step_h20),
     },
     Row {
@@ -1416,7 +1416,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (1, 9),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::gru_step_h24),
     },
     Row {
@@ -1429,7 +1429,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (1, 12),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::gru_step_h32),
     },
     Row {
@@ -1442,7 +1442,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (1, 12),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::gru_step_h40),
     },
     Row {
@@ -1455,7 +1455,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (1, 12),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::gru_step_h48),
     },
     Row {
@@ -1468,7 +1468,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (1, 12),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::gru_step_h64),
     },
     Row {
@@ -1481,7 +1481,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (1, 12),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::gru_step_h80),
     },
     Row {
@@ -1494,7 +1494,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (1, 12),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::gru_step_h96),
     },
     Row {
@@ -1507,7 +1507,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (1, 12),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::gru_step_h128),
     },
     Row {
@@ -1520,7 +1520,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (1, 12),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::gru_step_h192),
     },
     Row {
@@ -1533,7 +1533,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (1, 12),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::gru_step_h256),
     },
     Row {
@@ -1546,7 +1546,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (1, 12),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::gru_step_h320),
     },
     Row {
@@ -1559,7 +1559,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (1, 12),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::gru_step_h384),
     },
     Row {
@@ -1572,7 +1572,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (1, 12),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::gru_step_h512),
     },
     Row {
@@ -1585,7 +1585,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (1, 12),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::gru_step_h640),
     },
     Row {
@@ -1598,7 +1598,7 @@ static AVX2_FMA: [Row; 102] = [
         lanes: 8,
         tile: (1, 12),
         nr: 2,
-        unroll: 2,
+        unroll: 1,
         entry: Entry::Forward(avx2_fma::gru_step_h1024),
     },
     Row {
@@ -1741,7 +1741,7 @@ static AVX512: [Row; 102] = [
         lanes: 16,
         tile: (6, 4),
         nr: 4,
-        unroll: 4,
+        unroll: 1,
         entry: Entry::Matmul(avx512::matmul),
     },
     Row {
@@ -1832,7 +1832,7 @@ static AVX512: [Row; 102] = [
         lanes: 16,
         tile: (6, 4),
         nr: 4,
-        unroll: 4,
+        unroll: 1,
         entry: Entry::Backward(avx512::rnn_tanh_bwd_hn),
     },
     Row {
@@ -2118,7 +2118,7 @@ static AVX512: [Row; 102] = [
         lanes: 16,
         tile: (6, 4),
         nr: 4,
-        unroll: 4,
+        unroll: 1,
         entry: Entry::Backward(avx512::rnn_relu_bwd_hn),
     },
     Row {
@@ -2404,7 +2404,7 @@ static AVX512: [Row; 102] = [
         lanes: 16,
         tile: (6, 4),
         nr: 4,
-        unroll: 4,
+        unroll: 1,
         entry: Entry::Backward(avx512::lstm_bwd_hn),
     },
     Row {
@@ -2690,7 +2690,7 @@ static AVX512: [Row; 102] = [
         lanes: 16,
         tile: (6, 4),
         nr: 4,
-        unroll: 4,
+        unroll: 1,
         entry: Entry::Backward(avx512::gru_bwd_hn),
     },
     Row {
