@@ -5,7 +5,8 @@
 //! 63 calls.
 
 use gatewise::{
-    Cell, Kernels, Linear, LinearRoom, Network, Sequence, State, Tape, Upstream, View, Workspace,
+    Cell, ClipLedger, Kernels, LagProbe, Linear, LinearRoom, Network, NonFinite, Norm, Observer, Probes,
+    Sequence, SpikeDetector, State, StepClip, Tape, Upstream, View, Workspace,
 };
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -193,6 +194,44 @@ fn passes_of_one_thread_allocate_nothing() {
             });
             assert_eq!(counts, (0, 0), "{:?} on {}", passes.problem.setup, kernels.isa());
         }
+    }
+}
+
+/// Whoever looks at a training step: the observer, a limit on each step, the ledger and the detector of spikes; and the probe of lags.
+#[test]
+fn observations_allocate_nothing() {
+    let _turn = alone();
+    let pool = pool(1);
+    let kernels = Kernels::auto().unwrap();
+    for problem in problems() {
+        let mut passes = Passes::new(problem, kernels);
+        let shortest = passes.problem.lengths.as_ref().map_or(20, |lengths| *lengths.iter().min().unwrap());
+        let mut observer = Observer::new(&passes.network);
+        let mut probe =
+            LagProbe::new(&passes.network, shortest.saturating_sub(1), Probes::Random(2), 1).unwrap();
+        let mut ledger = ClipLedger::new(Norm::L2, NonFinite::Skip, 4);
+        let mut spikes = SpikeDetector::new(8, 6.0);
+        let mut both = |clip: Option<StepClip>| {
+            let Passes { problem, network, x, dy, start, y, tape, grads, .. } = &mut passes;
+            network.forward_train_into(problem.input(x), Some(start), tape).unwrap();
+            if shortest > 0 {
+                probe.measure(network, tape).unwrap();
+            }
+            let upstream = Upstream { clip, ..Upstream::output(View::new(dy, y.shape()).unwrap()) };
+            observer.backward(network, tape, upstream, grads).unwrap();
+            let clipped = ledger.clip("all", &mut [grads], 1.0, Some(observer.flow())).unwrap();
+            spikes.push(clipped.norm);
+        };
+        let count = pool.install(|| {
+            both(None);
+            both(Some(StepClip::Norm(1.0)));
+            allocations(|| {
+                for clip in [None, Some(StepClip::Value(1.0)), None, Some(StepClip::Norm(0.1)), None, None] {
+                    both(clip);
+                }
+            })
+        });
+        assert_eq!(count, 0, "{:?}", passes.problem.setup);
     }
 }
 

@@ -2,6 +2,16 @@
 //! wrong with a call.
 
 mod observe {
+    mod bias;
+    mod export;
+    mod finite;
     mod flow;
+    mod gates;
+    mod jacobian;
+    mod lag;
+    mod ledger;
+    mod lyapunov;
     mod plots;
+    mod refusals;
+    mod step_clip;
 }

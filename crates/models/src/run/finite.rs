@@ -1,6 +1,6 @@
 //! Where the first value of a forward pass stands that is infinite or not a number.
 
-use super::direction::{Grid, time};
+use super::direction::{Grid, last_time, time};
 use super::tape::Tape;
 use crate::spec::{Place, Tensors, View};
 
@@ -10,6 +10,23 @@ fn is_finite(values: &[f32]) -> bool {
 }
 
 impl Tape {
+    /// Whether every row's last h is finite in every layer and direction. What is not finite stays so from step to step, but for
+    /// resets, so this is a cheap look at whole passes.
+    pub(crate) fn ends_finite(&self) -> bool {
+        let Some(dims) = self.record.last_dims() else { return true };
+        let rows = &self.record.rows;
+        self.record.layers.iter().all(|layer| {
+            (0..dims.directions).all(|d| {
+                let h = Grid::outputs(&dims, d);
+                let last = |place| last_time(rows.length(place, &dims), d);
+                let is_fine = |place| {
+                    last(place).is_none_or(|t| is_finite(&layer.y[h.at(t, place)..][..dims.features]))
+                };
+                (0..dims.batch).all(is_fine)
+            })
+        })
+    }
+
     /// The first value of the recorded pass that is not finite, in the order in which things are computed: the input, the parameters,
     /// then layer by layer h and c, step by step. Backward need not have left the gates as they were.
     pub(crate) fn first_non_finite(&self, params: &Tensors) -> Option<Place> {

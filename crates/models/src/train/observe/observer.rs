@@ -84,14 +84,19 @@ impl Observer {
 
     /// Looks for where it began, if the pass came upon a value that is not finite.
     fn find_non_finite<K>(&mut self, network: &Network<K>, tape: &Tape, upstream: Upstream<'_>) {
-        let Some(back) = self.watch.first_bad() else { return };
-        let config = network.config();
-        let is_top = back.tensor == "dL/dh" && back.layer == Some(config.num_layers - 1);
-        let came_in = upstream.output.zip(back.step).filter(|_| is_top);
-        let came_in = came_in.filter(|(output, step)| !is_finite_at(*output, config.batch_first, *step));
-        let of_outputs = came_in.map(|(_, step)| Place { step: Some(step), ..Place::of("dL/d output") });
-        let first = tape.first_non_finite(network.params()).or(of_outputs).unwrap_or(back);
-        self.watch.flow.non_finite = Some(first);
+        let back = self.watch.first_bad();
+        if back.is_none() && tape.ends_finite() {
+            return;
+        }
+        let of_outputs = || {
+            let (config, back) = (network.config(), back.as_ref()?);
+            let is_top = back.tensor == "dL/dh" && back.layer == Some(config.num_layers - 1);
+            let (output, step) = upstream.output.filter(|_| is_top).zip(back.step)?;
+            let is_fine = is_finite_at(output, config.batch_first, step);
+            (!is_fine).then(|| Place { step: Some(step), ..Place::of("dL/d output") })
+        };
+        let first = tape.first_non_finite(network.params()).or_else(of_outputs);
+        self.watch.flow.non_finite = first.or(back);
     }
 
     fn check<K>(&self, network: &Network<K>) -> Result<(), Error> {

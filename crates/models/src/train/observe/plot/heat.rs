@@ -1,6 +1,6 @@
 //! Heat maps: influence as shade on a logarithmic scale, with its colour bar.
 
-use super::{Area, FONT, INK, check_some, power, shade, svg, track_name};
+use super::{Area, FONT, INK, check_some, power, shade, svg, track_name, whole};
 use crate::spec::Error;
 use crate::train::observe::{GradientFlow, LagHistory};
 use plotters::prelude::*;
@@ -47,7 +47,7 @@ pub fn gradient_flow(flow: &GradientFlow, title: &str) -> Result<String, Error> 
             .disable_mesh()
             .axis_style(INK)
             .x_desc("time step t")
-            .x_label_formatter(&|x| format!("{x:.0}"))
+            .x_label_formatter(&|x| whole(*x))
             .y_labels(0)
             .label_style((FONT, 14))
             .axis_desc_style((FONT, 15))
@@ -59,7 +59,8 @@ pub fn gradient_flow(flow: &GradientFlow, title: &str) -> Result<String, Error> 
                 // A little space between strips.
                 let corners = [(cell.from, top - 0.94), (cell.to, top - 0.06)];
                 chart.draw_series([Rectangle::new(corners, scale.shade(cell.value).filled())])?;
-                let is_marked = column.is_multiple_of(values.len().min(MOST_COLUMNS).div_ceil(40));
+                let period = values.len().min(MOST_COLUMNS).div_ceil(40);
+                let is_marked = column % period == period / 2;
                 if !cell.value.is_finite() && is_marked {
                     let middle = (f64::midpoint(cell.from, cell.to), top - 0.5);
                     chart.draw_series([Cross::new(middle, 4, INK)])?;
@@ -99,7 +100,7 @@ pub fn lag_history(history: &LagHistory, title: &str) -> Result<String, Error> {
             .axis_style(INK)
             .x_desc("lag k")
             .y_desc("training step")
-            .x_label_formatter(&|x| format!("{x:.0}"))
+            .x_label_formatter(&|x| whole(*x))
             .y_labels(count.min(9))
             .y_label_formatter(&|y| step(*y))
             .label_style((FONT, 14))

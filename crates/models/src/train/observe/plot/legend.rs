@@ -12,6 +12,8 @@ pub(super) enum Mark {
     Area(RGBColor),
 }
 
+/// Room beside a picture that holds the box of most.
+pub(super) const LEGEND_WIDTH: i32 = 280;
 const LINE: i32 = 20;
 const MARK: i32 = 40;
 /// About as wide as a letter of the font.
@@ -26,7 +28,7 @@ pub(super) fn legend(
     let letters = marks.iter().map(|(_, text)| text.chars().count()).max().unwrap_or(0);
     let width = MARK + 24 + (letters as f64 * LETTER) as i32;
     let height = LINE * marks.len() as i32 + 8;
-    let right = area.dim_in_pixel().0 as i32 - 24;
+    let right = area.dim_in_pixel().0 as i32 - 14;
     let left = right - width;
     let corners = [(left, top), (right, top + height)];
     area.draw(&Rectangle::new(corners, WHITE.mix(0.9).filled()))?;

@@ -1,7 +1,7 @@
 //! Influence against lag, a line for each layer and direction.
 
-use super::legend::{Mark, legend};
-use super::{BLUE, FONT, GREY, INK, ORANGE, check_some, power, svg, track_name};
+use super::legend::{LEGEND_WIDTH, Mark, legend};
+use super::{BLUE, FONT, GREY, INK, ORANGE, check_some, power, svg, track_name, whole};
 use crate::spec::Error;
 use crate::train::observe::LagInfluence;
 use plotters::prelude::*;
@@ -36,6 +36,7 @@ pub fn lag_influence(influence: &LagInfluence, title: &str) -> Result<String, Er
     Ok(svg((900, 480), |area| {
         let mut chart = ChartBuilder::on(area)
             .margin(14)
+            .margin_right(LEGEND_WIDTH)
             .caption(title, (FONT, 20).into_font().color(&INK))
             .x_label_area_size(44)
             .y_label_area_size(70)
@@ -45,7 +46,7 @@ pub fn lag_influence(influence: &LagInfluence, title: &str) -> Result<String, Er
             .axis_style(INK)
             .x_desc("lag k (steps)")
             .y_desc("influence on the last h (lag 0: 1)")
-            .x_label_formatter(&|x| format!("{x:.0}"))
+            .x_label_formatter(&|x| whole(*x))
             .y_labels((high - low) as usize + 1)
             .y_label_formatter(&|y| power(*y))
             .light_line_style(WHITE)

@@ -71,6 +71,11 @@ fn track_name(layer: usize, direction: usize, directions: usize) -> String {
     }
 }
 
+/// A number on an axis of whole ones.
+fn whole(x: f64) -> String {
+    if x.fract().abs() < 1e-9 { format!("{x:.0}") } else { String::new() }
+}
+
 /// A power of ten.
 fn power(exponent: f64) -> String {
     let whole = exponent.round();

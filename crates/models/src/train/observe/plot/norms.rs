@@ -1,7 +1,7 @@
 //! The norms of the gradients over the updates, and what clipping did.
 
-use super::legend::{Mark, legend};
-use super::{BLUE, FONT, INK, ORANGE, check_some, power, svg};
+use super::legend::{LEGEND_WIDTH, Mark, legend};
+use super::{BLUE, FONT, INK, ORANGE, check_some, power, svg, whole};
 use crate::spec::Error;
 use crate::train::observe::ClipGroup;
 use plotters::prelude::*;
@@ -33,6 +33,7 @@ pub fn clipping(group: &ClipGroup, title: &str) -> Result<String, Error> {
     Ok(svg((900, 480), |area| {
         let mut chart = ChartBuilder::on(area)
             .margin(14)
+            .margin_right(LEGEND_WIDTH)
             .caption(title, (FONT, 20).into_font().color(&INK))
             .x_label_area_size(44)
             .y_label_area_size(70)
@@ -45,7 +46,7 @@ pub fn clipping(group: &ClipGroup, title: &str) -> Result<String, Error> {
             .axis_style(INK)
             .x_desc("update")
             .y_desc("norm of the gradient")
-            .x_label_formatter(&|x| format!("{x:.0}"))
+            .x_label_formatter(&|x| whole(*x))
             .y_labels((high - low) as usize + 1)
             .y_label_formatter(&|y| power(*y))
             .light_line_style(WHITE)
