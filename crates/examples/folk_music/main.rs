@@ -9,7 +9,6 @@ mod abc;
 mod card;
 mod checkpoint;
 mod corpus;
-mod files;
 mod model;
 mod options;
 mod plot;
@@ -21,8 +20,10 @@ mod trainer;
 mod tune;
 
 use corpus::{Alphabet, Corpus};
+use examples::command_line::Unusable;
+use examples::files;
 use model::Model;
-use options::{Options, Unusable};
+use options::Options;
 use run::{Outcome, Run};
 use std::error::Error;
 use std::process::ExitCode;
@@ -73,6 +74,12 @@ fn work(options: &mut Options) -> Result<ExitCode, Box<dyn Error>> {
         return Ok(ExitCode::from(stop::INTERRUPTED));
     }
     files::write(&options.file("loss.svg"), &plot::draw(&run.curves, &run.settings)?)?;
+    if options.observe {
+        let (observed, clipping) = run.observe(&streams.0)?;
+        for (name, picture) in plot::observed(&observed, &clipping, &run.settings)? {
+            files::write(&options.file(name), &picture)?;
+        }
+    }
     // The best model on validation need not be the last one.
     let (model, _) = card::load_model(&options.file("model.safetensors"))?;
     write_tunes(&model, &corpus.alphabet, options)?;

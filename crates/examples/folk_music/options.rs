@@ -1,9 +1,10 @@
 //! The command line.
 
-use crate::settings::{Settings, positive, size};
+use crate::settings::Settings;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser};
+use examples::command_line::{Unusable, positive, size};
 use std::path::{Path, PathBuf};
 
 /// What the program is asked to do.
@@ -26,6 +27,9 @@ pub(crate) struct Options {
     /// Go on from the checkpoint in --out; --steps may be raised
     #[arg(long, conflicts_with = "sample_only", help_heading = "Files")]
     pub(crate) resume: bool,
+    /// Draw gradient flow, influence, gates and clipping too
+    #[arg(long, conflicts_with = "sample_only", help_heading = "Files")]
+    pub(crate) observe: bool,
 
     /// Do not train: write tunes with the model in --out
     #[arg(long, help_heading = "Tunes")]
@@ -57,39 +61,21 @@ Ctrl-C saves a checkpoint; --resume goes on from it as if there had been no brea
 
 const FILES: &str = "\
 Into --out go model.safetensors (the best on validation), checkpoint.safetensors, loss.svg and
-tune.abc (sample.txt if the text is not ABC notation). The last line of standard output is
+tune.abc (sample.txt if the text is not ABC notation); with --observe flow.svg, influence.svg,
+gates.svg and norms.svg too. The last line of standard output is
 val_nats_per_char and the validation loss of that model.
 Exit codes: 0 done, 1 something went wrong, 2 wrong usage, 130 interrupted and saved.";
-
-/// Why there are no options to run with.
-pub(crate) enum Unusable {
-    /// Help was asked for.
-    Help(String),
-    /// Something is wrong with the command line, in one line.
-    Usage(String),
-}
 
 impl Options {
     /// Reads the command line.
     pub(crate) fn read() -> Result<Options, Unusable> {
-        let read = || {
-            let matches = Options::command().try_get_matches()?;
-            let mut options = Options::from_arg_matches(&matches)?;
-            let is_given =
-                |name: &str| matches.value_source(&name.replace('-', "_")) == Some(ValueSource::CommandLine);
-            let names = options.settings.list().into_iter().map(|(name, _)| name);
-            options.given = names.filter(|name| is_given(name)).collect();
-            options.check()
-        };
-        read().map_err(|error: clap::Error| {
-            let text = error.render().to_string();
-            if !error.use_stderr() {
-                return Unusable::Help(text);
-            }
-            let line = text.split("\n\n").next().unwrap_or_default();
-            let line = line.strip_prefix("error:").unwrap_or(line);
-            Unusable::Usage(line.split_whitespace().collect::<Vec<_>>().join(" "))
-        })
+        let matches = Options::command().try_get_matches()?;
+        let mut options = Options::from_arg_matches(&matches)?;
+        let is_given =
+            |name: &str| matches.value_source(&name.replace('-', "_")) == Some(ValueSource::CommandLine);
+        let names = options.settings.list().into_iter().map(|(name, _)| name);
+        options.given = names.filter(|name| is_given(name)).collect();
+        Ok(options.check()?)
     }
 
     fn check(self) -> Result<Options, clap::Error> {

@@ -1,7 +1,9 @@
-//! The picture of the losses.
+//! The pictures: the losses, and what an observer saw.
 
 use crate::run::Curves;
 use crate::settings::Settings;
+use crate::trainer::Observed;
+use gatewise::{ClipGroup, plot};
 use plotters::prelude::*;
 use std::error::Error;
 
@@ -75,4 +77,29 @@ pub(crate) fn draw(curves: &Curves, settings: &Settings) -> Result<String, Box<d
     drop(chart);
     drop(area);
     Ok(svg)
+}
+
+/// What an observer saw in the last window, and what clipping did: names of files and pictures. A run that had nothing left to do
+/// has clipped nothing.
+pub(crate) fn observed(
+    observed: &Observed,
+    clipping: &ClipGroup,
+    settings: &Settings,
+) -> Result<Vec<(&'static str, String)>, gatewise::Error> {
+    let Observed { flow, gates, influence } = observed;
+    let title =
+        |what: &str| format!("{} of {}: {what}", settings.cell.name().to_uppercase(), settings.hidden);
+    let mut pictures = vec![
+        ("flow.svg", plot::gradient_flow(flow, &title("gradient at each step of a window"))?),
+        ("gates.svg", plot::gates(gates, &title("gates in a window"))?),
+    ];
+    // A window of one step has nothing before it.
+    if flow.steps() > 1 {
+        pictures
+            .push(("influence.svg", plot::lag_influence(influence, &title("influence of earlier steps"))?));
+    }
+    if !clipping.entries.is_empty() {
+        pictures.push(("norms.svg", plot::clipping(clipping, &title("norm of the gradient"))?));
+    }
+    Ok(pictures)
 }

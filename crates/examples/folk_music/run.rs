@@ -8,8 +8,8 @@ use crate::options::Options;
 use crate::progress::{Progress, Update};
 use crate::settings::Settings;
 use crate::stop::Stop;
-use crate::trainer::{Trainer, Window};
-use gatewise::{Adam, NonFinite, Norm, Optimizer, clip_grad_norm};
+use crate::trainer::{Observed, Trainer, Window};
+use gatewise::{Adam, ClipGroup, ClipLedger, NonFinite, Norm, Optimizer};
 use std::error::Error;
 
 /// Losses over the updates.
@@ -28,7 +28,12 @@ pub(crate) struct Run {
     pub(crate) adam: Adam,
     pub(crate) trainer: Trainer,
     pub(crate) curves: Curves,
+    /// What clipping did since the program began.
+    ledger: ClipLedger,
 }
+
+/// The name of the only group of parameters in the ledger.
+const ALL: &str = "all";
 
 /// How a training ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +56,8 @@ impl Run {
     pub(crate) fn new(settings: &Settings, characters: usize) -> Result<Run, gatewise::Error> {
         let model = Model::new(settings, characters)?;
         let (adam, trainer) = (Adam::new(settings.lr), Trainer::new(&model));
-        Ok(Run { settings: settings.clone(), model, adam, trainer, curves: Curves::default() })
+        let ledger = ClipLedger::new(Norm::L2, NonFinite::Error, settings.steps);
+        Ok(Run { settings: settings.clone(), model, adam, trainer, curves: Curves::default(), ledger })
     }
 
     /// Updates done.
@@ -101,17 +107,36 @@ impl Run {
     fn update(&mut self, streams: &Streams) -> Result<(f64, f64), Box<dyn Error>> {
         let Settings { seq, seed, clip, .. } = self.settings;
         let update = self.updates();
-        let failed = |what: String| format!("update {}: {what}; try a lower --lr", update + 1);
-        let loss = self.trainer.forward_backward(&self.model, Window { streams, update, seq, seed })?;
+        let window = Window { streams, update, seq, seed };
+        let loss = self.trainer.forward_backward(&self.model, window)?;
         if !loss.is_finite() {
-            return Err(failed(format!("the loss is {loss}")).into());
+            return Err(self.failure(window, format!("the loss is {loss}"))?.into());
         }
-        let norm = clip_grad_norm(&mut self.trainer.grads(), clip, Norm::L2, NonFinite::Error)
-            .map_err(|error| failed(error.to_string()))?;
+        let norm = match self.ledger.clip(ALL, &mut self.trainer.grads(), clip, None) {
+            Err(gatewise::Error::NonFinite { norm, .. }) => {
+                return Err(self.failure(window, format!("the norm of the gradient is {norm}"))?.into());
+            }
+            clipped => clipped?.norm,
+        };
         self.adam.lr = self.settings.learning_rate(update);
         self.model.update(|params| self.adam.step(params, &self.trainer.shared_grads()))?;
         self.curves.train.push(loss as f32);
         Ok((loss, norm))
+    }
+
+    /// What to say of a window that has no update, and where it began.
+    fn failure(&mut self, window: Window<'_>, what: String) -> Result<String, gatewise::Error> {
+        let place = self.trainer.find_non_finite(&self.model, window)?;
+        let place = place.map(|place| format!("; the first value that is not finite is in {place}"));
+        Ok(format!("update {}: {what}{}; try a lower --lr", window.update + 1, place.unwrap_or_default()))
+    }
+
+    /// What the network does in the next window, and what clipping did.
+    pub(crate) fn observe(&mut self, streams: &Streams) -> Result<(Observed, ClipGroup), gatewise::Error> {
+        let Settings { seq, seed, .. } = self.settings;
+        let window = Window { streams, update: self.updates(), seq, seed };
+        let observed = self.trainer.observe(&self.model, window)?;
+        Ok((observed, self.ledger.group(ALL).cloned().unwrap_or_default()))
     }
 
     /// Validates, keeps the model if it is the best so far, and saves a checkpoint.

@@ -1,6 +1,7 @@
 //! What the numbers of a run depend on besides its text. A checkpoint holds all of it.
 
 use clap::{Args, Parser, ValueEnum};
+use examples::command_line::{positive, size};
 use gatewise::{Cell, Decay, Schedule};
 
 /// The options that a run may not change on its way, but for `steps` and `patience`.
@@ -145,19 +146,6 @@ impl ScheduleName {
             ScheduleName::Step => "step",
             ScheduleName::Cosine => "cosine",
         }
-    }
-}
-
-/// A number of things of which there must be one at least.
-pub(crate) fn size() -> impl clap::builder::TypedValueParser<Value = usize> {
-    use clap::builder::TypedValueParser;
-    clap::value_parser!(u64).range(1..=1 << 24).map(|size| size as usize)
-}
-
-pub(crate) fn positive(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(number) if number > 0.0 && number.is_finite() => Ok(number),
-        _ => Err("expected a number above 0".to_string()),
     }
 }
 

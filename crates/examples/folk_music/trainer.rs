@@ -2,7 +2,10 @@
 
 use crate::corpus::Streams;
 use crate::model::Model;
-use gatewise::{DropoutKey, Error, Input, LinearRoom, State, Tape, Tensors, Upstream, View, cross_entropy};
+use gatewise::{
+    DropoutKey, Error, GateReport, GradientFlow, Input, LagInfluence, LagProbe, LinearRoom, Observer, Place,
+    Probes, State, Tape, Tensors, Upstream, View, cross_entropy,
+};
 
 /// Where an update reads: windows come in order, and start anew after the last one.
 #[derive(Clone, Copy)]
@@ -24,11 +27,34 @@ pub(crate) struct Trainer {
     tape: Tape,
     /// Where the streams stand; `None` before the first update.
     pub(crate) state: Option<State>,
+    /// Where they stood before the last window.
+    before: Option<State>,
     x: Vec<f32>,
     logits: Vec<f32>,
     grad_logits: Vec<f32>,
     grad_y: Vec<f32>,
     room: LinearRoom,
+}
+
+/// What an observer saw in a window.
+pub(crate) struct Observed {
+    pub(crate) flow: GradientFlow,
+    pub(crate) gates: GateReport,
+    pub(crate) influence: LagInfluence,
+}
+
+impl Window<'_> {
+    /// The window's number in the pass over the streams, from 0.
+    fn place(&self) -> usize {
+        self.update % self.streams.windows(self.seq)
+    }
+
+    /// What is read, and what is to be said.
+    fn ids(&self) -> (&[usize], &[usize]) {
+        let begin = self.place() * self.seq;
+        let end = begin + self.seq;
+        (self.streams.steps(begin, end), self.streams.steps(begin + 1, end + 1))
+    }
 }
 
 impl Trainer {
@@ -40,6 +66,7 @@ impl Trainer {
             linear: model.linear.params().zeros_like(),
             tape: Tape::default(),
             state: None,
+            before: None,
             x: Vec::new(),
             logits: Vec::new(),
             grad_logits: Vec::new(),
@@ -51,18 +78,22 @@ impl Trainer {
     /// Loss and gradients of one window. Truncated BPTT: the state goes on from window to window, and starts anew, from zeros,
     /// with each pass over the streams.
     pub(crate) fn forward_backward(&mut self, model: &Model, window: Window<'_>) -> Result<f64, Error> {
+        let loss = self.forward(model, window)?;
+        self.backward(model, window, None)?;
+        Ok(loss)
+    }
+
+    fn forward(&mut self, model: &Model, window: Window<'_>) -> Result<f64, Error> {
         let Window { streams, update, seq, seed } = window;
-        let place = update % streams.windows(seq);
-        let begin = place * seq;
-        let (ids, targets) = (streams.steps(begin, begin + seq), streams.steps(begin + 1, begin + seq + 1));
+        let (ids, targets) = window.ids();
         let rows = ids.len();
-        if place == 0 {
+        if window.place() == 0 {
             self.state = None;
         }
+        self.before.clone_from(&self.state);
         self.x.resize(rows * model.features, 0.0);
         self.logits.resize(rows * model.characters, 0.0);
         self.grad_logits.resize(rows * model.characters, 0.0);
-        self.grad_y.resize(rows * model.network.config().hidden_size, 0.0);
 
         model.embedding.forward(ids, &mut self.x)?;
         let x = View::new(&self.x, [seq, streams.batch, model.features])?;
@@ -78,20 +109,60 @@ impl Trainer {
         let y = self.tape.output();
         model.linear.forward(rows, y.data(), &mut self.logits)?;
         let kernels = model.network.kernels();
-        let loss = cross_entropy(kernels, &self.logits, model.characters, targets, &mut self.grad_logits)?;
+        cross_entropy(kernels, &self.logits, model.characters, targets, &mut self.grad_logits)
+    }
 
+    fn backward(
+        &mut self,
+        model: &Model,
+        window: Window<'_>,
+        observer: Option<&mut Observer>,
+    ) -> Result<(), Error> {
+        let Window { streams, seq, .. } = window;
+        let (ids, _) = window.ids();
+        self.grad_y.resize(ids.len() * model.network.config().hidden_size, 0.0);
         for grads in [&mut self.embedding, &mut self.network, &mut self.linear] {
             grads.fill(0.0);
         }
         let grad_y = Some(&mut self.grad_y[..]);
-        let (y, room) = (y.data(), &mut self.room);
-        model.linear.backward(rows, y, &self.grad_logits, grad_y, &mut self.linear, room)?;
+        let (y, room) = (self.tape.output().data(), &mut self.room);
+        model.linear.backward(ids.len(), y, &self.grad_logits, grad_y, &mut self.linear, room)?;
         let grad_y = View::new(&self.grad_y, [seq, streams.batch, model.network.config().hidden_size])?;
-        model.network.backward(&mut self.tape, Upstream::output(grad_y), &mut self.network)?;
+        let upstream = Upstream::output(grad_y);
+        match observer {
+            Some(observer) => {
+                observer.backward(&model.network, &mut self.tape, upstream, &mut self.network)?;
+            }
+            None => model.network.backward(&mut self.tape, upstream, &mut self.network)?,
+        }
         if let Some(grad_x) = self.tape.grad_input() {
             model.embedding.backward(ids, grad_x.data(), &mut self.embedding)?;
         }
-        Ok(loss)
+        Ok(())
+    }
+
+    /// The last window once more, from the same state: where its first value stands that is not finite.
+    pub(crate) fn find_non_finite(
+        &mut self,
+        model: &Model,
+        window: Window<'_>,
+    ) -> Result<Option<Place>, Error> {
+        self.state.clone_from(&self.before);
+        let mut observer = Observer::new(&model.network);
+        self.forward(model, window)?;
+        self.backward(model, window, Some(&mut observer))?;
+        Ok(observer.flow().non_finite.clone())
+    }
+
+    /// What the network does in a window.
+    pub(crate) fn observe(&mut self, model: &Model, window: Window<'_>) -> Result<Observed, Error> {
+        let mut observer = Observer::new(&model.network);
+        let mut probe = LagProbe::new(&model.network, window.seq - 1, Probes::Random(1), window.seed)?;
+        self.forward(model, window)?;
+        let gates = GateReport::new(&model.network, &self.tape)?;
+        let influence = probe.measure(&model.network, &self.tape)?.clone();
+        self.backward(model, window, Some(&mut observer))?;
+        Ok(Observed { flow: observer.flow().clone(), gates, influence })
     }
 
     /// The gradients, in the order of the model's parameters.

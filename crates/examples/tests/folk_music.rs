@@ -1,38 +1,16 @@
 //! `folk_music` as its users meet it: a process with arguments, files, standard output and exit codes.
 
+mod common;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
 
 /// A network and streams that are trained in no time.
 const SMALL: &str = "--hidden 8 --embedding 4 --batch 2 --seq 10 --steps 60 --validate-every 20 --sample 60";
 
-/// The program, built as the tests are. Cargo builds no plain example for the tests of its package.
-fn program() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
-        let (profile, folder) =
-            if cfg!(debug_assertions) { ("dev", "debug") } else { ("release", "release") };
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let built = Command::new(cargo)
-            .args(["build", "--quiet", "--workspace", "--example", "folk_music", "--profile", profile])
-            .arg("--target-dir")
-            .arg(target)
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .status()
-            .unwrap();
-        assert!(built.success(), "the example does not build");
-        target.join(folder).join("examples/folk_music")
-    })
-}
-
 /// An empty folder of this test's own.
 fn folder(name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("folk_music-{name}"));
-    let _ = std::fs::remove_dir_all(&folder);
-    std::fs::create_dir_all(&folder).unwrap();
-    folder
+    common::folder("folk_music", name)
 }
 
 /// A text to learn, small and not all the same.
@@ -44,7 +22,7 @@ fn corpus(folder: &Path) -> String {
 }
 
 fn command(words: &str, more: &[&str]) -> Command {
-    let mut command = Command::new(program());
+    let mut command = Command::new(common::program("folk_music"));
     command.args(words.split_whitespace()).args(more).args(["--threads", "1"]);
     command
 }
@@ -53,27 +31,14 @@ fn run(words: &str, more: &[&str]) -> Output {
     command(words, more).output().unwrap()
 }
 
-fn stdout(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
 /// Runs and expects success; answers standard output.
 fn succeeds(words: &str, more: &[&str]) -> String {
-    let output = run(words, more);
-    assert!(output.status.success(), "{words} {more:?}: {}", String::from_utf8_lossy(&output.stderr));
-    stdout(&output)
+    common::success(run(words, more), words)
 }
 
 /// Runs and expects one line on standard error that holds all of `holds`, and the exit code.
 fn fails(code: i32, words: &str, more: &[&str], holds: &[&str]) {
-    let output = run(words, more);
-    let error = String::from_utf8(output.stderr.clone()).unwrap();
-    assert_eq!(output.status.code(), Some(code), "{words} {more:?}: {error}");
-    assert_eq!(error.lines().count(), 1, "{words} {more:?}: {error}");
-    assert!(error.starts_with("folk_music: "), "{error}");
-    for hold in holds {
-        assert!(error.contains(hold), "{words} {more:?}: {error:?} does not name {hold:?}");
-    }
+    common::failure(run(words, more), "folk_music", words, code, holds);
 }
 
 fn bytes(folder: &Path, name: &str) -> Vec<u8> {
@@ -110,6 +75,34 @@ fn trains_and_leaves_model_picture_and_text() {
         succeeds(&format!("{SMALL} {other}"), &["--out", &dir, "--corpus", &corpus]);
         assert_ne!(bytes(&out, "model.safetensors"), model, "{other}");
     }
+}
+
+/// The pictures are there, and looking on changes nothing.
+#[test]
+fn observes_on_request() {
+    let out = folder("observes");
+    let (dir, corpus) = (out.display().to_string(), corpus(&out));
+    const PICTURES: [&str; 4] = ["flow.svg", "influence.svg", "gates.svg", "norms.svg"];
+    for cell in ["rnn", "lstm", "gru"] {
+        let words = format!("{SMALL} --cell {cell} --layers 2");
+        succeeds(&words, &["--out", &dir, "--corpus", &corpus]);
+        assert!(PICTURES.iter().all(|name| !out.join(name).exists()), "{cell}");
+        let model = bytes(&out, "model.safetensors");
+        succeeds(&words, &["--out", &dir, "--corpus", &corpus, "--observe"]);
+        assert_eq!(bytes(&out, "model.safetensors"), model, "{cell}");
+        for name in PICTURES {
+            assert!(bytes(&out, name).starts_with(b"<svg"), "{cell}: {name}");
+            std::fs::remove_file(out.join(name)).unwrap();
+        }
+    }
+    // A window of one step, and a run that had nothing left to do, have less to show.
+    let words = SMALL.replace("--seq 10", "--seq 1");
+    succeeds(&words, &["--out", &dir, "--corpus", &corpus, "--observe"]);
+    assert!(out.join("flow.svg").exists() && !out.join("influence.svg").exists());
+    std::fs::remove_file(out.join("norms.svg")).unwrap();
+    succeeds("--resume --observe --sample 60", &["--out", &dir, "--corpus", &corpus]);
+    assert!(out.join("gates.svg").exists() && !out.join("norms.svg").exists());
+    fails(2, "--sample-only --observe", &[], &["--observe", "--sample-only"]);
 }
 
 #[test]
@@ -248,7 +241,7 @@ fn data_that_is_wrong_is_one_line_and_code_1() {
         1,
         SMALL,
         &[&more[..], &["--corpus", &corpus, "--lr", "1e38"]].concat(),
-        &["update ", "lower --lr"],
+        &["update ", "the first value that is not finite is in ", "lower --lr"],
     );
     assert_eq!(bytes(&made, "model.safetensors"), model);
     assert_eq!(bytes(&made, "checkpoint.safetensors"), checkpoint);

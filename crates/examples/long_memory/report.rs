@@ -1,0 +1,144 @@
+//! What a run found out, as plain data: one JSON per cell, and the summary.
+
+use crate::options::Options;
+use crate::tasks::Task;
+use gatewise::{Cell, ClipGroup, GateReport, GradientFlow, LagHistory, LagInfluence, Recurrent};
+use serde::Serialize;
+
+/// The share of the influence of lag 0 that ends the effective memory.
+pub(crate) const FADED: f64 = 0.01;
+
+/// What was trained, and how.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Setting {
+    pub(crate) task: &'static str,
+    pub(crate) length: usize,
+    pub(crate) cell: &'static str,
+    hidden: usize,
+    parameters: usize,
+    updates: usize,
+    batch: usize,
+    optimizer: &'static str,
+    lr: f64,
+    /// `null`: no clipping.
+    clip: Option<f64>,
+    seed: u64,
+    recurrent: &'static str,
+    recurrent_scale: f32,
+    /// `null`: the cell has no forget gate.
+    forget_bias: Option<f32>,
+}
+
+/// The end of a training before its last update.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Divergence {
+    /// The number of the update, from 1.
+    pub(crate) update: usize,
+    /// What was no finite number, and where it began.
+    pub(crate) what: String,
+}
+
+/// A line of the summary.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Line {
+    pub(crate) cell: &'static str,
+    /// The loss on rows that were not learned from; `null` after a divergence.
+    pub(crate) final_loss: Option<f64>,
+    pub(crate) baseline: f64,
+    /// Steps after which the influence of the state has fallen below a hundredth; `null` if it has not.
+    pub(crate) effective_memory: Option<usize>,
+    pub(crate) share_clipped: f64,
+    pub(crate) diverged: Option<Divergence>,
+    pub(crate) verdict: &'static str,
+    pub(crate) seconds: f64,
+}
+
+/// Everything about the training of one cell.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    pub(crate) setting: Setting,
+    pub(crate) result: Line,
+    /// The loss of each update's rows before the update.
+    pub(crate) train_loss: Vec<f64>,
+    /// (updates done, loss on rows that are not learned from).
+    pub(crate) test_loss: Vec<(usize, f64)>,
+    pub(crate) clipping: ClipGroup,
+    /// Influence of earlier states as training went on.
+    pub(crate) lag_history: LagHistory,
+    /// What the last model does with the test rows.
+    pub(crate) influence: LagInfluence,
+    pub(crate) flow: GradientFlow,
+    pub(crate) gates: GateReport,
+}
+
+impl Setting {
+    pub(crate) fn new(task: &Task, cell: Cell, parameters: usize, options: &Options) -> Setting {
+        let init = options.init(cell);
+        Setting {
+            task: task.name.name(),
+            length: task.length,
+            cell: cell.name(),
+            hidden: options.hidden,
+            parameters,
+            updates: options.steps,
+            batch: options.batch,
+            optimizer: options.optimizer.name(),
+            lr: options.lr(cell),
+            clip: options.max_norm(),
+            seed: options.seed,
+            recurrent: match init.recurrent {
+                Recurrent::Uniform => "uniform",
+                Recurrent::Orthogonal => "orthogonal",
+                Recurrent::Identity => "identity",
+            },
+            recurrent_scale: init.recurrent_scale,
+            forget_bias: init.forget_bias,
+        }
+    }
+}
+
+impl Line {
+    /// What the loss means, in a few words.
+    pub(crate) fn judge(loss: Option<f64>, baseline: f64) -> &'static str {
+        match loss.map(|loss| loss / baseline) {
+            None => "diverged",
+            Some(ratio) if ratio < 0.12 => "remembers",
+            Some(ratio) if ratio < 0.9 => "remembers in part",
+            Some(ratio) if ratio < 1.5 => "no better than the baseline",
+            Some(_) => "worse than the baseline",
+        }
+    }
+}
+
+/// Any of these as JSON that ends with a line break. A number that is not finite is `null`.
+pub(crate) fn json(value: &impl Serialize) -> Result<String, String> {
+    let text = serde_json::to_string_pretty(value);
+    Ok(text.map_err(|error| error.to_string())? + "\n")
+}
+
+/// The summary as a table for the terminal.
+pub(crate) fn table(lines: &[Line], steps: usize) -> String {
+    let mut table = format!(
+        "{:<10} {:>12} {:>12} {:>18} {:>10}  {}\n",
+        "cell", "final loss", "baseline", "effective memory", "clipped", "verdict"
+    );
+    for line in lines {
+        let loss = line.final_loss.map_or("-".to_string(), number);
+        let memory = match (line.effective_memory, line.final_loss) {
+            (Some(lag), _) => format!("{lag} steps"),
+            (None, Some(_)) => format!("all {steps} steps"),
+            (None, None) => "-".to_string(),
+        };
+        let (baseline, clipped) = (number(line.baseline), format!("{:.0} %", 100.0 * line.share_clipped));
+        table += &format!(
+            "{:<10} {loss:>12} {baseline:>12} {memory:>18} {clipped:>10}  {}\n",
+            line.cell, line.verdict
+        );
+    }
+    table
+}
+
+/// Four digits, in plain notation while that is short.
+fn number(x: f64) -> String {
+    if (1e-4..1e4).contains(&x) { format!("{x:.4}") } else { format!("{x:.2e}") }
+}

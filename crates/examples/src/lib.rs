@@ -1,0 +1,5 @@
+//! What the examples share: files that are whole, command lines whose errors are one line, charts.
+
+pub mod chart;
+pub mod command_line;
+pub mod files;
