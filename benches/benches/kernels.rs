@@ -4,7 +4,7 @@
 use benches::points::{INPUT, Point, is_all, points};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
-use gatewise_kernels::plan::{ForwardPlan, Sizes};
+use gatewise_kernels::plan::{BackwardPlan, ForwardPlan, Sizes};
 use gatewise_kernels::{
     Backward, Caches, Forward, Kernels, Matrix, MatrixMut, PackedCell, Pass, Seq, SeqMut, Step, Weights,
     registry,
@@ -158,8 +158,10 @@ impl Run {
             reset_h: None,
             reset_c: None,
         };
+        let sizes = Sizes { cell, steps, batch, input: INPUT, hidden };
+        let plan = BackwardPlan::new(sizes, 1);
         let start = Instant::now();
-        kernels.backward(&self.packed, steps, 1, args).expect("the arguments fit");
+        kernels.backward(&self.packed, steps, &plan, args).expect("the arguments fit");
         start.elapsed()
     }
 }

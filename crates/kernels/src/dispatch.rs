@@ -6,12 +6,13 @@
 
 use crate::error::Error;
 use crate::gates::args::{Backward, Forward, Step};
-use crate::gates::checked::ForwardTask;
+use crate::gates::checked::{BackwardTask, ForwardTask};
 use crate::gemm::check_rows;
 use crate::kernels::Kernels;
-use crate::plan::{ForwardPlan, Projection, Sizes, part};
+use crate::plan::{BackwardPlan, ForwardPlan, Projection, Sizes, part};
 use crate::rows::{Entry, Row};
 use crate::tasks::{backward_task, forward_task, projection_task, step_task};
+use crate::team::Team;
 use crate::weights::PackedCell;
 use rayon::prelude::*;
 
@@ -35,6 +36,27 @@ pub(crate) fn each_part(parts: usize, job: impl Fn(usize) + Send + Sync) {
         job(0);
     } else {
         (0..parts).into_par_iter().for_each(job);
+    }
+}
+
+/// Enters the current rayon pool, if the caller is not in it already: joins within are cheap then.
+fn in_pool(job: impl Fn() + Send + Sync) {
+    if rayon::current_thread_index().is_some() { job() } else { rayon::scope(|_| job()) }
+}
+
+/// Runs the steps of a team of `slices` members: `run(step, slice)`, on as many threads of the current rayon pool as are free.
+fn run_team(slices: usize, steps: usize, run: &(dyn Fn(usize, usize) + Sync)) {
+    let team = Team::new(slices);
+    rayon::join(|| team.lead(steps, run), || help(&team, 1, slices, steps, run));
+}
+
+/// Helps with a slice, and lets other threads help with those after it. Allocates nothing, as a `join` does.
+fn help(team: &Team, slice: usize, slices: usize, steps: usize, run: &(dyn Fn(usize, usize) + Sync)) {
+    let own = || team.help(slice, steps, |step| run(step, slice));
+    if slice + 1 < slices {
+        rayon::join(own, || help(team, slice + 1, slices, steps, run));
+    } else {
+        own();
     }
 }
 
@@ -100,6 +122,33 @@ impl Kernels {
         let Entry::Forward(kernel) = row.entry else { wrong_entry(row) };
         let Entry::Matmul(project) = self.common().matmul.entry else { wrong_entry(self.common().matmul) };
         let shared = Shared((task, scratch));
+        let slices = weights.team(plan.slices);
+        if slices > 1 && shards == 1 {
+            let chunk = match projection {
+                Projection::Fused => steps,
+                Projection::Chunked { chunk } => chunk,
+            };
+            in_pool(|| {
+                for begin in (0..steps).step_by(chunk.max(1)) {
+                    let end = steps.min(begin.saturating_add(chunk));
+                    let (task, xa) = shared.get();
+                    if projection != Projection::Fused {
+                        let input = projection_task(weights, task, (begin, end), *xa);
+                        self.run_matmul(self.common().matmul, input, slices);
+                    }
+                    run_team(slices, end - begin, &|step, slice| {
+                        let (task, xa) = *shared.get();
+                        let t = begin + step;
+                        let xa = xa.wrapping_add(step * batch * weights.xa_row());
+                        let panels = weights.slice(weights.spec.gates(), slices, slice);
+                        // SAFETY: see the module's note; the members write disjoint units, and read what was written in steps
+                        // before (`team`).
+                        unsafe { kernel(&ForwardTask { begin: t, end: t + 1, panels, xa, ..task }) };
+                    });
+                }
+            });
+            return Ok(());
+        }
         each_part(shards, |i| {
             let (task, scratch) = *shared.get();
             let (begin, end) = part(batch, shards, i);
@@ -161,8 +210,8 @@ impl Kernels {
         if weights.isa == self.isa() { Ok(()) } else { Err(Error::IsaUnavailable { isa: weights.isa }) }
     }
 
-    /// Runs a part of a backward pass, its rows shared out to `shards` threads of the current rayon pool. `steps` is T of the
-    /// whole sequence. Allocates nothing.
+    /// Runs a part of a backward pass, its rows or units shared out to threads of the current rayon pool as the plan says. `steps` is
+    /// T of the whole sequence. Allocates nothing.
     ///
     /// # Errors
     /// [`Error::Shape`] if an argument does not hold its elements; nothing is written then.
@@ -170,7 +219,7 @@ impl Kernels {
         &self,
         weights: &PackedCell,
         steps: usize,
-        shards: usize,
+        plan: &BackwardPlan,
         mut args: Backward<'_>,
     ) -> Result<(), Error> {
         self.check_isa(weights)?;
@@ -181,8 +230,21 @@ impl Kernels {
         let row = weights.rows.backward;
         let Entry::Backward(kernel) = row.entry else { wrong_entry(row) };
         let batch = args.batch;
-        let shards = shards.clamp(1, batch.max(1));
+        let shards = plan.shards.clamp(1, batch.max(1));
+        let slices = weights.team(plan.slices);
         let task = Shared(task);
+        if slices > 1 && shards == 1 {
+            let (last, first) = task.get().boundaries;
+            in_pool(|| {
+                run_team(slices, last - first + 1, &|step, slice| {
+                    let boundaries = (last - step, last - step);
+                    let panels = weights.slice(1, slices, slice);
+                    // SAFETY: as in `forward`.
+                    unsafe { kernel(&BackwardTask { boundaries, panels, ..*task.get() }) };
+                });
+            });
+            return Ok(());
+        }
         each_part(shards, |i| {
             let (begin, end) = part(batch, shards, i);
             // SAFETY: see the module's note.

@@ -9,11 +9,12 @@
 //! | floor | what it is |
 //! |---|---|
 //! | `isa`, `cache`, `error`, `aligned` | instruction sets and the ceiling, cache sizes, errors, buffers |
-//! | `simd` | the trait `Vector` and its three bodies; capability tokens |
+//! | `simd` | the traits `Arithmetic` and `Vector` and their three bodies; capability tokens |
 //! | `math` | exp and the activations over `Vector` |
 //! | `gates::{rnn, lstm, gru}`, `gemm::{block, micro, single, tiles}` | the arithmetic of each cell on registers; the matmul as data, the one inner loop, register tiles |
 //! | `gates::{args, checked, drive}`, `gemm::pack` | arguments, the loops over time and tiles, packing |
 //! | `rows`, `options`, `gates::generated` | the registry: thin instantiations by `cargo xtask codegen`; which cell takes which |
+//! | `sync`, `team` | the one hand-off between threads that is ours |
 //! | `plan`, `weights`, `tasks`, `kernels`, `dispatch`, `products` | decisions, packed weights, argument checks, [`Kernels`] and what it runs |
 //!
 //! `math` and the cells know no pointer; `generated` holds no arithmetic. `unsafe` is allowed in `simd::{avx2_fma, avx512}`,
@@ -38,7 +39,9 @@ pub mod plan;
 mod products;
 mod rows;
 mod simd;
+mod sync;
 mod tasks;
+mod team;
 mod weights;
 
 pub use aligned::AlignedBuf;

@@ -3,11 +3,17 @@
 
 use crate::cache::Caches;
 use crate::rows::Cell;
+use crate::team::MOST;
 use std::fmt;
 
 /// Below that many floating-point operations a pass is not worth a second thread: entering a pool costs some 16 us, the time
 /// of about 1.5 million operations on one core.
 const WORTH_A_THREAD: usize = 4_000_000;
+/// Below that many floating-point operations a step is not worth a second member of a team: a hand-off takes some 0.2 us, in which
+/// one core does about 10,000.
+const WORTH_A_MEMBER: usize = 40_000;
+/// Up to so many rows a step takes about as long as reading its weights: sharing out the units pays, sharing out the rows does not.
+const TEAM_ROWS: usize = 8;
 /// Rows that an input projection should have at least, so that its weights, read once per chunk, are used often enough.
 const PROJECTION_ROWS: usize = 192;
 /// Inputs so narrow that multiplying them in the recurrent kernel costs less than writing and reading the projection.
@@ -44,6 +50,13 @@ impl Sizes {
     pub(crate) fn shards(&self, threads: usize) -> usize {
         if self.flops() < WORTH_A_THREAD { 1 } else { threads.clamp(1, self.batch.max(1)) }
     }
+
+    /// Slices of the units that a team runs step by step; 1 where sharing out the rows is better, or nothing is.
+    fn slices(&self, threads: usize) -> usize {
+        let step = Sizes { input: 0, steps: 1, ..*self }.flops();
+        let is_worth_it = self.flops() >= WORTH_A_THREAD && self.steps > 1 && self.batch <= TEAM_ROWS;
+        if is_worth_it { (step / WORTH_A_MEMBER).clamp(1, threads.clamp(1, MOST)) } else { 1 }
+    }
 }
 
 /// How the input gets into the recurrence.
@@ -63,8 +76,11 @@ pub enum Projection {
 pub struct ForwardPlan {
     /// How the input is projected.
     pub projection: Projection,
-    /// Ranges of rows.
+    /// Ranges of rows, one a thread; 1 where a team shares out the units instead.
     pub shards: usize,
+    /// Slices of the hidden units, one a thread, that run each step together. Cells that take two passes over their units in a step
+    /// run them on one.
+    pub slices: usize,
     /// Floats of scratch memory for one shard.
     pub shard_scratch: usize,
     /// Take the kernel made for single rows of this hidden size, if there is one.
@@ -75,19 +91,21 @@ impl ForwardPlan {
     /// Plans a pass for packed weights of `lanes` lanes.
     pub fn new(sizes: Sizes, lanes: usize, caches: Caches, threads: usize) -> ForwardPlan {
         let Sizes { cell, steps, batch, input, hidden } = sizes;
-        let shards = sizes.shards(threads);
-        let single_row = batch == 1;
+        let slices = sizes.slices(threads);
+        let shards = if slices > 1 { 1 } else { sizes.shards(threads) };
+        let single_row = batch == 1 && slices == 1;
         let rows = batch.div_ceil(shards).max(1);
         let weights = cell.gates().saturating_mul(hidden).saturating_mul(input.saturating_add(hidden));
         let is_hot = rows >= FUSED_ROWS && weights.saturating_mul(4) <= caches.l2 / 2;
         if steps <= 1 || input <= NARROW_INPUT || is_hot {
-            return ForwardPlan { projection: Projection::Fused, shards, shard_scratch: 0, single_row };
+            let projection = Projection::Fused;
+            return ForwardPlan { projection, shards, slices, shard_scratch: 0, single_row };
         }
         let row_len = row_len(cell, hidden, lanes);
         let fits_l2 = caches.l2 / 2 / (rows.saturating_mul(row_len).saturating_mul(4)).max(1);
         let chunk = fits_l2.max(PROJECTION_ROWS.div_ceil(rows));
         let projection = Projection::Chunked { chunk };
-        let plan = ForwardPlan { projection, shards, shard_scratch: 0, single_row: false };
+        let plan = ForwardPlan { projection, shards, slices, shard_scratch: 0, single_row: false };
         plan.with_chunk(sizes, lanes, chunk)
     }
 
@@ -113,15 +131,22 @@ impl ForwardPlan {
 pub struct BackwardPlan {
     /// Steps of a time chunk.
     pub chunk: usize,
-    /// Ranges of rows in the recurrence, and of gradient rows after it.
+    /// Ranges of rows in the recurrence.
     pub shards: usize,
+    /// As in [`ForwardPlan`].
+    pub slices: usize,
+    /// Threads for the matmuls of the gradients that follow.
+    pub threads: usize,
 }
 
 impl BackwardPlan {
     /// Plans a pass.
     pub fn new(sizes: Sizes, threads: usize) -> BackwardPlan {
         let chunk = GRADIENT_ROWS.div_ceil(sizes.batch.max(1)).clamp(1, sizes.steps.max(1));
-        BackwardPlan { chunk, shards: sizes.shards(threads) }
+        let slices = sizes.slices(threads);
+        let shards = if slices > 1 { 1 } else { sizes.shards(threads) };
+        let threads = if sizes.flops() < WORTH_A_THREAD { 1 } else { threads.max(1) };
+        BackwardPlan { chunk, shards, slices, threads }
     }
 }
 
@@ -152,12 +177,14 @@ impl fmt::Display for ForwardPlan {
             Projection::Fused => write!(f, "input fused into the recurrent kernel")?,
             Projection::Chunked { chunk } => write!(f, "input projected {chunk} steps at a time")?,
         }
-        write!(f, ", {} shard(s) of rows, {} KiB of scratch", self.shards, self.scratch() / 256)
+        write!(f, ", {} shard(s) of rows, ", self.shards)?;
+        write!(f, "{} slice(s) of units, {} KiB of scratch", self.slices, self.scratch() / 256)
     }
 }
 
 impl fmt::Display for BackwardPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} steps a time chunk, {} shard(s)", self.chunk, self.shards)
+        write!(f, "{} steps a time chunk, {} shard(s) of rows, ", self.chunk, self.shards)?;
+        write!(f, "{} slice(s) of units, {} thread(s) for matmuls", self.slices, self.threads)
     }
 }

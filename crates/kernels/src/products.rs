@@ -125,7 +125,7 @@ impl Kernels {
     }
 
     /// Shares the rows of a checked task out to threads.
-    fn run_matmul(&self, row: &'static Row, task: GemmTask, threads: usize) {
+    pub(crate) fn run_matmul(&self, row: &'static Row, task: GemmTask, threads: usize) {
         let Entry::Matmul(kernel) = row.entry else { wrong_entry(row) };
         if task.vectors == 0 {
             return;

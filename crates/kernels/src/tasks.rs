@@ -45,6 +45,7 @@ pub(crate) fn forward_task(
         input,
         hidden,
         state,
+        panels: (0, weights.panels()),
         activations: &raw const weights.spec.activations,
         schedule: Schedule::checked(args.active, args.resets, steps, batch)?,
         x,
@@ -95,6 +96,7 @@ pub(crate) fn step_task(weights: &PackedCell, args: &mut Step<'_>) -> Result<For
         input,
         hidden,
         state: hidden,
+        panels: (0, weights.panels()),
         activations: &raw const weights.spec.activations,
         schedule: Schedule::all(batch),
         x: Strided::rows(args.x, input),
@@ -147,7 +149,7 @@ pub(crate) fn projection_task(
 ) -> GemmTask {
     let rows = task.schedule.rows;
     let (lanes, gates) = (weights.lanes, weights.spec.gates());
-    let panels = weights.hidden.div_ceil(lanes);
+    let panels = weights.panels();
     let row = gates * lanes;
     let step = panels * rows * row;
     GemmTask {
@@ -202,6 +204,8 @@ pub(crate) fn backward_task(
     Ok(BackwardTask {
         begin: args.begin,
         end: args.end,
+        boundaries: (args.end, args.begin),
+        panels: (0, weights.panels()),
         hidden,
         state,
         activations: &raw const weights.spec.activations,

@@ -4,10 +4,12 @@ use crate::aligned::AlignedBuf;
 use crate::error::Error;
 use crate::gemm::PackedB;
 use crate::gemm::pack::{Depth, PanelShape, Source, pack};
+use crate::gemm::single::strip_panels;
 use crate::isa::Isa;
 use crate::options::CellSpec;
-use crate::plan::{ForwardPlan, Projection};
+use crate::plan::{ForwardPlan, Projection, part};
 use crate::rows::{Cell, CellRows, Form, Row};
+use crate::team::MOST;
 
 /// The weights as PyTorch lays them out: gate after gate, in its order (i f g o; r z n).
 #[derive(Clone, Copy, Debug, Default)]
@@ -140,6 +142,32 @@ impl PackedCell {
         self.w_hr.as_ref().map_or(std::ptr::null(), |w_hr| w_hr.panels.as_ptr())
     }
 
+    /// Vectors of hidden units.
+    pub(crate) fn panels(&self) -> usize {
+        self.hidden.div_ceil(self.lanes)
+    }
+
+    /// The panels of a slice of the units, the `index`-th of `slices`, for a pass whose panels have `vectors` vectors: it starts a
+    /// strip of the packed weights.
+    pub(crate) fn slice(&self, vectors: usize, slices: usize, index: usize) -> (usize, usize) {
+        let strip = strip_panels(vectors, self.nr);
+        let (begin, end) = part(self.panels().div_ceil(strip), slices, index);
+        ((begin * strip).min(self.panels()), (end * strip).min(self.panels()))
+    }
+
+    /// Members of a team for a plan's slices: as many as get a strip each, and one where a step takes more than one pass over the
+    /// units.
+    pub(crate) fn team(&self, slices: usize) -> usize {
+        let one_pass = self.spec.proj_size.is_none() && self.spec.form() != Form::ResetBefore;
+        let strips = self.panels().div_ceil(self.nr);
+        if one_pass { slices.min(strips).clamp(1, MOST) } else { 1 }
+    }
+
+    /// Floats of a row of the projected input: whole panels.
+    pub(crate) fn xa_row(&self) -> usize {
+        self.panels() * self.lanes * self.spec.gates()
+    }
+
     /// Lanes that the weights are packed for.
     pub fn lanes(&self) -> usize {
         self.lanes
@@ -149,7 +177,8 @@ impl PackedCell {
     pub fn forward_row(&self, plan: &ForwardPlan) -> &'static Row {
         match (plan.projection, self.rows.forward) {
             (Projection::Chunked { .. }, Some(forward)) => forward,
-            _ if plan.single_row => self.rows.step_single,
+            // A kernel for single rows knows all its panels: it takes no slice.
+            _ if plan.single_row && plan.slices <= 1 => self.rows.step_single,
             _ => self.rows.step,
         }
     }

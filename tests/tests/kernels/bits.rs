@@ -4,9 +4,11 @@ use super::cells::{cells, options, sizes, ways};
 use super::problem::{Options, Problem, Sizes, row_of_state, row_of_steps};
 use super::run::{Forwarded, Input, Way, forward, pack, steps};
 use super::run_back::{Backwarded, backward};
-use super::support::{assert_bits, available, config, fused};
-use gatewise_kernels::Kernels;
+use super::support::{assert_bits, available, config, fused, on_threads};
+use gatewise_kernels::{Cell, Kernels};
 use proptest::prelude::*;
+use rayon::prelude::*;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Multiply-adds of a case; each is run a dozen times.
 const WORK: usize = 1 << 16;
@@ -178,5 +180,42 @@ proptest! {
             let (_, chunks) = both(kernels, &problem, &way, &cuts);
             assert_same_backward("in time chunks", &chunks, &whole);
         }
+    }
+}
+
+/// Teams within the jobs of a pool, and in one whose other thread has something else to do, give the same bits and end.
+#[test]
+fn a_team_needs_no_free_thread() {
+    let options = Options { bias: true, state: true, dy: true, ..Options::default() };
+    let problem = Problem::draw(Cell::Gru, Sizes { steps: 60, batch: 2, input: 9, hidden: 70 }, options, 5);
+    let way = Way { input: Input::Projected(16), slices: 2, ..Way::default() };
+    for kernels in available() {
+        let packed = pack(kernels, &problem);
+        let alone = forward(kernels, &packed, &problem, &Way { slices: 1, ..way });
+        let check = || {
+            let run = forward(kernels, &packed, &problem, &way);
+            assert_same_forward("a team", &run, &alone);
+            let back = backward(kernels, &packed, &problem, &run, &way, &[20]);
+            let expected = backward(kernels, &packed, &problem, &run, &Way { slices: 1, ..way }, &[]);
+            assert_same_backward("a team", &back, &expected);
+        };
+        on_threads(2, || (0..6).into_par_iter().for_each(|_| check()));
+        let (is_busy, is_over) = (AtomicBool::new(false), AtomicBool::new(false));
+        let wait_for = |flag: &AtomicBool| {
+            while !flag.load(Ordering::Relaxed) {
+                std::thread::yield_now();
+            }
+        };
+        on_threads(2, || {
+            rayon::scope(|scope| {
+                scope.spawn(|_| {
+                    is_busy.store(true, Ordering::Relaxed);
+                    wait_for(&is_over);
+                });
+                wait_for(&is_busy);
+                check();
+                is_over.store(true, Ordering::Relaxed);
+            });
+        });
     }
 }

@@ -4,16 +4,19 @@ use super::problem::{Options, Problem, Sizes};
 use super::run::{ForwardMemory, Way, forward, pack};
 use super::run_back::BackwardMemory;
 use super::support::{assert_bits, available};
-use gatewise_kernels::plan::{ForwardPlan, Projection};
+use gatewise_kernels::plan::{BackwardPlan, ForwardPlan, Projection};
 use gatewise_kernels::{Backward, Cell, Error, Forward, Kernels, SeqMut, Step, Weights};
 
 const SIZES: Sizes = Sizes { steps: 3, batch: 4, input: 2, hidden: 5 };
 const PLAN: ForwardPlan = ForwardPlan {
     projection: Projection::Chunked { chunk: 2 },
     shards: 2,
+    slices: 1,
     shard_scratch: 2 * 2 * 4 * 16,
     single_row: false,
 };
+
+const BACK: BackwardPlan = BackwardPlan { chunk: 1, shards: 1, slices: 1, threads: 1 };
 
 fn problem() -> Problem {
     let options = Options { bias: true, state: true, resets: true, reset_state: true, dy: true, rows: 1 };
@@ -118,9 +121,14 @@ fn forward_refuses_wrong_arguments() {
             assert!(["plan", "scratch"].contains(&arg), "{arg}");
             assert_bits("an odd plan", &memory.outputs(), &before);
         }
-        for shards in [0, 3, 1000] {
-            let plan =
-                ForwardPlan { projection: Projection::Fused, shards, shard_scratch: 0, single_row: true };
+        for (shards, slices) in [(0, 0), (3, 1), (1000, 1), (1, 3), (1, 1000), (5, 5)] {
+            let plan = ForwardPlan {
+                projection: Projection::Fused,
+                shards,
+                slices,
+                shard_scratch: 0,
+                single_row: true,
+            };
             kernels.forward(&packed, &plan, memory.args()).expect("a number of shards is a wish");
         }
     }
@@ -165,13 +173,13 @@ fn backward_refuses_wrong_arguments() {
         for (i, (arg, wrong)) in breaks.iter().enumerate() {
             let mut args = memory.args(1, 1);
             wrong(&mut args);
-            assert_eq!(named(kernels.backward(&packed, SIZES.steps, 1, args)), *arg, "case {i}");
+            assert_eq!(named(kernels.backward(&packed, SIZES.steps, &BACK, args)), *arg, "case {i}");
             assert_bits(arg, &memory.outputs(), &before);
         }
         let untrained =
             kernels.pack_cell(Cell::Lstm, SIZES.input, SIZES.hidden, problem.weights()).expect("fits");
-        assert_eq!(named(kernels.backward(&untrained, SIZES.steps, 1, memory.args(0, 3))), "weights");
-        assert_eq!(named(kernels.backward(&packed, usize::MAX, 1, memory.args(0, 3))), "active");
+        assert_eq!(named(kernels.backward(&untrained, SIZES.steps, &BACK, memory.args(0, 3))), "weights");
+        assert_eq!(named(kernels.backward(&packed, usize::MAX, &BACK, memory.args(0, 3))), "active");
         assert_bits("outputs", &memory.outputs(), &before);
     }
 }
@@ -249,13 +257,12 @@ fn weights_of_another_instruction_set_are_refused() {
     for &own in &all {
         for &other in all.iter().filter(|other| other.isa() != own.isa()) {
             let (packed, refused) = (pack(own, &problem), Err(Error::IsaUnavailable { isa: own.isa() }));
-            let plan =
-                ForwardPlan { projection: Projection::Fused, shards: 1, shard_scratch: 0, single_row: false };
+            let plan = ForwardPlan { projection: Projection::Fused, shards: 1, shard_scratch: 0, ..PLAN };
             let mut memory = ForwardMemory::new(&problem, &Way::default(), 0);
             assert_eq!(other.forward(&packed, &plan, memory.args()), refused);
             let run = forward(own, &packed, &problem, &Way::default());
             let mut memory = BackwardMemory::new(&problem, &run, &Way::default());
-            assert_eq!(other.backward(&packed, SIZES.steps, 1, memory.args(0, 3)), refused);
+            assert_eq!(other.backward(&packed, SIZES.steps, &BACK, memory.args(0, 3)), refused);
             let (mut h_1, mut c) = ([0.0; 20], [0.0; 20]);
             let args = Step { batch: 4, x: &[0.0; 8], h_0: &[0.0; 20], h_1: &mut h_1, c: &mut c };
             assert_eq!(other.step(&packed, args, 1), refused);
@@ -284,7 +291,7 @@ fn run_nothing(kernels: Kernels, packed: &gatewise_kernels::PackedCell, problem:
     for (projection, single_row) in
         [(Projection::Fused, true), (Projection::Fused, false), (Projection::Chunked { chunk: 1 }, false)]
     {
-        let plan = ForwardPlan { projection, shards: 1, shard_scratch: 0, single_row };
+        let plan = ForwardPlan { projection, shards: 1, slices: 2, shard_scratch: 0, single_row };
         let mut memory = ForwardMemory::new(problem, &way, 0);
         let args = Forward { steps: usize::MAX, batch, ..memory.args() };
         kernels.forward(packed, &plan, args).expect("no element is missing");
@@ -292,7 +299,7 @@ fn run_nothing(kernels: Kernels, packed: &gatewise_kernels::PackedCell, problem:
     let run = forward(kernels, packed, problem, &way);
     let mut memory = BackwardMemory::new(problem, &run, &way);
     let args = Backward { batch, ..memory.args(0, usize::MAX) };
-    kernels.backward(packed, usize::MAX, 1, args).expect("no element is missing");
+    kernels.backward(packed, usize::MAX, &BACK, args).expect("no element is missing");
     let args = Step { batch, x: &[], h_0: &[], h_1: &mut [], c: &mut [] };
     kernels.step(packed, args, 1).expect("no element is missing");
 }
@@ -308,12 +315,12 @@ fn backward_refuses_a_row_that_pauses() {
         let before = memory.outputs();
         for active in [[4, 3, 4], [2, 0, 1]] {
             let args = Backward { active: Some(&active), ..memory.args(0, 3) };
-            assert_eq!(named(kernels.backward(&packed, SIZES.steps, 1, args)), "active");
+            assert_eq!(named(kernels.backward(&packed, SIZES.steps, &BACK, args)), "active");
             assert_bits("outputs", &memory.outputs(), &before);
         }
         for active in [[4, 3, 3], [0, 1, 1], [1, 3, 2]] {
             let args = Backward { active: Some(&active), ..memory.args(0, 3) };
-            kernels.backward(&packed, SIZES.steps, 1, args).expect("every row runs in one piece");
+            kernels.backward(&packed, SIZES.steps, &BACK, args).expect("every row runs in one piece");
         }
     }
 }

@@ -4,7 +4,7 @@
 use super::memory::{Memory, Place};
 use super::problem::{Problem, Sizes};
 use super::support::{UNTOUCHED, on_threads, same};
-use gatewise_kernels::plan::{self, ForwardPlan, Projection};
+use gatewise_kernels::plan::{self, BackwardPlan, ForwardPlan, Projection};
 use gatewise_kernels::{Caches, Forward, Kernels, PackedCell, Seq, SeqMut, Step};
 
 /// How a sequence stands in memory.
@@ -149,6 +149,7 @@ pub(super) struct Way {
     pub(super) layout: Layout,
     pub(super) input: Input,
     pub(super) shards: usize,
+    pub(super) slices: usize,
     /// Gates and all of c are stored, for a backward pass; else c is updated in place.
     pub(super) keep: bool,
     /// The initial c stands where the first step leaves its own.
@@ -164,6 +165,7 @@ impl Default for Way {
             layout: Layout::TimeMajor,
             input: Input::Fused,
             shards: 1,
+            slices: 1,
             keep: true,
             c_0_in_c: false,
             observe: true,
@@ -172,6 +174,16 @@ impl Default for Way {
 }
 
 impl Way {
+    /// Threads of the pool that it runs in.
+    pub(super) fn threads(&self) -> usize {
+        self.shards.max(self.slices).clamp(1, 4)
+    }
+
+    /// The plan of a backward pass.
+    pub(super) fn backward_plan(&self) -> BackwardPlan {
+        BackwardPlan { chunk: 1, shards: self.shards, slices: self.slices, threads: self.threads() }
+    }
+
     fn plan(&self, problem: &Problem, lanes: usize) -> ForwardPlan {
         let Sizes { steps, batch, input, hidden } = problem.sizes;
         let sizes = plan::Sizes { cell: problem.cell, steps, batch, input, hidden };
@@ -180,12 +192,13 @@ impl Way {
             Input::Fused | Input::FusedSingle => ForwardPlan {
                 projection: Projection::Fused,
                 shards: self.shards,
+                slices: self.slices,
                 shard_scratch: 0,
                 single_row: self.input == Input::FusedSingle,
             },
             Input::Projected(chunk) => {
-                let projected =
-                    ForwardPlan { projection: Projection::Chunked { chunk }, shards: self.shards, ..made };
+                let (projection, shards, slices) = (Projection::Chunked { chunk }, self.shards, self.slices);
+                let projected = ForwardPlan { projection, shards, slices, ..made };
                 projected.with_chunk(sizes, lanes, chunk)
             }
         }
@@ -294,7 +307,7 @@ pub(super) fn forward(kernels: Kernels, packed: &PackedCell, problem: &Problem, 
     let plan = way.plan(problem, packed.lanes());
     let mut memory = ForwardMemory::new(problem, way, plan.scratch());
     let args = memory.args();
-    let done = on_threads(way.shards.clamp(1, 4), || kernels.forward(packed, &plan, args));
+    let done = on_threads(way.threads(), || kernels.forward(packed, &plan, args));
     done.expect("the arguments fit");
 
     let y = memory.y.plain();
@@ -347,15 +360,15 @@ pub(super) fn steps(kernels: Kernels, packed: &PackedCell, problem: &Problem, wa
         let x = way.place.put(&problem.x[t * batch * input..][..batch * input]);
         let (h_0, mut h_1, mut c_1) = (way.place.put(&h), way.place.put(&zeros), way.place.put(&c));
         let args = Step { batch, x: &x, h_0: &h_0, h_1: &mut h_1, c: &mut c_1 };
-        on_threads(way.shards.clamp(1, 4), || kernels.step(packed, args, way.shards))
-            .expect("the arguments fit");
+        on_threads(way.threads(), || kernels.step(packed, args, way.shards)).expect("the arguments fit");
         h.copy_from_slice(&h_1);
         c.copy_from_slice(&c_1);
         y_all.extend_from_slice(&h);
         c_all.extend_from_slice(&c);
     }
+    let single_row = batch == 1;
     let row =
-        ForwardPlan { projection: Projection::Fused, shards: 1, shard_scratch: 0, single_row: batch == 1 };
+        ForwardPlan { projection: Projection::Fused, shards: 1, slices: 1, shard_scratch: 0, single_row };
     let id = packed.forward_row(&row).id;
     Forwarded { y: y_all, c: c_all, gates: vec![], h_n: h, c_n: c, id }
 }

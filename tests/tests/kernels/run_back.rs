@@ -108,8 +108,8 @@ pub(super) fn backward(
     let mut memory = BackwardMemory::new(problem, run, way);
     let mut end = steps;
     for &begin in cuts.iter().rev().chain([&0]) {
-        let args = memory.args(begin, end);
-        let done = on_threads(way.shards.clamp(1, 4), || kernels.backward(packed, steps, way.shards, args));
+        let (plan, args) = (way.backward_plan(), memory.args(begin, end));
+        let done = on_threads(way.threads(), || kernels.backward(packed, steps, &plan, args));
         done.expect("the arguments fit");
         end = begin;
     }

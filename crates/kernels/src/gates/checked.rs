@@ -251,6 +251,8 @@ pub(crate) struct ForwardTask {
     pub(crate) hidden: usize,
     /// Features of h.
     pub(crate) state: usize,
+    /// The vectors of units to run, from the first to one past the last: all, or the slice of a member of a team.
+    pub(crate) panels: (usize, usize),
     pub(crate) activations: *const Activations,
     pub(crate) schedule: Schedule,
     /// The input, for a kernel that multiplies it itself.
@@ -288,6 +290,10 @@ impl ForwardTask {
 pub(crate) struct BackwardTask {
     pub(crate) begin: usize,
     pub(crate) end: usize,
+    /// The boundaries to pass, from the last to the first of them: from `end` to `begin`, or one of them.
+    pub(crate) boundaries: (usize, usize),
+    /// As in [`ForwardTask`].
+    pub(crate) panels: (usize, usize),
     pub(crate) hidden: usize,
     /// Features of h.
     pub(crate) state: usize,

@@ -121,13 +121,12 @@ pub(crate) unsafe fn forward<
     task: &ForwardTask,
     cell: C,
 ) {
-    let panels = task.hidden.div_ceil(V::LANES);
     for t in task.begin..task.end {
         let rows = task.schedule.active(t);
         let gates = Gates::<_, S>(ForwardStep::<V, C, NR, U, 0> { task, t, cell, vector: PhantomData });
         // SAFETY: the task's arguments cover all its rows and panels at step t, and all features of h.
         unsafe {
-            walk::<V, _, G, SETS, MR, NR>(token, &gates, rows, panels);
+            walk::<V, _, G, SETS, MR, NR>(token, &gates, rows, task.panels);
             if C::OPTIONS && !task.w_hr.is_null() {
                 project::forward::<V, S, MR, NR>(token, task, t, rows);
             }

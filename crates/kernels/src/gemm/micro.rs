@@ -196,7 +196,7 @@ pub(crate) unsafe fn gemm<V: Vector, const MR: usize, const NR: usize, const U: 
 ) {
     let block = Block::<V, NR, U> { task, vector: PhantomData };
     // SAFETY: the caller's promise covers every row and vector.
-    unsafe { walk::<V, _, 1, 1, MR, NR>(token, &block, task.rows, task.vectors) };
+    unsafe { walk::<V, _, 1, 1, MR, NR>(token, &block, task.rows, (0, task.vectors)) };
 }
 
 impl<V: Vector, const NR: usize, const U: usize> TileBody<V, 1, 1> for Block<'_, V, NR, U> {

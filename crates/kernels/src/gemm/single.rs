@@ -52,8 +52,8 @@ pub(crate) unsafe fn walk_single<
     }
 }
 
-/// The fewest panels that fill whole strips.
-const fn strip_panels(g: usize, nr: usize) -> usize {
+/// The fewest panels of `g` vectors that fill whole strips of `nr`.
+pub(crate) const fn strip_panels(g: usize, nr: usize) -> usize {
     let mut panels = 1;
     while !(panels * g).is_multiple_of(nr) {
         panels += 1;

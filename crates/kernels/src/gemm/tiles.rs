@@ -69,11 +69,11 @@ const fn block_panels(m: usize, g: usize, nr: usize) -> usize {
 /// Sums of the largest block: six rows by four panels of three vectors.
 const MOST: usize = 72;
 
-/// Walks all of `rows` x `panels`: a block of panels, then all its rows, so that the panels stay in the cache. The heights
+/// Walks `rows` x panels, from the first panel, which starts a strip, to one past the last: a block of panels, then all its rows, so that the panels stay in the cache. The heights
 /// of the tiles are balanced: 32 rows by tiles of at most 6 are 6 6 5 5 5 5, not 6 6 6 6 6 2.
 ///
 /// # Safety
-/// The body may be called for every row and panel within `rows` x `panels`.
+/// The body may be called for all these rows and panels.
 #[inline(always)]
 pub(crate) unsafe fn walk<
     V: Vector,
@@ -86,7 +86,7 @@ pub(crate) unsafe fn walk<
     token: V::Token,
     body: &B,
     rows: usize,
-    panels: usize,
+    (first, last): (usize, usize),
 ) {
     const { assert!(MR <= 6, "`block` knows no higher tile") };
     let tiles = rows.div_ceil(MR);
@@ -101,14 +101,14 @@ pub(crate) unsafe fn walk<
         3 => const { block_panels(3, G, NR) },
         _ => const { block_panels(6, G, NR) },
     };
-    let mut panel = 0;
-    while panel < panels {
-        let width = if step < panels - panel { step } else { panels - panel };
+    let mut panel = first;
+    while panel < last {
+        let width = if step < last - panel { step } else { last - panel };
         let mut row = 0;
         for i in 0..tiles {
             let height = if i < tall { tallest } else { tallest - 1 };
             let place = Place { row, panel, height, width };
-            // SAFETY: the widths add up to `panels`, and in each block of panels the heights to `rows`.
+            // SAFETY: the widths add up to all panels, and in each block of panels the heights to `rows`.
             unsafe { block::<V, B, G, SETS, MR, NR>(token, body, place) };
             row += height;
         }

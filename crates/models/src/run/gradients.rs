@@ -128,16 +128,16 @@ impl DirectionJob<'_> {
             if self.is_stepwise() {
                 for s in (begin..end).rev() {
                     self.change_carried(s);
-                    self.recurrence(&mut segment, s, s + 1, plan.shards)?;
+                    self.recurrence(&mut segment, s, s + 1, &plan)?;
                 }
             } else {
-                self.recurrence(&mut segment, begin, end, plan.shards)?;
+                self.recurrence(&mut segment, begin, end, &plan)?;
             }
             self.show(begin, end);
-            self.input_gradient(&segment, begin, end, plan.shards)?;
+            self.input_gradient(&segment, begin, end, plan.threads)?;
             if self.grads.is_some() {
                 self.list_rows(&segment, begin, end);
-                self.weight_gradients(segment.gates, plan.shards)?;
+                self.weight_gradients(segment.gates, plan.threads)?;
             }
             end = begin;
         }
@@ -191,7 +191,7 @@ impl DirectionJob<'_> {
         segment: &mut Segment<'_>,
         begin: usize,
         end: usize,
-        shards: usize,
+        plan: &BackwardPlan,
     ) -> Result<(), Error> {
         let (dims, d) = (self.dims, self.direction);
         let (has_c, is_stepwise) = (dims.has_c, self.is_stepwise());
@@ -219,7 +219,7 @@ impl DirectionJob<'_> {
             reset_h: None,
             reset_c: None,
         };
-        Ok(self.stack.kernels.backward(self.packed, part.steps, shards, args)?)
+        Ok(self.stack.kernels.backward(self.packed, part.steps, plan, args)?)
     }
 
     /// dx of these steps: one matmul where all rows take part, else one a step.
@@ -228,7 +228,7 @@ impl DirectionJob<'_> {
         segment: &Segment<'_>,
         begin: usize,
         end: usize,
-        shards: usize,
+        threads: usize,
     ) -> Result<(), Error> {
         let (dims, d, input) = (self.dims, self.direction, self.input);
         let (Some(dx), Some(w_ih)) = (&mut self.dx, self.packed.w_ih_transposed()) else {
@@ -241,7 +241,7 @@ impl DirectionJob<'_> {
             let gates = &segment.gates[segment.local(dims, d, t) * dims.batch * width..];
             let dx = &mut dx[t * dims.batch * input..];
             let (gates, dx) = (Matrix::row_major(gates, width), MatrixMut::row_major(dx, input));
-            kernels.matmul_packed(rows, gates, w_ih, beta, dx, shards)
+            kernels.matmul_packed(rows, gates, w_ih, beta, dx, threads)
         };
         if self.rows.is_ragged() {
             for s in begin..end {
@@ -284,7 +284,7 @@ impl DirectionJob<'_> {
     }
 
     /// What the listed rows add to the gradients of weights and biases.
-    fn weight_gradients(&mut self, gates: &[f32], shards: usize) -> Result<(), Error> {
+    fn weight_gradients(&mut self, gates: &[f32], threads: usize) -> Result<(), Error> {
         let (hidden, features) = (self.dims.hidden, self.dims.features);
         let Some(grads) = self.grads.as_deref_mut() else { return Ok(()) };
         let (config, kernels) = (&self.stack.config, &self.stack.kernels);
@@ -301,7 +301,7 @@ impl DirectionJob<'_> {
             b_rows: input_rows,
             c: grads.at_mut(self.first),
         };
-        kernels.add_outer_products(d_ih, outer, shards)?;
+        kernels.add_outer_products(d_ih, outer, threads)?;
         if config.bias {
             kernels.sum_rows(gates, gate_rows, grads.at_mut(self.first + 2))?;
         }
@@ -320,7 +320,7 @@ impl DirectionJob<'_> {
                 b_rows,
                 c: &mut grads.at_mut(self.first + 1)[of_run.start * features..of_run.end * features],
             };
-            kernels.add_outer_products(d_hh, outer, shards)?;
+            kernels.add_outer_products(d_hh, outer, threads)?;
             if config.bias {
                 kernels.sum_rows(slot(run.slot), gate_rows, &mut grads.at_mut(self.first + 3)[of_run])?;
             }
@@ -335,7 +335,7 @@ impl DirectionJob<'_> {
                 b_rows: gate_rows,
                 c: grads.at_mut(self.first + config.parameters_a_direction() - 1),
             };
-            kernels.add_outer_products(d_hr, outer, shards)?;
+            kernels.add_outer_products(d_hr, outer, threads)?;
         }
         Ok(())
     }

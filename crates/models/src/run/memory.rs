@@ -157,8 +157,8 @@ impl Stack {
         threads: usize,
         job: impl FnOnce() -> R + Send,
     ) -> R {
-        let shards = |layer| BackwardPlan::new(self.sizes(layer, dims), threads).shards;
-        in_pool(self.layers.iter().map(shards).max().unwrap_or(1), job)
+        let threads = |layer| BackwardPlan::new(self.sizes(layer, dims), threads).threads;
+        in_pool(self.layers.iter().map(threads).max().unwrap_or(1), job)
     }
 }
 

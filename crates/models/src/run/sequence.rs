@@ -36,20 +36,20 @@ impl Stack {
         self.projection_chunk.map_or(plan, |chunk| plan.with_chunk(sizes, lanes, chunk))
     }
 
-    /// Room for the scratch of every layer; answers the largest number of shards that a layer's rows are cut into.
+    /// Room for the scratch of every layer; answers the largest number of threads that a layer is shared out to.
     pub(super) fn reserve(
         &self,
         dims: &Dims,
         threads: usize,
         scratch: &mut AlignedBuf,
     ) -> Result<usize, Error> {
-        let mut shards = 1;
+        let mut most = 1;
         for layer in &self.layers {
             let plan = self.plan(layer, dims, threads);
             scratch.reserve(plan.scratch())?;
-            shards = shards.max(plan.shards);
+            most = most.max(plan.shards).max(plan.slices);
         }
-        Ok(shards)
+        Ok(most)
     }
 
     /// The sizes of a forward pass, if all its arguments fit.

@@ -21,7 +21,7 @@ pub(super) struct Boundary<'a, V, C, const NR: usize> {
     vector: PhantomData<V>,
 }
 
-/// Runs steps `begin .. end` of a backward task, last step first.
+/// Passes the boundaries of a backward task, last one first.
 ///
 /// # Safety
 /// The task was checked (`dispatch`), and its weights are packed for `V`'s lanes and this cell.
@@ -38,15 +38,15 @@ pub(crate) unsafe fn backward<
     task: &BackwardTask,
     cell: C,
 ) {
-    let panels = task.hidden.div_ceil(V::LANES);
-    for u in (task.begin..=task.end).rev() {
+    let (last, first) = task.boundaries;
+    for u in (first..=last).rev() {
         let body = Backwards::<_, G, S>(Boundary::<V, C, NR>::new(task, u, cell));
         // SAFETY: the task's arguments cover all its rows and panels at steps u and u-1.
         unsafe {
             if C::OPTIONS && !task.w_hr.is_null() {
                 project::backward::<V, C, G, S, MR, NR>(token, &body);
             } else {
-                walk::<V, _, 1, 1, MR, NR>(token, &body, body.0.rows(), panels);
+                walk::<V, _, 1, 1, MR, NR>(token, &body, body.0.rows(), task.panels);
             }
         }
     }

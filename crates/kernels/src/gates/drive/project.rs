@@ -30,7 +30,7 @@ pub(super) unsafe fn forward<V: Vector, const S: usize, const MR: usize, const N
 ) {
     let project = Project::<V, S, NR> { task, t, vector: PhantomData };
     // SAFETY: the task's arguments cover all features of h.
-    unsafe { walk::<V, _, 1, 1, MR, NR>(token, &project, rows, task.state.div_ceil(V::LANES)) };
+    unsafe { walk::<V, _, 1, 1, MR, NR>(token, &project, rows, (0, task.state.div_ceil(V::LANES))) };
 }
 
 /// The second pass of a step, for [`walk`].
@@ -95,8 +95,8 @@ pub(super) unsafe fn backward<
     let (task, rows) = (body.0.task, body.0.rows());
     // SAFETY: the task's arguments cover all its rows and panels, and all features of h.
     unsafe {
-        walk::<V, _, 1, 1, MR, NR>(token, &StateGradient(body), rows, task.state.div_ceil(V::LANES));
-        walk::<V, _, 1, 1, MR, NR>(token, &Unproject(body), rows, task.hidden.div_ceil(V::LANES));
+        walk::<V, _, 1, 1, MR, NR>(token, &StateGradient(body), rows, (0, task.state.div_ceil(V::LANES)));
+        walk::<V, _, 1, 1, MR, NR>(token, &Unproject(body), rows, task.panels);
     }
 }
 

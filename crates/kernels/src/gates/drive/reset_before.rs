@@ -34,15 +34,14 @@ pub(crate) unsafe fn forward<V: Vector, const MR: usize, const NR: usize>(
     task: &ForwardTask,
     cell: GruResetBefore,
 ) {
-    let panels = task.hidden.div_ceil(V::LANES);
     for t in task.begin..task.end {
         let rows = task.schedule.active(t);
         let gates = Pass::<V, 2, NR> { task, t, cell, vector: PhantomData };
         let state = Pass::<V, 1, NR> { task, t, cell, vector: PhantomData };
         // SAFETY: the task's arguments cover all its rows and panels at step t.
         unsafe {
-            walk::<V, _, 2, 2, MR, NR>(token, &gates, rows, panels);
-            walk::<V, _, 1, 2, MR, NR>(token, &state, rows, panels);
+            walk::<V, _, 2, 2, MR, NR>(token, &gates, rows, task.panels);
+            walk::<V, _, 1, 2, MR, NR>(token, &state, rows, task.panels);
         }
     }
 }
@@ -154,15 +153,14 @@ pub(crate) unsafe fn backward<V: Vector, const MR: usize, const NR: usize>(
     task: &BackwardTask,
     cell: GruResetBefore,
 ) {
-    let panels = task.hidden.div_ceil(V::LANES);
     for u in (task.begin..=task.end).rev() {
         let first = Backwards::<_, 3, 4>(Boundary::<V, GruResetBefore, NR>::new(task, u, cell));
         // SAFETY: the task's arguments cover all its rows and panels at steps u and u-1.
-        unsafe { walk::<V, _, 1, 1, MR, NR>(token, &first, first.0.rows(), panels) };
+        unsafe { walk::<V, _, 1, 1, MR, NR>(token, &first, first.0.rows(), task.panels) };
         if u > task.begin {
             let second = ResetGradient::<V, NR> { task, t: u - 1, cell, vector: PhantomData };
             // SAFETY: likewise, at step u-1.
-            unsafe { walk::<V, _, 1, 1, MR, NR>(token, &second, first.0.to, panels) };
+            unsafe { walk::<V, _, 1, 1, MR, NR>(token, &second, first.0.to, task.panels) };
         }
     }
 }

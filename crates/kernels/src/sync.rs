@@ -1,0 +1,17 @@
+//! What `team` needs of the standard library; the model checker of the tests puts its own in this place.
+
+pub(crate) use std::sync::atomic::{AtomicUsize, Ordering};
+pub(crate) use std::thread::panicking as is_panicking;
+
+/// Turns of a waiting loop before it gives the processor away: some tens of microseconds.
+const SPINS: u32 = 1 << 12;
+
+/// One turn of a loop that waits for another thread.
+pub(crate) fn pause(spins: &mut u32) {
+    if *spins < SPINS {
+        *spins += 1;
+        std::hint::spin_loop();
+    } else {
+        std::thread::yield_now();
+    }
+}
