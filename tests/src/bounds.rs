@@ -36,7 +36,8 @@ impl Problem {
         let trace = self.stack.forward(&run);
         let grads = self.stack.backward(&run, &trace, &upstream);
         let setup = &self.setup;
-        let depth: usize = (0..setup.layers).map(|layer| setup.layer_input(layer) + setup.hidden).sum();
+        let depth: usize =
+            (0..setup.layers).map(|layer| setup.layer_input(layer) + setup.hidden_of(layer)).sum();
         let forward = 4.0 * ((depth * setup.steps) as f64).log2().ceil().max(1.0) * f64::from(f32::EPSILON);
 
         let mut list = vec![
@@ -50,10 +51,16 @@ impl Problem {
         list.push(("grad x".to_string(), grads.x.clone(), Some(of_inputs)));
         list.push(("grad h_0".to_string(), grads.h0.clone(), Some(of_states)));
         list.push(("grad c_0".to_string(), grads.c0.clone(), Some(of_states)));
+        // A sum over resets: as those of the parameters.
+        let of_resets = sum_of_all(&grads);
+        let [reset_h, reset_c] = self.of_reset_rows([&grads.reset_h, &grads.reset_c]);
+        list.push(("grad reset_h".to_string(), reset_h, Some(of_resets)));
+        list.push(("grad reset_c".to_string(), reset_c, Some(of_resets)));
         let count = self.stack.weights[0].tensors().len();
         for (i, (name, values)) in grads.tensors(&self.stack.shape).into_iter().enumerate() {
             let (layer, run) = (&grads.layers[i / count], &trace.runs[i / count]);
-            let rows = layer.xa.chunks_exact(self.stack.shape.layer(0).gate_rows());
+            let rows =
+                layer.xa.chunks_exact(self.stack.shape.layer(i / count / setup.directions()).gate_rows());
             let reach = largest(&run.x).max(largest(&trace.layers[i / count].h_in)).max(1.0);
             let scale = rows.map(largest).sum::<f64>() * reach;
             list.push((format!("grad {name}"), values.to_vec(), Some(scale)));
@@ -67,6 +74,12 @@ impl Problem {
         let list = list.into_iter().map(|(name, values, _)| (name, values)).collect();
         Expected { arrays: Arrays { list }, scales, forward, is_near_kink }
     }
+}
+
+/// The sum over all values of |da| or |dc| of the layer and direction where it is largest.
+fn sum_of_all(grads: &StackGrads) -> f64 {
+    let sum = |values: &[f64]| values.iter().map(|value| value.abs()).sum::<f64>();
+    grads.layers.iter().map(|layer| sum(&layer.ha).max(sum(&layer.c))).fold(0.0, f64::max)
 }
 
 /// The largest |da| (and |dc|) that a row's first step has.

@@ -205,20 +205,14 @@ impl Case {
 
     /// The sizes for the oracle, or nothing if the case is no network.
     pub fn stack_shape(&self) -> Option<StackShape> {
-        Some(StackShape {
-            cell: self.cell()?,
-            input: self.input,
-            hidden: self.hidden,
-            proj: self.proj,
-            layers: self.layers,
-            bidirectional: self.bidirectional,
-        })
+        let even = StackShape::new(self.cell()?, self.input, self.hidden, self.layers);
+        Some(StackShape { proj: self.proj, bidirectional: self.bidirectional, ..even })
     }
 
     /// The weights for the oracle, or nothing if the case is no network.
     pub fn stack(&self) -> Option<Stack> {
         let shape = self.stack_shape()?;
-        let weights = (0..shape.layers * shape.directions()).map(|index| {
+        let weights = (0..shape.layers() * shape.directions()).map(|index| {
             let of = |tensor: &str| {
                 let name = format!("w.{}", self.parameter(&shape.name(index, tensor)));
                 self.tensors.get(&name).map(Tensor::f64)
@@ -231,7 +225,8 @@ impl Case {
                 w_hr: of("weight_hr"),
             }
         });
-        Some(Stack { shape, weights: weights.collect() })
+        let weights = weights.collect();
+        Some(Stack { shape, weights })
     }
 
     /// What the oracle runs on.

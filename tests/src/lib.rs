@@ -7,4 +7,5 @@ pub mod oracle;
 pub mod philox;
 pub mod problem;
 pub mod rng;
+mod rows;
 pub mod setup;

@@ -4,7 +4,7 @@ use crate::oracle::{self, Stack, StackRun, StackShape};
 use crate::philox;
 use crate::rng::Rng;
 use crate::setup::Setup;
-use gatewise::{Any, Builder, Cell, DropoutKey, Input, Kernels, Network, State, Tape, Upstream, View};
+use gatewise::{Any, Builder, Cell, DropoutKey, Input, Kernels, Merge, Network, State, Tape, Upstream, View};
 
 /// A configuration with all its numbers. Sequences are time-major here, whatever the network's layout.
 #[derive(Debug, Clone)]
@@ -17,6 +17,8 @@ pub struct Problem {
     pub lengths: Option<Vec<usize>>,
     /// `[T, B]`
     pub resets: Option<Vec<bool>>,
+    /// What rows start anew from, h and c, laid out as h_0 and c_0, of one row or of all.
+    pub reset_state: Option<[Vec<f32>; 2]>,
     /// `[L * D, B, H]`
     pub h_0: Option<Vec<f32>>,
     /// Likewise, for an LSTM.
@@ -38,7 +40,7 @@ pub struct Problem {
 /// Named arrays in a fixed order: outputs, states and all gradients.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Arrays<T> {
-    /// `out`, `h_n`, `c_n`, `grad x`, `grad h_0`, `grad c_0`, then `grad NAME` of every parameter. Sequences are time-major.
+    /// `out`, `h_n`, `c_n`, `grad x`, `grad h_0`, `grad c_0`, `grad reset_h`, `grad reset_c`, then `grad NAME` of every parameter. Sequences are time-major.
     pub list: Vec<(String, Vec<T>)>,
 }
 
@@ -54,8 +56,8 @@ impl Problem {
     /// Draws the numbers of a configuration.
     pub fn new(setup: &Setup) -> Problem {
         let rng = &mut Rng::new(setup.seed);
-        let Setup { input, hidden, layers, steps, batch, .. } = *setup;
-        let states = layers * setup.directions() * batch * hidden;
+        let Setup { input, steps, batch, .. } = *setup;
+        let states = batch * setup.states();
         let has_c = setup.cell.has_cell_state();
         let mut draw = |len: usize, bound: f64| -> Vec<f32> {
             rng.vec(len, -bound, bound).into_iter().map(|value| value as f32).collect()
@@ -72,10 +74,15 @@ impl Problem {
         };
         let lengths = setup.ragged.then(|| (0..batch).map(|_| of_rows(rng)).collect());
         let resets = setup.resets.then(|| (0..steps * batch).map(|_| rng.chance(0.2)).collect());
+        let reset_state = setup.reset_rows().map(|rows| {
+            let mut state = |len| rng.vec(len, -1.0, 1.0).into_iter().map(|x| x as f32).collect();
+            [state(rows * setup.states()), state(if has_c { rows * setup.states() } else { 0 })]
+        });
         Problem {
             x,
             lengths,
             resets,
+            reset_state,
             h_0: setup.initial_state.then_some(h_0),
             c_0: (setup.initial_state && has_c).then_some(c_0),
             dy: wants_y.then_some(dy),
@@ -91,8 +98,19 @@ impl Problem {
     /// The network, built but with parameters of its own.
     pub fn builder(&self) -> Builder<Any> {
         let setup = &self.setup;
-        Network::with_cell(setup.cell, setup.input, setup.hidden)
-            .num_layers(setup.layers)
+        let builder = Network::with_cell(setup.cell, setup.input, setup.hidden);
+        let builder = match setup.taper {
+            0 => builder.num_layers(setup.layers),
+            _ => builder.hidden_sizes(&setup.hidden_sizes()),
+        };
+        let merge = match setup.merge() {
+            oracle::Merge::Concat => Merge::Concat,
+            oracle::Merge::Sum => Merge::Sum,
+            oracle::Merge::Mean => Merge::Mean,
+            oracle::Merge::Product => Merge::Product,
+        };
+        builder
+            .merge(merge)
             .bias(setup.bias)
             .batch_first(setup.batch_first)
             .bidirectional(setup.bidirectional)
@@ -143,6 +161,20 @@ impl Problem {
         if batch_first { [batch, steps, width] } else { [steps, batch, width] }
     }
 
+    /// What rows start anew from, if it is given.
+    pub fn reset_state<K>(&self, network: &Network<K>) -> Option<State> {
+        let [h, c] = self.reset_state.as_ref()?;
+        let mut state = network.zero_state(self.setup.reset_rows()?).unwrap();
+        state.h_mut().copy_from_slice(h);
+        state.c_mut().copy_from_slice(c);
+        Some(state)
+    }
+
+    /// The input around a sequence that [`layout`](Problem::layout) made, and what rows start anew from.
+    pub fn input_with<'a>(&'a self, x: &'a [f32], reset_state: Option<&'a State>) -> Input<'a> {
+        Input { reset_state, ..self.input(x) }
+    }
+
     /// The input around a sequence that [`layout`](Problem::layout) made.
     pub fn input<'a>(&'a self, x: &'a [f32]) -> Input<'a> {
         let mut input = Input::from(View::new(x, self.shape(self.setup.input)).unwrap());
@@ -164,7 +196,9 @@ impl Problem {
     /// Inference: `out`, `h_n`, `c_n`.
     pub fn infer<K>(&self, network: &Network<K>) -> Arrays<f32> {
         let x = self.layout(&self.x, self.setup.input);
-        let (y, end) = network.forward(self.input(&x), self.state(network).as_ref()).unwrap();
+        let reset = self.reset_state(network);
+        let (y, end) =
+            network.forward(self.input_with(&x, reset.as_ref()), self.state(network).as_ref()).unwrap();
         assert_eq!(y.shape(), self.shape(self.setup.output()), "the shape of the output");
         let out = self.time_major(y.data(), self.setup.output());
         let list = [("out", out), ("h_n", end.h().to_vec()), ("c_n", end.c().to_vec())];
@@ -179,7 +213,9 @@ impl Problem {
     /// The same on a tape that may have been used before.
     pub fn train_on<K>(&self, network: &Network<K>, tape: &mut Tape) -> Arrays<f32> {
         let x = self.layout(&self.x, self.setup.input);
-        network.forward_train_into(self.input(&x), self.state(network).as_ref(), tape).unwrap();
+        let reset = self.reset_state(network);
+        let input = self.input_with(&x, reset.as_ref());
+        network.forward_train_into(input, self.state(network).as_ref(), tape).unwrap();
         let width = self.setup.output();
         assert_eq!(tape.output().shape(), self.shape(width), "the shape of the output");
         let out = self.time_major(tape.output().data(), width);
@@ -202,62 +238,12 @@ impl Problem {
             ("grad x", dx),
             ("grad h_0", tape.grad_h_0().to_vec()),
             ("grad c_0", tape.grad_c_0().to_vec()),
+            ("grad reset_h", tape.gradients().grad_reset_h().to_vec()),
+            ("grad reset_c", tape.gradients().grad_reset_c().to_vec()),
         ];
         let mut list = list.map(|(name, data)| (name.to_string(), data)).to_vec();
         list.extend(grads.iter().map(|grad| (format!("grad {}", grad.name()), grad.data().to_vec())));
         Arrays { list }
-    }
-
-    /// The problem of some rows alone, in that order.
-    pub fn pick_rows(&self, rows: &[usize]) -> Problem {
-        let Setup { input, hidden, batch, .. } = self.setup;
-        let output = self.setup.output();
-        let pick = |data: &Vec<f32>, width: usize| pick_each(data, batch, width, rows);
-        let mut setup = self.setup.clone();
-        setup.batch = rows.len();
-        Problem {
-            setup,
-            x: pick(&self.x, input),
-            lengths: self.lengths.as_ref().map(|lengths| pick_each(lengths, batch, 1, rows)),
-            resets: self.resets.as_ref().map(|resets| pick_each(resets, batch, 1, rows)),
-            h_0: self.h_0.as_ref().map(|state| pick(state, hidden)),
-            c_0: self.c_0.as_ref().map(|state| pick(state, hidden)),
-            dy: self.dy.as_ref().map(|dy| pick(dy, output)),
-            dh_n: self.dh_n.as_ref().map(|state| pick(state, hidden)),
-            dc_n: self.dc_n.as_ref().map(|state| pick(state, hidden)),
-            stack: self.stack.clone(),
-            rows: pick_each(&self.rows, batch, 1, rows),
-            first_step: self.first_step,
-        }
-    }
-
-    /// The problem of the steps `begin .. end`, states and their upstream gradients as they are.
-    pub fn pick_steps(&self, begin: usize, end: usize) -> Problem {
-        assert!(self.lengths.is_none(), "rows end where the sequence does");
-        let batch = self.setup.batch;
-        let mut part = self.clone();
-        part.setup.steps = end - begin;
-        part.first_step += begin as u32;
-        let (input, output) = (batch * self.setup.input, batch * self.setup.output());
-        part.x = self.x[begin * input..end * input].to_vec();
-        part.dy = self.dy.as_ref().map(|dy| dy[begin * output..end * output].to_vec());
-        part.resets = self.resets.as_ref().map(|resets| resets[begin * batch..end * batch].to_vec());
-        part
-    }
-
-    /// Of the arrays that have rows (all but the gradients of parameters) these rows, in that order.
-    pub fn of_rows(&self, arrays: &Arrays<f32>, rows: &[usize]) -> Arrays<f32> {
-        let width = |name: &str| match name {
-            "out" => Some(self.setup.output()),
-            "grad x" => Some(self.setup.input),
-            "h_n" | "c_n" | "grad h_0" | "grad c_0" => Some(self.setup.hidden),
-            _ => None,
-        };
-        let list = arrays.list.iter().filter_map(|(name, data)| {
-            let picked = pick_each(data, self.setup.batch, width(name)?, rows);
-            Some((name.clone(), picked))
-        });
-        Arrays { list: list.collect() }
     }
 
     /// What the oracle runs on.
@@ -266,7 +252,7 @@ impl Problem {
         let Setup { steps, batch, layers, .. } = self.setup;
         let masks = (0..layers - 1).map(|layer| {
             let at = (0..steps).flat_map(|t| (0..batch).map(move |b| (t, b)));
-            at.flat_map(|(t, b)| (0..self.setup.output()).map(move |unit| (t, b, unit)))
+            at.flat_map(|(t, b)| (0..self.setup.output_of(layer)).map(move |unit| (t, b, unit)))
                 .map(|(t, b, unit)| {
                     let (seed, step) = (self.setup.seed, self.first_step + t as u32);
                     f64::from(philox::dropout(seed, self.setup.dropout, layer, step, self.rows[b], unit))
@@ -281,6 +267,8 @@ impl Problem {
             c0: wide(&self.c_0),
             lengths: self.lengths.clone(),
             resets: self.resets.clone(),
+            reset_h: self.reset_state.as_ref().map(|[h, _]| widened(&self.of_all_rows(h))),
+            reset_c: self.reset_state.as_ref().map(|[_, c]| widened(&self.of_all_rows(c))),
             dropout: (self.setup.dropout > 0.0).then(|| masks.collect()),
             ..StackRun::default()
         }
@@ -298,15 +286,6 @@ pub fn widened(data: &[f32]) -> Vec<f64> {
     data.iter().map(|&value| f64::from(value)).collect()
 }
 
-/// Elements `rows` of each group of `batch` vectors.
-fn pick_each<T: Copy>(data: &[T], batch: usize, width: usize, rows: &[usize]) -> Vec<T> {
-    let groups = data.chunks_exact((batch * width).max(1));
-    groups
-        .flat_map(|group| rows.iter().flat_map(move |row| &group[row * width..][..width]))
-        .copied()
-        .collect()
-}
-
 /// Weights that keep all sums near 1: uniform in +-1/sqrt(depth), so that a wrong gate or bias shows in full.
 fn draw_stack(setup: &Setup, rng: &mut Rng) -> Stack {
     let cell = match setup.cell {
@@ -315,15 +294,16 @@ fn draw_stack(setup: &Setup, rng: &mut Rng) -> Stack {
         Cell::Lstm => oracle::Cell::Lstm,
         Cell::Gru => oracle::Cell::Gru,
     };
-    let Setup { input, hidden, layers, bidirectional, bias, .. } = *setup;
-    let shape = StackShape { cell, input, hidden, proj: None, layers, bidirectional };
+    let Setup { input, layers, bidirectional, bias, .. } = *setup;
+    let (hidden, merge) = (setup.hidden_sizes(), setup.merge());
+    let shape = StackShape { cell, input, hidden, proj: None, bidirectional, merge };
     let mut stack = Stack::filled(shape, bias, || 0.0);
     let lens: Vec<usize> = (0..layers).map(|layer| setup.layer_input(layer)).collect();
     for (index, weights) in stack.weights.iter_mut().enumerate() {
         for (name, values) in weights.tensors_mut() {
             let depth = match name {
                 "weight_ih" => lens[index / setup.directions()],
-                "weight_hh" => hidden,
+                "weight_hh" => setup.hidden_of(index / setup.directions()),
                 _ => 4,
             };
             let bound = 1.0 / (depth.max(1) as f64).sqrt();

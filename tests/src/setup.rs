@@ -3,6 +3,7 @@
 //! To try a new option everywhere: a field of [`Setup`] with its usual value in `Default`, a line in [`setups`] that draws it, a
 //! line in `Problem::builder` and one in `Problem::stack_run` (`problem.rs`) that hand it to the network and to the oracle.
 
+use crate::oracle::Merge;
 use crate::problem::Problem;
 use gatewise::Cell;
 use proptest::prelude::*;
@@ -19,8 +20,12 @@ pub struct Setup {
     pub hidden: usize,
     /// Number of layers.
     pub layers: usize,
+    /// By how much less than `hidden` each layer is than the one above it, the last one having `hidden`; 0 is all of one size.
+    pub taper: usize,
     /// Both directions.
     pub bidirectional: bool,
+    /// How the directions become one output, if there are two.
+    pub merge: Merge,
     /// Biases.
     pub bias: bool,
     /// Layout of sequences.
@@ -33,6 +38,8 @@ pub struct Setup {
     pub ragged: bool,
     /// Some rows start anew here and there.
     pub resets: bool,
+    /// From what.
+    pub reset_to: ResetTo,
     /// A given initial state; else it is left out.
     pub initial_state: bool,
     /// Dropout between layers.
@@ -43,6 +50,17 @@ pub struct Setup {
     pub seed: u64,
 }
 
+/// What rows start anew from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResetTo {
+    /// Zeros.
+    Zeros,
+    /// One given state for all rows.
+    Shared,
+    /// A given state for each row.
+    Each,
+}
+
 impl Default for Setup {
     /// A small LSTM, three rows, five steps, all upstream gradients.
     fn default() -> Setup {
@@ -51,13 +69,16 @@ impl Default for Setup {
             input: 3,
             hidden: 9,
             layers: 1,
+            taper: 0,
             bidirectional: false,
+            merge: Merge::Concat,
             bias: true,
             batch_first: false,
             steps: 5,
             batch: 3,
             ragged: false,
             resets: false,
+            reset_to: ResetTo::Zeros,
             initial_state: true,
             dropout: 0.0,
             upstream: [true; 3],
@@ -72,20 +93,63 @@ impl Setup {
         1 + usize::from(self.bidirectional)
     }
 
+    /// How the directions become one output.
+    pub fn merge(&self) -> Merge {
+        if self.bidirectional { self.merge } else { Merge::Concat }
+    }
+
+    /// `H` of a layer.
+    pub fn hidden_of(&self, layer: usize) -> usize {
+        self.hidden + self.taper * (self.layers - 1 - layer)
+    }
+
+    /// `H` of each layer.
+    pub fn hidden_sizes(&self) -> Vec<usize> {
+        (0..self.layers).map(|layer| self.hidden_of(layer)).collect()
+    }
+
+    /// Features of h of all layers and directions.
+    pub fn states(&self) -> usize {
+        self.directions() * self.hidden_sizes().iter().sum::<usize>()
+    }
+
+    /// Where h of a layer and direction, number `index` of all, stands in a state of `batch` rows; c, if there is one, likewise.
+    pub fn state_at(&self, index: usize, batch: usize) -> std::ops::Range<usize> {
+        let width = |index: usize| self.hidden_of(index / self.directions());
+        let begin = batch * (0..index).map(width).sum::<usize>();
+        begin..begin + batch * width(index)
+    }
+
+    /// Rows of the state that resets lead to; `None` is zeros.
+    pub fn reset_rows(&self) -> Option<usize> {
+        match self.reset_to {
+            ResetTo::Zeros => None,
+            ResetTo::Shared => Some(1),
+            ResetTo::Each => Some(self.batch),
+        }
+    }
+
     /// Features of an output.
     pub fn output(&self) -> usize {
-        self.directions() * self.hidden
+        self.output_of(self.layers - 1)
+    }
+
+    /// Features of a layer's output.
+    pub fn output_of(&self, layer: usize) -> usize {
+        let copies = if self.merge() == Merge::Concat { self.directions() } else { 1 };
+        copies * self.hidden_of(layer)
     }
 
     /// Features of a layer's input.
     pub fn layer_input(&self, layer: usize) -> usize {
-        if layer == 0 { self.input } else { self.output() }
+        if layer == 0 { self.input } else { self.output_of(layer - 1) }
     }
 
     /// Multiply-adds of a forward pass.
     pub fn work(&self) -> usize {
-        let depths = (0..self.layers).map(|layer| self.layer_input(layer) + self.hidden);
-        self.steps * self.batch * self.directions() * self.cell.gates() * self.hidden * depths.sum::<usize>()
+        let of_row = |layer: usize| self.hidden_of(layer) * (self.layer_input(layer) + self.hidden_of(layer));
+        let of_rows = (0..self.layers).map(of_row).sum::<usize>();
+        self.steps * self.batch * self.directions() * self.cell.gates() * of_rows
     }
 
     /// With fewer steps, then rows, until the work is no more than that.
@@ -110,6 +174,7 @@ const HIDDEN: [usize; 24] =
     [1, 2, 3, 5, 7, 8, 9, 12, 15, 16, 17, 20, 23, 24, 25, 31, 32, 33, 40, 47, 48, 63, 64, 65];
 const INPUT: [usize; 12] = [0, 1, 2, 3, 4, 5, 7, 8, 9, 17, 33, 65];
 const BATCH: [usize; 12] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13];
+const RESETS: [ResetTo; 4] = [ResetTo::Zeros, ResetTo::Zeros, ResetTo::Shared, ResetTo::Each];
 const STEPS: [usize; 10] = [1, 2, 3, 4, 5, 8, 13, 21, 40, 97];
 
 /// Any configuration of at most that many multiply-adds a forward pass, each option alone and with others.
@@ -119,26 +184,46 @@ pub fn setups(work: usize) -> impl Strategy<Value = Setup> {
     let flags = proptest::array::uniform6(any::<bool>());
     let dropout = prop_oneof![3 => Just(0.0_f32), 1 => Just(0.25), 1 => Just(0.6), 1 => Just(1.0)];
     let upstream = prop_oneof![3 => Just([true; 3]), 2 => any::<[bool; 3]>()];
-    (select(&Cell::ALL[..]), sizes, flags, dropout, upstream, any::<u64>()).prop_map(
-        move |(cell, (hidden, input, batch, steps, layers), flags, dropout, upstream, seed)| {
+    let layout = (select(vec![0, 0, 0, 1, 3, 8]), merges(), select(&RESETS[..]));
+    (select(&Cell::ALL[..]), sizes, flags, dropout, upstream, layout, any::<u64>()).prop_map(
+        move |(cell, (hidden, input, batch, steps, layers), flags, dropout, upstream, layout, seed)| {
             let [bidirectional, bias, batch_first, ragged, resets, initial_state] = flags;
-            let sizes = Setup { cell, input, hidden, layers, steps, batch, ..Setup::default() };
+            let (taper, merge, reset_to) = layout;
+            let sizes = Setup { cell, input, hidden, taper, layers, steps, batch, ..Setup::default() };
             let options = Setup { bidirectional, bias, batch_first, ragged, resets, initial_state, ..sizes };
-            Setup { dropout, upstream, seed, ..options }.within(work)
+            Setup { merge, reset_to, dropout, upstream, seed, ..options }.within(work)
         },
     )
+}
+
+/// Half of the time side by side.
+fn merges() -> impl Strategy<Value = Merge> {
+    let merged = select(vec![Merge::Sum, Merge::Mean, Merge::Product]);
+    prop_oneof![Just(Merge::Concat), merged]
 }
 
 /// Configurations that are worth several threads: at least four million multiply-adds a layer.
 pub fn large_setups() -> impl Strategy<Value = Setup> {
     let sizes = (select(vec![64, 72, 96, 128]), select(vec![0, 4, 40]), 2..12_usize, 1..=2_usize);
     let flags = proptest::array::uniform6(any::<bool>());
-    (select(&Cell::ALL[..]), sizes, flags, any::<u64>()).prop_map(
-        |(cell, (hidden, input, batch, layers), flags, seed)| {
+    let layout = (select(vec![0, 16]), merges(), select(&RESETS[..]));
+    (select(&Cell::ALL[..]), sizes, flags, layout, any::<u64>()).prop_map(
+        |(cell, (hidden, input, batch, layers), flags, (taper, merge, reset_to), seed)| {
             let [bidirectional, bias, batch_first, ragged, resets, initial_state] = flags;
             let row = batch * cell.gates() * hidden * (hidden + input);
             let steps = 4_000_000_usize.div_ceil(row);
-            let sizes = Setup { cell, input, hidden, layers, steps, batch, ..Setup::default() };
+            let sizes = Setup {
+                cell,
+                input,
+                hidden,
+                taper,
+                layers,
+                steps,
+                batch,
+                merge,
+                reset_to,
+                ..Setup::default()
+            };
             Setup { bidirectional, bias, batch_first, ragged, resets, initial_state, seed, ..sizes }
         },
     )

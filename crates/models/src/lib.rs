@@ -60,8 +60,8 @@ pub use gatewise_kernels::{Activation, Activations, CEILING_VARIABLE, Cell, Isa,
 pub use nets::{Any, Builder, Gru, GruKind, Lstm, LstmKind, Network, Rnn, RnnKind};
 pub use run::{Gradients, Memory, StepClip, Tape, Trace, Upstream, Workspace};
 pub use spec::{
-    Config, DropoutKey, Error, Init, Input, Nonlinearity, ParamsMut, Philox, Place, Recurrent, Sequence,
-    State, Tensor, Tensors, View,
+    Config, DropoutKey, Error, Init, Input, Merge, Nonlinearity, ParamsMut, Philox, Place, Recurrent,
+    Sequence, State, Tensor, Tensors, View,
 };
 #[cfg(feature = "plot")]
 pub use train::plot;

@@ -11,7 +11,7 @@
 //! |---|---|
 //! | `x`, `out` | `[T, B, I]`, `[T, B, R]`, always time-major |
 //! | `h0`, `h_n` and `c0`, `c_n` of a layer | `[B, R]` and `[B, H]` |
-//! | the same of a stack | `[layers * directions, B, ..]`, index = layer * directions + direction |
+//! | the same of a stack | `[layers * directions, B, ..]`, index = layer * directions + direction; where layers differ in size one `[B, ..]` behind the other |
 //! | `w_ih`, `w_hh`, `w_hr` | `[G*H, I]`, `[G*H, R]`, `[P, H]` |
 //! | `b_ih`, `b_hh` | `[G*H]`, missing = zeros |
 //!
@@ -38,5 +38,5 @@ pub use nn::{
 };
 pub use optim::{Adam, AdamW, RmsProp, Sgd};
 pub use options::{Activation, Options};
-pub use stack::{Stack, StackGrads, StackRun, StackShape, StackTrace};
+pub use stack::{Merge, Stack, StackGrads, StackRun, StackShape, StackTrace};
 pub use weights::{Shape, Weights};

@@ -2,28 +2,42 @@
 //!
 //! ```text
 //! input of layer 0      x
-//! output of a layer     its forward output, or concat(forward, backward) per step
+//! output of a layer     its forward output f, or per step concat(f, b) with its backward output b, or another merge of f and b
 //! input of layer l+1    output of layer l, times the dropout mask l if there are masks
 //! ```
 
 use super::layer::{self, LayerGrads, LayerRun, LayerTrace, Upstream};
 use super::{Cell, Options, Shape, Weights};
 
+/// What becomes of the two directions' outputs at each step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Merge {
+    /// Both, one behind the other.
+    #[default]
+    Concat,
+    /// `f + b`
+    Sum,
+    /// `(f + b) / 2`
+    Mean,
+    /// `f b`
+    Product,
+}
+
 /// Sizes of a stack.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StackShape {
     /// The cell.
     pub cell: Cell,
     /// Input size `I` of the first layer.
     pub input: usize,
-    /// Hidden size `H`.
-    pub hidden: usize,
-    /// Projection size `P`.
+    /// Hidden size `H` of each layer.
+    pub hidden: Vec<usize>,
+    /// Projection size `P`, of all layers.
     pub proj: Option<usize>,
-    /// Number of layers.
-    pub layers: usize,
     /// Whether every layer also runs in reverse.
     pub bidirectional: bool,
+    /// How both directions become one output.
+    pub merge: Merge,
 }
 
 /// A stack: its sizes and the weights, index = layer * directions + direction.
@@ -37,7 +51,8 @@ pub struct Stack {
 
 /// What a stack runs on. `Default` is empty: fill in `steps`, `batch` and `x`.
 ///
-/// States are `[layers * directions, B, ..]`; for the rest see [`LayerRun`].
+/// States are `[layers * directions, B, ..]`, or where layers differ in size one `[B, ..]` of each behind the other; for the rest see
+/// [`LayerRun`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct StackRun {
     /// `T`.
@@ -60,7 +75,7 @@ pub struct StackRun {
     pub reset_c: Option<Vec<f64>>,
     /// The flush rule.
     pub flush_below: Option<f64>,
-    /// What the output of each layer but the last is multiplied by: `layers - 1` masks `[T, B, directions * R]`.
+    /// What the output of each layer but the last is multiplied by: `layers - 1` masks `[T, B, outputs of the layer]`.
     pub dropout: Option<Vec<Vec<f64>>>,
     /// How the cells differ from PyTorch's.
     pub options: Option<Options>,
@@ -69,7 +84,7 @@ pub struct StackRun {
 /// All that the forward of a stack computed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StackTrace {
-    /// Outputs of the last layer `[T, B, directions * R]`.
+    /// Outputs of the last layer `[T, B, directions * R]`, or `[T, B, R]` of merged directions.
     pub out: Vec<f64>,
     /// Final states.
     pub h_n: Vec<f64>,
@@ -101,6 +116,17 @@ pub struct StackGrads {
 }
 
 impl StackShape {
+    /// Layers of one size in one direction.
+    pub fn new(cell: Cell, input: usize, hidden: usize, layers: usize) -> StackShape {
+        let hidden = vec![hidden; layers];
+        StackShape { cell, input, hidden, proj: None, bidirectional: false, merge: Merge::Concat }
+    }
+
+    /// Number of layers.
+    pub fn layers(&self) -> usize {
+        self.hidden.len()
+    }
+
     /// 1, or 2 if bidirectional.
     pub fn directions(&self) -> usize {
         if self.bidirectional { 2 } else { 1 }
@@ -108,9 +134,14 @@ impl StackShape {
 
     /// Sizes of one direction of layer number `layer`.
     pub fn layer(&self, layer: usize) -> Shape {
-        let first = Shape { cell: self.cell, input: self.input, hidden: self.hidden, proj: self.proj };
-        let input = if layer == 0 { self.input } else { self.directions() * first.state() };
-        Shape { input, ..first }
+        let input = if layer == 0 { self.input } else { self.output(layer - 1) };
+        Shape { cell: self.cell, input, hidden: self.hidden[layer], proj: self.proj }
+    }
+
+    /// Features of the output of layer number `layer`.
+    pub fn output(&self, layer: usize) -> usize {
+        let state = self.proj.unwrap_or(self.hidden[layer]);
+        if self.merge == Merge::Concat { self.directions() * state } else { state }
     }
 
     /// PyTorch's name of tensor `tensor` (`weight_ih`, ..) of the weights at `index`: `weight_ih_l0_reverse`.
@@ -120,13 +151,40 @@ impl StackShape {
     }
 }
 
-/// Part number `index` of `parts` equal parts.
-fn part(array: &Option<Vec<f64>>, index: usize, parts: usize) -> Option<Vec<f64>> {
+/// The part of layer and direction number `index` of a state that has `width` features in each of them.
+fn part(array: &Option<Vec<f64>>, index: usize, batch: usize, widths: &[usize]) -> Option<Vec<f64>> {
     array.as_ref().map(|array| {
-        assert_eq!(array.len() % parts, 0, "a state is [layers * directions, B, ..]");
-        let len = array.len() / parts;
-        array[index * len..][..len].to_vec()
+        assert_eq!(
+            array.len(),
+            batch * widths.iter().sum::<usize>(),
+            "a state is [layers * directions, B, ..]"
+        );
+        let before: usize = widths[..index].iter().sum();
+        array[batch * before..][..batch * widths[index]].to_vec()
     })
+}
+
+/// The outputs `f` and `b` of two directions as one, `[T, B, R]`.
+fn merged(merge: Merge, f: &[f64], b: &[f64]) -> Vec<f64> {
+    let pairs = f.iter().zip(b);
+    pairs
+        .map(|(f, b)| match merge {
+            Merge::Concat => panic!("outputs one behind the other are not merged"),
+            Merge::Sum => f + b,
+            Merge::Mean => (f + b) / 2.0,
+            Merge::Product => f * b,
+        })
+        .collect()
+}
+
+/// The gradient of one direction's outputs from that of the merged ones; `other` are the other direction's outputs.
+fn of_direction(merge: Merge, d: &[f64], other: &[f64]) -> Vec<f64> {
+    let by = |other: f64| match merge {
+        Merge::Concat | Merge::Sum => 1.0,
+        Merge::Mean => 0.5,
+        Merge::Product => other,
+    };
+    d.iter().zip(other).map(|(d, &other)| d * by(other)).collect()
 }
 
 /// Columns `start..start + width` of an array with rows of `total`.
@@ -136,7 +194,7 @@ fn columns(array: &[f64], total: usize, start: usize, width: usize) -> Vec<f64> 
 
 /// `a * b` element by element.
 fn product(a: &[f64], b: &[f64]) -> Vec<f64> {
-    assert_eq!(a.len(), b.len(), "a mask is [T, B, directions * R]");
+    assert_eq!(a.len(), b.len(), "a mask is [T, B, outputs of the layer]");
     a.iter().zip(b).map(|(a, b)| a * b).collect()
 }
 
@@ -144,7 +202,7 @@ impl Stack {
     /// A stack whose weights come from `next`, in the order of PyTorch's `parameters()`.
     pub fn filled(shape: StackShape, bias: bool, mut next: impl FnMut() -> f64) -> Self {
         let directions = shape.directions();
-        let weights = (0..shape.layers * directions)
+        let weights = (0..shape.layers() * directions)
             .map(|index| Weights::filled(&shape.layer(index / directions), bias, &mut next))
             .collect();
         Stack { shape, weights }
@@ -157,7 +215,7 @@ impl Stack {
 
     /// The same as [`Stack::tensors`], to be changed.
     pub fn tensors_mut(&mut self) -> Vec<(String, &mut [f64])> {
-        let shape = self.shape;
+        let shape = &self.shape;
         let all = self.weights.iter_mut().enumerate();
         all.flat_map(|(index, weights)| {
             weights.tensors_mut().into_iter().map(move |(name, tensor)| (shape.name(index, name), tensor))
@@ -165,17 +223,24 @@ impl Stack {
         .collect()
     }
 
+    /// Features of h and of c of each layer and direction.
+    fn widths(&self) -> (Vec<usize>, Vec<usize>) {
+        let of = |index: usize| self.shape.layer(index / self.shape.directions());
+        (0..self.shape.layers() * self.shape.directions()).map(|i| (of(i).state(), of(i).c_state())).unzip()
+    }
+
     /// Runs the stack over a sequence.
     pub fn forward(&self, run: &StackRun) -> StackTrace {
         let directions = self.shape.directions();
-        let count = self.shape.layers * directions;
+        let count = self.shape.layers() * directions;
         assert_eq!(self.weights.len(), count, "one set of weights per layer and direction");
         if let Some(masks) = &run.dropout {
-            assert_eq!(masks.len() + 1, self.shape.layers, "one dropout mask between two layers");
+            assert_eq!(masks.len() + 1, self.shape.layers(), "one dropout mask between two layers");
         }
+        let (h, c) = self.widths();
         let mut trace = StackTrace { out: vec![], h_n: vec![], c_n: vec![], runs: vec![], layers: vec![] };
         let mut input = run.x.clone();
-        for layer in 0..self.shape.layers {
+        for layer in 0..self.shape.layers() {
             let shape = self.shape.layer(layer);
             for direction in 0..directions {
                 let index = layer * directions + direction;
@@ -183,13 +248,13 @@ impl Stack {
                     steps: run.steps,
                     batch: run.batch,
                     x: input.clone(),
-                    h0: part(&run.h0, index, count),
-                    c0: part(&run.c0, index, count),
+                    h0: part(&run.h0, index, run.batch, &h),
+                    c0: part(&run.c0, index, run.batch, &c),
                     reverse: direction == 1,
                     lengths: run.lengths.clone(),
                     resets: run.resets.clone(),
-                    reset_h: part(&run.reset_h, index, count),
-                    reset_c: part(&run.reset_c, index, count),
+                    reset_h: part(&run.reset_h, index, run.batch, &h),
+                    reset_c: part(&run.reset_c, index, run.batch, &c),
                     flush_below: run.flush_below,
                     options: run.options,
                 };
@@ -200,9 +265,12 @@ impl Stack {
                 trace.layers.push(layer_trace);
             }
             let outputs = &trace.layers[layer * directions..];
-            input = concat(outputs.iter().map(|output| output.out.as_slice()), run.steps * run.batch);
+            input = match outputs {
+                [f, b] if self.shape.merge != Merge::Concat => merged(self.shape.merge, &f.out, &b.out),
+                _ => concat(outputs.iter().map(|output| output.out.as_slice()), run.steps * run.batch),
+            };
             match &run.dropout {
-                Some(masks) if layer + 1 < self.shape.layers => input = product(&input, &masks[layer]),
+                Some(masks) if layer + 1 < self.shape.layers() => input = product(&input, &masks[layer]),
                 _ => {}
             }
         }
@@ -213,20 +281,26 @@ impl Stack {
     /// The backward of [`Stack::forward`]; the gradients from above are laid out as `out`, `h_n` and `c_n`.
     pub fn backward(&self, run: &StackRun, trace: &StackTrace, upstream: &Upstream) -> StackGrads {
         let directions = self.shape.directions();
-        let count = self.shape.layers * directions;
-        let state = self.shape.layer(0).state();
+        let (h, c) = self.widths();
         let mut layers: Vec<LayerGrads> = vec![];
         let mut d_out = upstream.out.clone();
         let mut d_input = vec![];
-        for layer in (0..self.shape.layers).rev() {
+        for layer in (0..self.shape.layers()).rev() {
             let shape = self.shape.layer(layer);
             d_input = vec![0.0; run.steps * run.batch * shape.input];
             for direction in (0..directions).rev() {
                 let index = layer * directions + direction;
+                let of_out = |d: &Vec<f64>| {
+                    if directions == 2 && self.shape.merge != Merge::Concat {
+                        let other = layer * 2 + 1 - direction;
+                        return of_direction(self.shape.merge, d, &trace.layers[other].out);
+                    }
+                    columns(d, directions * shape.state(), direction * shape.state(), shape.state())
+                };
                 let own = Upstream {
-                    out: d_out.as_ref().map(|d| columns(d, directions * state, direction * state, state)),
-                    h_n: part(&upstream.h_n, index, count),
-                    c_n: part(&upstream.c_n, index, count),
+                    out: d_out.as_ref().map(of_out),
+                    h_n: part(&upstream.h_n, index, run.batch, &h),
+                    c_n: part(&upstream.c_n, index, run.batch, &c),
                 };
                 let (weights, layer_run) = (&self.weights[index], &trace.runs[index]);
                 let grads = layer::backward(&shape, weights, layer_run, &trace.layers[index], &own);

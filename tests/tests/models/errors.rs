@@ -143,6 +143,30 @@ fn what_is_special_about_rows() {
     );
 }
 
+/// What resets lead to: a state of this network, for this batch or one row.
+#[test]
+fn a_state_that_resets_lead_to() {
+    for cell in Cell::ALL {
+        let bench = Bench::new(cell);
+        let (input, state) = (bench.input([4, 3, 10]).resets(&[true; 12]), bench.state(3));
+        bench.network.forward(input.reset_state(&bench.state(1)), Some(&state)).unwrap();
+        bench.network.forward(input.reset_state(&bench.state(3)), Some(&state)).unwrap();
+        let words = "reset_h has inconsistent batch size: got 2, expected 3";
+        bench.all_refuse(input.reset_state(&bench.state(2)), &state, words);
+        let of = |hidden: usize, layers: usize| {
+            let network = Network::with_cell(cell, 10, hidden).num_layers(layers).build().unwrap();
+            network.zero_state(1).unwrap()
+        };
+        let words = "reset_h has inconsistent hidden_size: got 7, expected 20";
+        bench.all_refuse(input.reset_state(&of(7, 2)), &state, words);
+        let words = "reset_h has inconsistent num_layers * directions: got 7, expected 2";
+        bench.all_refuse(input.reset_state(&of(20, 7)), &state, words);
+    }
+    let (lstm, rnn) = (Bench::new(Cell::Lstm), Bench::new(Cell::RnnTanh));
+    let words = "reset_c has inconsistent length: got 0, expected 40";
+    lstm.all_refuse(lstm.input([4, 3, 10]).reset_state(&rnn.state(1)), &lstm.state(3), words);
+}
+
 /// C++ PyTorch's `CheckErrorInfos`, and the checks of the constructor in `torch/nn/modules/rnn.py`.
 #[test]
 fn options_that_make_no_sense() {

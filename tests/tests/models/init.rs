@@ -22,7 +22,7 @@ fn named<'a>(params: &'a Tensors, prefix: &str) -> Vec<&'a [f32]> {
 }
 
 /// The blocks of all gates of all recurrent matrices, each [rows, columns].
-fn blocks<'a>(params: &'a Tensors, cell: Cell, columns: usize) -> Vec<&'a [f32]> {
+fn blocks(params: &Tensors, cell: Cell, columns: usize) -> Vec<&[f32]> {
     let blocks = named(params, "weight_hh").into_iter();
     let blocks: Vec<&[f32]> = blocks.flat_map(|array| array.chunks(HIDDEN * columns)).collect();
     assert_eq!(blocks.len() % cell.gates(), 0);

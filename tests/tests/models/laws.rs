@@ -4,9 +4,9 @@ use super::edges::set_bias;
 use gatewise::{Any, Cell, Kernels, Network};
 use proptest::prelude::*;
 use tests::bounds::{same_bits, same_slices};
-use tests::oracle::Stack;
+use tests::oracle::{Merge, Stack};
 use tests::problem::{Arrays, Problem};
-use tests::setup::{Setup, cases, setups};
+use tests::setup::{ResetTo, Setup, cases, setups};
 
 fn kernels() -> Kernels {
     Kernels::auto().unwrap()
@@ -16,12 +16,18 @@ fn kernels() -> Kernels {
 fn one_layer(problem: &Problem, index: usize, x: Vec<f32>, input: usize) -> Problem {
     let mut one = problem.clone();
     one.setup = Setup { input, layers: 1, bidirectional: false, dropout: 0.0, ..problem.setup.clone() };
-    let shape = tests::oracle::StackShape { input, layers: 1, bidirectional: false, ..problem.stack.shape };
+    let hidden = problem.setup.hidden_of(index / problem.setup.directions());
+    (one.setup.hidden, one.setup.taper) = (hidden, 0);
+    let shape = tests::oracle::StackShape::new(problem.stack.shape.cell, input, hidden, 1);
     one.stack = Stack { shape, weights: vec![problem.stack.weights[index].clone()] };
     one.x = x;
-    let states = problem.setup.batch * problem.setup.hidden;
-    let own = |data: &Option<Vec<f32>>| data.as_ref().map(|data| data[index * states..][..states].to_vec());
+    let of_part = problem.setup.state_at(index, problem.setup.batch);
+    let own = |data: &Option<Vec<f32>>| data.as_ref().map(|data| data[of_part.clone()].to_vec());
     (one.h_0, one.c_0) = (own(&problem.h_0), own(&problem.c_0));
+    let reset_rows = problem.setup.reset_rows().unwrap_or(0);
+    let of_reset = problem.setup.state_at(index, reset_rows);
+    let own_reset = |data: &Vec<f32>| data.get(of_reset.clone()).unwrap_or(&[]).to_vec();
+    one.reset_state = problem.reset_state.as_ref().map(|[h, c]| [own_reset(h), own_reset(c)]);
     (one.dh_n, one.dc_n) = (own(&problem.dh_n), own(&problem.dc_n));
     one
 }
@@ -56,7 +62,7 @@ proptest! {
     /// direction is the forward one on reversed input, each row from its own last step, backward too.
     #[test]
     fn the_reverse_direction_is_forward_on_reversed_input(setup in setups(1 << 17)) {
-        let problem = Setup { layers: 1, bidirectional: true, resets: false, ..setup }.problem();
+        let problem = Setup { layers: 1, bidirectional: true, merge: Merge::Concat, resets: false, ..setup }.problem();
         let (hidden, width) = (problem.setup.hidden, problem.setup.output());
         let both = problem.train(&problem.network(kernels()));
         let x = reversed(&problem, &problem.x, problem.setup.input);
@@ -77,7 +83,7 @@ proptest! {
     #[test]
     fn a_stack_is_its_layers_composed(setup in setups(1 << 17)) {
         let problem = Setup { dropout: 0.0, bidirectional: false, ..setup }.problem();
-        let Setup { layers, hidden, batch, .. } = problem.setup;
+        let Setup { layers, batch, .. } = problem.setup;
         let whole = problem.train(&problem.network(kernels()));
         let mut ones: Vec<Problem> = Vec::new();
         let mut x = problem.x.clone();
@@ -91,10 +97,16 @@ proptest! {
         for (layer, one) in ones.iter_mut().enumerate().rev() {
             one.dy = dy;
             let got = one.train(&one.network(kernels()));
-            let states = layer * batch * hidden..(layer + 1) * batch * hidden;
+            let states = problem.setup.state_at(layer, batch);
             for array in ["h_n", "c_n", "grad h_0", "grad c_0"] {
                 if !got.get(array).is_empty() {
                     passed(array, same_slices(array, &whole.get(array)[states.clone()], got.get(array)))?;
+                }
+            }
+            let of_reset = problem.setup.state_at(layer, problem.setup.reset_rows().unwrap_or(0));
+            for array in ["grad reset_h", "grad reset_c"] {
+                if !got.get(array).is_empty() {
+                    passed(array, same_slices(array, &whole.get(array)[of_reset.clone()], got.get(array)))?;
                 }
             }
             for (name, data) in got.list.iter().filter(|(name, _)| name.ends_with("_l0")) {
@@ -119,6 +131,34 @@ proptest! {
         (zeros.lengths, zeros.resets) = (omitted.lengths.clone(), omitted.resets.clone());
         passed("train", same_bits(&omitted.train(&network), &zeros.train(&network)))?;
         passed("infer", same_bits(&omitted.infer(&network), &zeros.infer(&network)))?;
+    }
+
+    /// A row that starts anew before its first step starts from the given state, which then has the gradient of an initial state, bit
+    /// for bit; what it would have started from has none.
+    #[test]
+    fn a_reset_before_the_first_step_is_an_initial_state(setup in setups(1 << 16)) {
+        let mut each = Setup { reset_to: ResetTo::Each, bidirectional: false, ..setup }.problem();
+        let Setup { steps, batch, .. } = each.setup;
+        each.resets = Some((0..steps * batch).map(|at| at < batch).collect());
+        let mut initial = each.clone();
+        (initial.resets, initial.reset_state, initial.setup.reset_to) = (None, None, ResetTo::Zeros);
+        let [h, c] = each.reset_state.clone().unwrap();
+        (initial.h_0, initial.c_0) = (Some(h), Some(c).filter(|c| !c.is_empty()));
+        let network = each.network(kernels());
+        let (anew, first) = (each.train(&network), initial.train(&network));
+        for array in ["out", "grad x"] {
+            passed(array, same_slices(array, anew.get(array), first.get(array)))?;
+        }
+        let rows_with_steps = |row: usize| each.lengths.as_ref().is_none_or(|lengths| lengths[row] > 0);
+        let rows: Vec<usize> = (0..batch).filter(|row| rows_with_steps(*row)).collect();
+        let (of_anew, of_first) = (each.of_rows(&anew, &rows), each.of_rows(&first, &rows));
+        for array in ["h_n", "c_n"] {
+            passed(array, same_slices(array, of_anew.get(array), of_first.get(array)))?;
+        }
+        for (reset, state) in [("grad reset_h", "grad h_0"), ("grad reset_c", "grad c_0")] {
+            passed(reset, same_slices(reset, of_anew.get(reset), of_first.get(state)))?;
+            prop_assert!(of_anew.get(state).iter().all(|grad| *grad == 0.0), "{state}");
+        }
     }
 
     /// The layout of the sequences is a matter of layout alone.
@@ -163,7 +203,8 @@ proptest! {
         }
     }
 
-    /// Whatever the weights: outputs of tanh cells, LSTM and GRU stay within -1 ..= 1, and are no NaN.
+    /// Whatever the weights: outputs of tanh cells, LSTM and GRU stay within -1 ..= 1 (the sum of two directions within twice that),
+    /// and are no NaN.
     #[test]
     fn outputs_stay_within_one(setup in setups(1 << 16), scale in 1.0..1000.0_f64) {
         let cell = if setup.cell == Cell::RnnRelu { Cell::RnnTanh } else { setup.cell };
@@ -173,9 +214,11 @@ proptest! {
         }
         for kernels in Kernels::available().unwrap() {
             let got = problem.infer(&problem.network(kernels));
-            let all = got.get("out").iter().chain(got.get("h_n"));
-            for value in all {
-                prop_assert!(value.abs() <= 1.0, "{value} on {}", kernels.isa());
+            let of_outputs = if problem.setup.merge() == Merge::Sum { 2.0 } else { 1.0 };
+            for (array, most) in [("out", of_outputs), ("h_n", 1.0)] {
+                for value in got.get(array) {
+                    prop_assert!(value.abs() <= most, "{array}: {value} on {}", kernels.isa());
+                }
             }
         }
     }

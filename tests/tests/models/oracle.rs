@@ -2,7 +2,8 @@
 
 use gatewise::{Cell, Kernels};
 use proptest::prelude::*;
-use tests::setup::{Setup, cases, setups};
+use tests::oracle::Merge;
+use tests::setup::{ResetTo, Setup, cases, setups};
 
 /// Runs one configuration on all instruction sets; nothing where a relu stands on its kink.
 fn check(setup: &Setup) -> Result<(), TestCaseError> {
@@ -37,7 +38,7 @@ proptest! {
 #[test]
 fn every_option_alone_and_in_pairs() {
     type Set = fn(&mut Setup);
-    let options: [(&str, Set); 9] = [
+    let options: [(&str, Set); 15] = [
         ("layers", |s| s.layers = 3),
         ("bidirectional", |s| s.bidirectional = true),
         ("no bias", |s| s.bias = false),
@@ -47,6 +48,12 @@ fn every_option_alone_and_in_pairs() {
         ("no initial state", |s| s.initial_state = false),
         ("dropout", |s| (s.dropout, s.layers) = (0.5, s.layers.max(2))),
         ("no input", |s| s.input = 0),
+        ("a size per layer", |s| (s.taper, s.layers) = (3, s.layers.max(2))),
+        ("resets to one state", |s| (s.resets, s.reset_to) = (true, ResetTo::Shared)),
+        ("resets to each row's state", |s| (s.resets, s.reset_to) = (true, ResetTo::Each)),
+        ("sum", |s| (s.merge, s.bidirectional) = (Merge::Sum, true)),
+        ("mean", |s| (s.merge, s.bidirectional) = (Merge::Mean, true)),
+        ("product", |s| (s.merge, s.bidirectional) = (Merge::Product, true)),
     ];
     for cell in Cell::ALL {
         for (i, (first, set_first)) in options.iter().enumerate() {

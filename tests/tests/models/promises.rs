@@ -1,11 +1,12 @@
 //! The promises about bits: company, chunks, steps, kernels and instruction sets change none. (Threads: `threads.rs`.)
 
-use gatewise::{Isa, Kernels};
+use gatewise::{Isa, Kernels, State};
 use proptest::prelude::*;
+use std::ops::Range;
 use tests::bounds::{same_bits, same_slices};
 use tests::problem::{Arrays, Problem};
 use tests::rng::Rng;
-use tests::setup::{Setup, cases, setups};
+use tests::setup::{ResetTo, Setup, cases, setups};
 
 type Checked = Result<(), String>;
 
@@ -92,13 +93,28 @@ fn pieces(problem: &Problem, kernels: Kernels, rng: &mut Rng) -> Checked {
 
     let mut state = problem.state(&network).unwrap_or(network.zero_state(batch).unwrap());
     let mut out = vec![0.0; steps * batch * hidden];
+    let reset = problem.reset_state(&network);
     for t in 0..steps {
         for row in (0..batch).filter(|row| problem.resets.as_ref().is_some_and(|all| all[t * batch + row])) {
             for layer in 0..layers {
-                let at = (layer * batch + row) * hidden;
-                state.h_mut()[at..][..hidden].fill(0.0);
-                if let Some(c) = state.c_mut().get_mut(at..at + hidden) {
-                    c.fill(0.0);
+                let width = problem.setup.hidden_of(layer);
+                let of_row = |part: Range<usize>| part.start + row * width..part.start + (row + 1) * width;
+                let (h, c) = (state.h_range(layer, 0).unwrap(), state.c_range(layer, 0));
+                let reset_row = if problem.setup.reset_to == ResetTo::Each { row } else { 0 };
+                let given = |from: &State, part: Option<Range<usize>>, of: fn(&State) -> &[f32]| match part {
+                    Some(part) => of(from)[part.start + reset_row * width..][..width].to_vec(),
+                    None => vec![],
+                };
+                let (new_h, new_c) = match &reset {
+                    Some(reset) => (
+                        given(reset, reset.h_range(layer, 0), State::h),
+                        given(reset, reset.c_range(layer, 0), State::c),
+                    ),
+                    None => (vec![0.0; width], vec![0.0; width]),
+                };
+                state.h_mut()[of_row(h)].copy_from_slice(&new_h);
+                if let Some(c) = c {
+                    state.c_mut()[of_row(c)].copy_from_slice(&new_c);
                 }
             }
         }
@@ -202,7 +218,8 @@ proptest! {
                 let mut state = problem.state(&network).unwrap_or(network.zero_state(problem.setup.batch).unwrap());
                 let width = problem.setup.output();
                 let (x, mut y) = (problem.layout(&problem.x, problem.setup.input), vec![f32::NAN; problem.shape(width).iter().product()]);
-                network.forward_into(problem.input(&x), &mut state, &mut y, &mut workspace).unwrap();
+                let reset = problem.reset_state(&network);
+                network.forward_into(problem.input_with(&x, reset.as_ref()), &mut state, &mut y, &mut workspace).unwrap();
                 let of = problem.infer(&network);
                 passed(same_slices("out", of.get("out"), &problem.time_major(&y, width)), kernels)?;
                 passed(same_slices("h_n", of.get("h_n"), state.h()), kernels)?;

@@ -32,7 +32,9 @@ pub(crate) fn pass(
         ..Upstream::default()
     };
     let mut tape = Tape::with_memory(memory);
-    network.forward_train_into(problem.input(&x), problem.state(network).as_ref(), &mut tape).unwrap();
+    let reset = problem.reset_state(network);
+    let input = problem.input_with(&x, reset.as_ref());
+    network.forward_train_into(input, problem.state(network).as_ref(), &mut tape).unwrap();
     let mut grads = network.params().zeros_like();
     match observer {
         Some(observer) => observer.backward(network, &mut tape, upstream, &mut grads).unwrap(),
@@ -43,6 +45,8 @@ pub(crate) fn pass(
         ("x".to_string(), tape.grad_input().unwrap().data().to_vec()),
         ("h_0".to_string(), tape.grad_h_0().to_vec()),
         ("c_0".to_string(), tape.grad_c_0().to_vec()),
+        ("reset_h".to_string(), tape.gradients().grad_reset_h().to_vec()),
+        ("reset_c".to_string(), tape.gradients().grad_reset_c().to_vec()),
     ];
     list.extend(grads.iter().map(|grad| (grad.name().to_string(), grad.data().to_vec())));
     Arrays { list }

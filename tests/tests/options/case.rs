@@ -1,7 +1,7 @@
 //! A random network with options, for Gatewise and for the oracle.
 
-use gatewise::{Activation, Activations, Any, Cell, Kernels, Network};
-use tests::oracle::{self, CellStep, LayerRun, LayerTrace, Stack, StackRun, StackShape};
+use gatewise::{Activation, Activations, Any, Cell, Kernels, Merge, Network};
+use tests::oracle::{self, CellStep, LayerRun, LayerTrace, Shape, Stack, StackRun, StackShape};
 use tests::rng::Rng;
 
 /// Every activation, with parameters that no default has.
@@ -19,6 +19,14 @@ pub(super) const ACTIVATIONS: [Activation; 13] = [
     Activation::Elu { alpha: 0.8 },
     Activation::Softsign,
     Activation::Softplus,
+];
+
+/// The ways in which two directions become one, and the oracle's names for them.
+const MERGES: [(Merge, oracle::Merge); 4] = [
+    (Merge::Concat, oracle::Merge::Concat),
+    (Merge::Sum, oracle::Merge::Sum),
+    (Merge::Mean, oracle::Merge::Mean),
+    (Merge::Product, oracle::Merge::Product),
 ];
 
 /// The oracle's name for it.
@@ -49,11 +57,15 @@ pub(super) struct Case {
     pub(super) linear_before_reset: bool,
     pub(super) proj: Option<usize>,
     pub(super) layers: usize,
+    pub(super) taper: usize,
     pub(super) bidirectional: bool,
+    pub(super) merge: Merge,
     pub(super) bias: bool,
     pub(super) initial_state: bool,
     pub(super) lengths: Option<Vec<usize>>,
     pub(super) resets: Option<Vec<bool>>,
+    /// Whether resets lead to a given state of each row.
+    pub(super) resets_to_state: bool,
     pub(super) steps: usize,
     pub(super) batch: usize,
     pub(super) input: usize,
@@ -83,11 +95,14 @@ impl Case {
             linear_before_reset,
             proj,
             layers: 1 + rng.below(2),
+            taper: if rng.chance(0.3) { 1 + rng.below(9) } else { 0 },
             bidirectional: rng.chance(0.3),
+            merge: MERGES[rng.below(MERGES.len())].0,
             bias: rng.chance(0.7),
             initial_state: rng.chance(0.5),
             lengths: rng.chance(0.5).then(|| (0..batch).map(|_| rng.below(steps + 1)).collect()),
             resets: rng.chance(0.4).then(|| (0..steps * batch).map(|_| rng.chance(0.3)).collect()),
+            resets_to_state: rng.chance(0.5),
             steps,
             batch,
             input: rng.below(7),
@@ -95,12 +110,18 @@ impl Case {
         }
     }
 
-    /// The network, its parameters all zero.
+    /// H of each layer; that of the last is `hidden`.
+    fn hidden_sizes(&self) -> Vec<usize> {
+        (0..self.layers).map(|layer| self.hidden + self.taper * (self.layers - 1 - layer)).collect()
+    }
+
+    /// The network.
     pub(super) fn build(&self, kernels: Kernels) -> Network<Any> {
         Network::with_cell(self.cell, self.input, self.hidden)
-            .num_layers(self.layers)
+            .hidden_sizes(&self.hidden_sizes())
             .bias(self.bias)
             .bidirectional(self.bidirectional)
+            .merge(if self.bidirectional { self.merge } else { Merge::Concat })
             .proj_size(self.proj.unwrap_or(0))
             .gate_activation(self.activations.gate)
             .activation(self.activations.candidate)
@@ -119,25 +140,30 @@ impl Case {
             Cell::Lstm => oracle::Cell::Lstm,
             Cell::Gru => oracle::Cell::Gru,
         };
-        let Case { input, hidden, proj, layers, bidirectional, .. } = *self;
-        let shape = StackShape { cell, input, hidden, proj, layers, bidirectional };
+        let Case { input, proj, bidirectional, .. } = *self;
+        let merge = MERGES.into_iter().find(|(of, _)| *of == self.merge).expect("all are listed").1;
+        let shape = StackShape { cell, input, hidden: self.hidden_sizes(), proj, bidirectional, merge };
         Stack::filled(shape, self.bias, || single(rng.uniform(-0.5, 0.5)))
     }
 
     /// What the oracle runs on.
     pub(super) fn run(&self, shape: &StackShape, rng: &mut Rng) -> StackRun {
-        let states = self.layers * shape.directions() * self.batch;
         let mut values =
             |len: usize| -> Vec<f64> { (0..len).map(|_| single(rng.uniform(-1.0, 1.0))).collect() };
-        let layer = shape.layer(0);
+        let states = |width: fn(&Shape) -> usize| -> usize {
+            let of_layers = (0..self.layers).map(|layer| width(&shape.layer(layer))).sum::<usize>();
+            shape.directions() * self.batch * of_layers
+        };
         StackRun {
             steps: self.steps,
             batch: self.batch,
             x: values(self.steps * self.batch * self.input),
-            h0: self.initial_state.then(|| values(states * layer.state())),
-            c0: self.initial_state.then(|| values(states * layer.c_state())),
+            h0: self.initial_state.then(|| values(states(Shape::state))),
+            c0: self.initial_state.then(|| values(states(Shape::c_state))),
             lengths: self.lengths.clone(),
             resets: self.resets.clone(),
+            reset_h: self.resets_to_state.then(|| values(states(Shape::state))),
+            reset_c: self.resets_to_state.then(|| values(states(Shape::c_state))),
             options: Some(self.options()),
             ..StackRun::default()
         }

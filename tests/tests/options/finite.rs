@@ -21,7 +21,14 @@ impl Problem for StackProblem {
 
     fn variables(&mut self) -> Vec<(String, &mut [f64])> {
         let run = &mut self.run;
-        let states = [("x", Some(&mut run.x)), ("h0", run.h0.as_mut()), ("c0", run.c0.as_mut())];
+        let (reset_h, reset_c) = (run.reset_h.as_mut(), run.reset_c.as_mut());
+        let states = [
+            ("x", Some(&mut run.x)),
+            ("h0", run.h0.as_mut()),
+            ("c0", run.c0.as_mut()),
+            ("reset_h", reset_h),
+            ("reset_c", reset_c),
+        ];
         let states =
             states.into_iter().filter_map(|(name, state)| Some((name.to_string(), state?.as_mut_slice())));
         self.stack.tensors_mut().into_iter().chain(states).collect()
@@ -40,6 +47,10 @@ impl Problem for StackProblem {
         if self.run.h0.is_some() {
             all.push(("h0".to_string(), grads.h0.clone()));
             all.push(("c0".to_string(), grads.c0.clone()));
+        }
+        if self.run.reset_h.is_some() {
+            all.push(("reset_h".to_string(), grads.reset_h.clone()));
+            all.push(("reset_c".to_string(), grads.reset_c.clone()));
         }
         all
     }

@@ -49,12 +49,16 @@ fn fill(network: &mut Network<Any>, stack: &Stack) {
 }
 
 fn initial(network: &Network<Any>, run: &StackRun) -> State {
-    let mut state = network.zero_state(run.batch).unwrap();
-    if let (Some(h), Some(c)) = (&run.h0, &run.c0) {
-        state.h_mut().copy_from_slice(&narrow(h));
-        state.c_mut().copy_from_slice(&narrow(c));
-    }
-    state
+    let zeros = || network.zero_state(run.batch).unwrap();
+    given(network, [&run.h0, &run.c0], run.batch).unwrap_or_else(zeros)
+}
+
+/// A state, if it is given.
+fn given(network: &Network<Any>, [h, c]: [&Option<Vec<f64>>; 2], batch: usize) -> Option<State> {
+    let mut state = network.zero_state(batch).unwrap();
+    state.h_mut().copy_from_slice(&narrow(h.as_ref()?));
+    state.c_mut().copy_from_slice(&narrow(c.as_ref()?));
+    Some(state)
 }
 
 fn against_the_oracle(seed: u64) -> Result<(), TestCaseError> {
@@ -75,7 +79,7 @@ fn against_the_oracle(seed: u64) -> Result<(), TestCaseError> {
     };
     let expected = stack.backward(&run, &trace, &upstream);
     // Terms of the longest sums, and how often a rounding error is passed on.
-    let terms = case.input + 2 * case.hidden * stack.shape.cell.gates() + 8;
+    let terms = case.input + 2 * stack.shape.hidden[0] * stack.shape.cell.gates() + 8;
     let passes = case.steps * case.layers;
     let scale = scale(&stack, &run, &trace);
     let forward = EPS * scale * scale * (terms * passes) as f64;
@@ -88,6 +92,8 @@ fn against_the_oracle(seed: u64) -> Result<(), TestCaseError> {
         let x = narrow(&run.x);
         let mut input = Input::from(View::new(&x, [case.steps, case.batch, case.input]).unwrap());
         (input.lengths, input.resets) = (case.lengths.as_deref(), case.resets.as_deref());
+        let reset = given(&network, [&run.reset_h, &run.reset_c], case.batch);
+        input.reset_state = reset.as_ref();
         let (y, end) = network.forward(input, Some(&state)).unwrap();
         let mut tape = network.forward_train(input, Some(&state)).unwrap();
         prop_assert_eq!(y.data(), tape.output().data());
@@ -107,6 +113,11 @@ fn against_the_oracle(seed: u64) -> Result<(), TestCaseError> {
         close("grad.x", tape.grad_input().unwrap().data(), &expected.x, backward)?;
         close("grad.h0", tape.grad_h_0(), &expected.h0, backward)?;
         close("grad.c0", tape.grad_c_0(), &expected.c0, backward)?;
+        if case.resets_to_state {
+            let gradients = tape.gradients();
+            close("grad.reset_h", gradients.grad_reset_h(), &expected.reset_h, backward)?;
+            close("grad.reset_c", gradients.grad_reset_c(), &expected.reset_c, backward)?;
+        }
         for (name, values) in expected.tensors(&stack.shape) {
             close(&name, grads.get(&name).unwrap().data(), values, backward)?;
         }

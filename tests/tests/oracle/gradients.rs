@@ -1,7 +1,7 @@
 //! Every gradient of a layer and of a stack against central differences, each option alone and with others.
 
 use tests::oracle::{
-    Cell, LayerRun, Shape, Stack, StackRun, StackShape, Upstream, Weights, backward, forward,
+    Cell, LayerRun, Merge, Shape, Stack, StackRun, StackShape, Upstream, Weights, backward, forward,
 };
 use tests::rng::Rng;
 
@@ -254,10 +254,14 @@ enum Opt {
     ResetToZero,
     ResetToState,
     Dropout,
+    Taper,
+    Sum,
+    Mean,
+    Product,
     NoInitialState,
 }
 
-const OPTS: [Opt; 10] = [
+const OPTS: [Opt; 14] = [
     Opt::TwoLayers,
     Opt::ThreeLayers,
     Opt::Bidirectional,
@@ -267,6 +271,10 @@ const OPTS: [Opt; 10] = [
     Opt::ResetToZero,
     Opt::ResetToState,
     Opt::Dropout,
+    Opt::Taper,
+    Opt::Sum,
+    Opt::Mean,
+    Opt::Product,
     Opt::NoInitialState,
 ];
 
@@ -276,28 +284,34 @@ fn stack_problem(cell: Cell, on: &[Opt], rng: &mut Rng) -> StackProblem {
     let layers = if has(Opt::ThreeLayers) { 3 } else { 1 + usize::from(has(Opt::TwoLayers)) };
     let proj = has(Opt::Proj).then_some(PROJ);
     let bidirectional = has(Opt::Bidirectional);
-    let shape = StackShape { cell, input: INPUT, hidden: HIDDEN, proj, layers, bidirectional };
-    let (state, c_state) = (shape.layer(0).state(), shape.layer(0).c_state());
-    let count = layers * shape.directions();
+    let merges = [(Opt::Sum, Merge::Sum), (Opt::Mean, Merge::Mean), (Opt::Product, Merge::Product)];
+    let merge = merges.into_iter().filter(|(opt, _)| has(*opt)).map(|(_, merge)| merge).next_back();
+    let taper = usize::from(has(Opt::Taper));
+    let hidden = (0..layers).map(|layer| HIDDEN + taper * (layers - 1 - layer)).collect();
+    let merge = merge.unwrap_or_default();
+    let shape = StackShape { cell, input: INPUT, hidden, proj, bidirectional, merge };
+    let of_all = |width: fn(&Shape) -> usize| -> usize {
+        shape.directions() * (0..layers).map(|layer| width(&shape.layer(layer))).sum::<usize>()
+    };
+    let (states, c_states) = (of_all(Shape::state), of_all(Shape::c_state));
     loop {
-        let stack = Stack::filled(shape, !has(Opt::NoBias), || rng.uniform(-0.8, 0.8));
-        let mask = |rng: &mut Rng| -> Vec<f64> {
-            let len = STEPS * BATCH * shape.directions() * state;
+        let stack = Stack::filled(shape.clone(), !has(Opt::NoBias), || rng.uniform(-0.8, 0.8));
+        let mask = |layer: usize, rng: &mut Rng| -> Vec<f64> {
+            let len = STEPS * BATCH * shape.output(layer);
             (0..len).map(|_| if rng.chance(0.4) { 0.0 } else { 1.0 / 0.6 }).collect()
         };
-        let dropout = has(Opt::Dropout).then(|| (1..layers).map(|_| mask(rng)).collect());
-        let mut state_of =
-            |there: bool, width: usize| there.then(|| rng.vec(count * BATCH * width, -1.0, 1.0));
+        let dropout = has(Opt::Dropout).then(|| (1..layers).map(|layer| mask(layer - 1, rng)).collect());
+        let mut state_of = |there: bool, width: usize| there.then(|| rng.vec(BATCH * width, -1.0, 1.0));
         let (initial, to_state) = (!has(Opt::NoInitialState), has(Opt::ResetToState));
         let run = StackRun {
             steps: STEPS,
             batch: BATCH,
-            h0: state_of(initial, state),
-            c0: state_of(initial, c_state),
+            h0: state_of(initial, states),
+            c0: state_of(initial, c_states),
             lengths: has(Opt::Lengths).then(|| LENGTHS.to_vec()),
             resets: (to_state || has(Opt::ResetToZero)).then(|| RESETS.concat()),
-            reset_h: state_of(to_state, state),
-            reset_c: state_of(to_state, c_state),
+            reset_h: state_of(to_state, states),
+            reset_c: state_of(to_state, c_states),
             flush_below: None,
             options: None,
             x: rng.vec(STEPS * BATCH * INPUT, -1.5, 1.5),

@@ -279,8 +279,8 @@ fn what_is_missing_is_zero() {
 fn a_stack_is_its_layers_in_a_row() {
     let mut rng = Rng::new(15);
     for cell in Cell::ALL {
-        let shape = StackShape { cell, input: 2, hidden: 3, proj: None, layers: 2, bidirectional: true };
-        let stack = Stack::filled(shape, true, || rng.uniform(-1.0, 1.0));
+        let shape = StackShape { bidirectional: true, ..StackShape::new(cell, 2, 3, 2) };
+        let stack = Stack::filled(shape.clone(), true, || rng.uniform(-1.0, 1.0));
         let mask: Vec<f64> = (0..STEPS * BATCH * 6).map(|_| rng.uniform(0.0, 2.0)).collect();
         let resets: Vec<bool> = (0..STEPS * BATCH).map(|_| rng.chance(0.3)).collect();
         let (state, c_state) = (BATCH * shape.layer(0).state(), BATCH * shape.layer(0).c_state());

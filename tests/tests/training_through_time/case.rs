@@ -1,7 +1,7 @@
 //! A network with options, its input, and the same in the oracle.
 
 use gatewise::{
-    Any, Cell, DropoutKey, Gradients, Input, Kernels, Network, State, Tape, Tensors, Upstream, View,
+    Any, Cell, DropoutKey, Gradients, Input, Kernels, Merge, Network, State, Tape, Tensors, Upstream, View,
 };
 use tests::oracle;
 use tests::rng::Rng;
@@ -14,10 +14,15 @@ pub(super) struct Options {
     pub(super) batch: usize,
     pub(super) layers: usize,
     pub(super) bidirectional: bool,
+    pub(super) merge: Merge,
+    /// By how much a layer is wider than the one above it.
+    pub(super) taper: usize,
     pub(super) batch_first: bool,
     pub(super) dropout: f32,
     pub(super) ragged: bool,
     pub(super) resets: bool,
+    /// Rows of the state that resets lead to; 0 is zeros.
+    pub(super) reset_rows: usize,
 }
 
 impl Default for Options {
@@ -28,11 +33,21 @@ impl Default for Options {
             batch: 3,
             layers: 1,
             bidirectional: false,
+            merge: Merge::Concat,
+            taper: 0,
             batch_first: false,
             dropout: 0.0,
             ragged: false,
             resets: false,
+            reset_rows: 0,
         }
+    }
+}
+
+impl Options {
+    /// H of each layer; that of the last is [`HIDDEN`].
+    pub(super) fn hidden_sizes(&self) -> Vec<usize> {
+        (0..self.layers).map(|layer| HIDDEN + self.taper * (self.layers - 1 - layer)).collect()
     }
 }
 
@@ -50,10 +65,17 @@ pub(super) fn all_options() -> Vec<Options> {
             Options { batch_first: true, ..one },
             Options { ragged: true, ..one },
             Options { resets: true, ..one },
+            Options { resets: true, reset_rows: 1, ..one },
+            Options { reset_rows: one.batch, ..many },
+            Options { reset_rows: 1, bidirectional: true, merge: Merge::Product, taper: 1, ..many },
             Options { layers: 2, dropout: 0.5, ..one },
             Options { bidirectional: true, layers: 2, ..one },
+            Options { layers: 3, taper: 2, ..one },
             many,
             Options { bidirectional: true, batch_first: true, ..many },
+            Options { bidirectional: true, merge: Merge::Sum, ..many },
+            Options { bidirectional: true, merge: Merge::Mean, taper: 3, ..one },
+            Options { bidirectional: true, merge: Merge::Product, taper: 1, batch_first: true, ..many },
         ]);
     }
     all
@@ -71,6 +93,7 @@ pub(super) struct Case {
     pub(super) state: State,
     pub(super) lengths: Vec<usize>,
     pub(super) resets: Vec<bool>,
+    pub(super) reset_state: Option<State>,
     pub(super) dy: Vec<f32>,
     pub(super) dh_n: Vec<f32>,
     pub(super) dc_n: Vec<f32>,
@@ -85,7 +108,8 @@ impl Case {
         let mut rng = Rng::new(seed);
         let Options { cell, steps, batch, .. } = options;
         let network = Network::with_cell(cell, INPUT, HIDDEN)
-            .num_layers(options.layers)
+            .hidden_sizes(&options.hidden_sizes())
+            .merge(options.merge)
             .bidirectional(options.bidirectional)
             .batch_first(options.batch_first)
             .dropout(options.dropout)
@@ -98,6 +122,10 @@ impl Case {
         state.h_mut().copy_from_slice(&floats(&mut rng, h));
         state.c_mut().copy_from_slice(&floats(&mut rng, c));
         let (dh_n, dc_n) = (floats(&mut rng, h), floats(&mut rng, c));
+        let mut reset_state = network.zero_state(options.reset_rows).unwrap();
+        let (h, c) = (reset_state.h().len(), reset_state.c().len());
+        reset_state.h_mut().copy_from_slice(&floats(&mut rng, h));
+        reset_state.c_mut().copy_from_slice(&floats(&mut rng, c));
         let width = network.config().output_size();
         let lengths: Vec<usize> = (0..batch).map(|b| if b == 1 { 0 } else { 1 + rng.below(steps) }).collect();
         Case {
@@ -110,6 +138,7 @@ impl Case {
             } else {
                 vec![]
             },
+            reset_state: (options.reset_rows > 0).then_some(reset_state),
             network,
             state,
             dh_n,
@@ -126,6 +155,7 @@ impl Case {
         let mut input = Input::from(View::new(&self.x, self.shape(INPUT)).unwrap());
         input.lengths = (!self.lengths.is_empty()).then_some(&self.lengths[..]);
         input.resets = (!self.resets.is_empty()).then_some(&self.resets[..]);
+        input.reset_state = self.reset_state.as_ref();
         input.dropout(DropoutKey { seed: 7, ..DropoutKey::default() })
     }
 
@@ -151,6 +181,7 @@ pub(super) fn bits(grads: &Tensors, gradients: &Gradients) -> Vec<u32> {
     let parameters = grads.iter().flat_map(|tensor| tensor.data());
     let input = gradients.grad_input().map_or(&[][..], |view| view.data());
     let others = input.iter().chain(gradients.grad_h_0()).chain(gradients.grad_c_0());
+    let others = others.chain(gradients.grad_reset_h()).chain(gradients.grad_reset_c());
     parameters.chain(others).map(|x| x.to_bits()).collect()
 }
 
@@ -166,10 +197,15 @@ pub(super) fn oracle_of(network: &Network<Any>) -> oracle::Stack {
     let shape = oracle::StackShape {
         cell,
         input: config.input_size,
-        hidden: config.hidden_size,
+        hidden: (0..config.num_layers).map(|layer| config.hidden_size_of(layer)).collect(),
         proj: None,
-        layers: config.num_layers,
         bidirectional: config.bidirectional,
+        merge: match config.merge {
+            Merge::Concat => oracle::Merge::Concat,
+            Merge::Sum => oracle::Merge::Sum,
+            Merge::Mean => oracle::Merge::Mean,
+            Merge::Product => oracle::Merge::Product,
+        },
     };
     let mut stack = oracle::Stack::filled(shape, config.bias, || 0.0);
     for (name, to) in stack.tensors_mut() {

@@ -1,7 +1,7 @@
 //! Traces: every h, c and gate value, against the oracle's, and the same from inference, tapes and checkpointed tapes.
 
 use super::case::{Case, HIDDEN, INPUT, Options, all_options, assert_close, f64s, kernels, oracle_of};
-use gatewise::{Error, Memory, Tape, Trace, View};
+use gatewise::{Error, Memory, State, Tape, Trace, View};
 use tests::oracle::StackRun;
 
 /// [B, T, W] to [T, B, W], if it is that.
@@ -11,6 +11,13 @@ fn time_major(case: &Case, view: View<'_>) -> Vec<f32> {
     let at = |t: usize, b: usize| if batch_first { b * steps + t } else { t * batch + b };
     let vectors = (0..steps).flat_map(|t| (0..batch).map(move |b| (t, b)));
     vectors.flat_map(|(t, b)| view.data()[at(t, b) * width..][..width].to_vec()).collect()
+}
+
+/// The state that resets lead to, one for each row.
+fn of_all_rows(case: &Case, of: fn(&State) -> &[f32]) -> Option<Vec<f64>> {
+    let state = case.reset_state.as_ref()?;
+    let rows: Vec<usize> = (0..case.options.batch).map(|row| row.min(state.batch() - 1)).collect();
+    Some(f64s(of(&state.gather(&rows).unwrap())))
 }
 
 #[test]
@@ -27,6 +34,8 @@ fn all_values_are_the_oracles() {
                 c0: Some(f64s(case.state.c())),
                 lengths: (!case.lengths.is_empty()).then(|| case.lengths.clone()),
                 resets: (!case.resets.is_empty()).then(|| case.resets.clone()),
+                reset_h: of_all_rows(&case, State::h),
+                reset_c: of_all_rows(&case, State::c),
                 ..StackRun::default()
             };
             let expected = oracle_of(&case.network).forward(&run);
@@ -43,11 +52,11 @@ fn all_values_are_the_oracles() {
                     Some(c) => assert_close(&format!("{what} c"), &time_major(&case, c), &expected.c, terms),
                     None => assert!(expected.c.is_empty()),
                 }
-                let gates = trace.gate_names().len();
+                let (gates, hidden) = (trace.gate_names().len(), options.hidden_sizes()[layer]);
                 for (gate, name) in trace.gate_names().iter().enumerate() {
-                    let part = |row: &[f64]| row[gate * HIDDEN..][..HIDDEN].to_vec();
+                    let part = |row: &[f64]| row[gate * hidden..][..hidden].to_vec();
                     let of_gate: Vec<f64> =
-                        expected.gates.chunks_exact(gates * HIDDEN).flat_map(part).collect();
+                        expected.gates.chunks_exact(gates * hidden).flat_map(part).collect();
                     let got = time_major(&case, trace.gate(name, layer, direction).unwrap());
                     assert_close(&format!("{what} {name}"), &got, &of_gate, terms);
                 }

@@ -2,7 +2,7 @@
 
 use super::{Any, Network};
 use crate::run::{Stack, layers, next_stamp, parameters};
-use crate::spec::{Config, Error, Init, init};
+use crate::spec::{Config, Error, Init, Merge, init};
 use gatewise_kernels::{Activation, Activations, Cell, Kernels};
 use std::marker::PhantomData;
 
@@ -52,6 +52,27 @@ impl<K> Builder<K> {
         self
     }
 
+    /// The hidden size of each layer, from the first one up, in place of one hidden_size and num_layers: each layer reads as many
+    /// features as the one below puts out, and the network's outputs are the last one's. [`State::h_range`](crate::State::h_range) says
+    /// where a layer's state stands.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Lstm, View};
+    ///
+    /// let lstm = Lstm::builder(2, 0).hidden_sizes(&[16, 8, 4]).build()?;
+    /// assert_eq!(lstm.params().get("weight_ih_l1").unwrap().shape(), [4 * 8, 16]);
+    /// let (y, state) = lstm.forward(View::new(&[0.5; 7 * 3 * 2], [7, 3, 2])?, None)?; // seven steps of three rows
+    /// assert_eq!((y.shape(), state.h_range(1, 0)), ([7, 3, 4], Some(3 * 16..3 * (16 + 8))));
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
+    pub fn hidden_sizes(mut self, hidden_sizes: &[usize]) -> Builder<K> {
+        self.config.hidden_sizes = hidden_sizes.to_vec();
+        self.config.num_layers = hidden_sizes.len();
+        self.config.hidden_size = hidden_sizes.last().copied().unwrap_or(self.config.hidden_size);
+        self
+    }
+
     /// Whether there are bias_ih and bias_hh; true if not called.
     pub fn bias(mut self, bias: bool) -> Builder<K> {
         self.config.bias = bias;
@@ -69,6 +90,23 @@ impl<K> Builder<K> {
     /// forward direction first. Such a network has no single steps.
     pub fn bidirectional(mut self, bidirectional: bool) -> Builder<K> {
         self.config.bidirectional = bidirectional;
+        self
+    }
+
+    /// What becomes of the outputs of the two directions of each layer, and so of what the next one reads; side by side, as in
+    /// PyTorch, if not called. Else outputs are [.., hidden_size]. The final states of both directions stay as they are.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Gru, Merge, View};
+    ///
+    /// let gru = Gru::builder(2, 3).bidirectional(true).merge(Merge::Mean).build()?;
+    /// let (y, state) = gru.forward(View::new(&[0.5; 5 * 2], [5, 1, 2])?, None)?; // five steps of one row
+    /// assert_eq!((y.shape(), state.shape()), ([5, 1, 3], [2, 1, 3]));
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
+    pub fn merge(mut self, merge: Merge) -> Builder<K> {
+        self.config.merge = merge;
         self
     }
 
@@ -156,7 +194,9 @@ impl<K> Builder<K> {
             None => Kernels::auto()?,
         };
         let mut params = parameters(&self.config)?;
-        init::uniform(&mut params, self.config.hidden_size, self.seed);
+        let a_layer = self.config.directions() * self.config.parameters_a_direction();
+        let fan = |place: usize| self.config.hidden_size_of(place / a_layer);
+        init::uniform(&mut params, fan, self.seed);
         self.init.apply(&mut params, self.config.cell, self.seed);
         let layers = layers(&kernels, &self.config, &params, self.training)?;
         let (projection_chunk, stamp) = (self.projection_chunk, next_stamp());

@@ -3,7 +3,7 @@
 
 use super::memory::bytes_of_all;
 use crate::spec::shape::{Dims, expect, reserve};
-use crate::spec::{Error, Input};
+use crate::spec::{Error, Input, State};
 use std::ops::Range;
 
 /// Which rows are where, how long they are, and which of them start anew when.
@@ -17,6 +17,8 @@ pub(crate) struct Arrangement {
     active: [Vec<usize>; 2],
     /// [time, place], for each direction; empty where no row starts anew.
     resets: [Vec<bool>; 2],
+    /// Rows of the state that rows start anew from, 1 or all; `None` is zeros.
+    reset_rows: Option<usize>,
 }
 
 impl Arrangement {
@@ -47,6 +49,7 @@ impl Arrangement {
         self.lengths.clear();
         self.active.iter_mut().for_each(Vec::clear);
         self.resets.iter_mut().for_each(Vec::clear);
+        self.reset_rows = input.reset_state.map(State::batch);
         if let Some(lengths) = input.lengths {
             for (list, len) in [(&mut self.order, dims.batch), (&mut self.lengths, dims.batch)] {
                 reserve("lengths", list, len)?;
@@ -124,6 +127,30 @@ impl Arrangement {
     /// Rows that take part in some of a direction's steps.
     pub(crate) fn active_of(&self, direction: usize, steps: &Range<usize>) -> Option<&[usize]> {
         self.active(direction).map(|active| &active[steps.clone()])
+    }
+
+    /// Rows of the state that rows start anew from; `None` is zeros.
+    pub(crate) fn reset_rows(&self) -> Option<usize> {
+        self.reset_rows
+    }
+
+    /// The row of that state that belongs to a place.
+    pub(crate) fn reset_row(&self, place: usize) -> usize {
+        if self.reset_rows == Some(1) { 0 } else { self.row(place) }
+    }
+
+    /// Places that start anew before one of a direction's steps and take part in it.
+    pub(crate) fn reset_at(&self, direction: usize, step: usize, dims: &Dims) -> impl Iterator<Item = usize> {
+        let flags = self.resets(direction).map_or(&[][..], |resets| &resets[step * dims.batch..]);
+        let active = self.active_at(direction, step, dims);
+        flags.iter().take(active).enumerate().filter(|(_, is_reset)| **is_reset).map(|(place, _)| place)
+    }
+
+    /// `width` floats of the row of a reset state that belongs to each place.
+    pub(crate) fn gather_reset(&self, from: &[f32], to: &mut [f32], width: usize) {
+        for (place, to) in to.chunks_exact_mut(width.max(1)).enumerate() {
+            to.copy_from_slice(&from[self.reset_row(place) * width..][..width]);
+        }
     }
 
     /// Bytes that the lists take.

@@ -3,10 +3,11 @@
 use super::direction::Grid;
 use super::gradients::{DirectionJob, Saved};
 use super::layer::first_parameter;
+use super::resets::Resets;
 use super::tape::{LayerTape, Record, Tape};
 use super::upstream::{BackwardRoom, Gradients, Upstream};
 use super::watch::{WatchRoom, Watched, begin_watch};
-use super::{Stack, dropout, steps_and_batch};
+use super::{Stack, dropout, merge, steps_and_batch};
 use crate::spec::shape::{Dims, expect, expect_len, resize};
 use crate::spec::{Config, Error, Tensors};
 use gatewise_kernels::plan::BackwardPlan;
@@ -31,7 +32,7 @@ impl Stack {
     ) -> Result<(), Error> {
         let dims = self.check_backward(params, &tape.record, &upstream, Some(&*grads))?;
         self.begin_backward(&dims, &tape.record, &upstream, &mut tape.gradients)?;
-        let watched = begin_watch(watched, &dims)?;
+        let watched = begin_watch(watched, &dims.widest(&self.config))?;
         tape.consume();
         let Tape { record, gates, gradients, .. } = tape;
         self.back(&dims, record, Gates::InPlace(gates), upstream, gradients, Some(grads), watched)
@@ -53,7 +54,7 @@ impl Stack {
             resize("the gradients", to, from.len())?;
         }
         self.begin_backward(&dims, &tape.record, &upstream, gradients)?;
-        let watched = begin_watch(watched, &dims)?;
+        let watched = begin_watch(watched, &dims.widest(&self.config))?;
         self.back(&dims, &tape.record, Gates::Kept(&tape.gates), upstream, gradients, grads, watched)
     }
 
@@ -69,14 +70,15 @@ impl Stack {
         let (segments, threads) = (record.segments, rayon::current_num_threads());
         gradients.forget();
         if !segments.is_whole() {
-            let part = Dims { steps: segments.len, ..*dims };
+            let part = dims.with_steps(segments.len);
             gradients.room.scratch.reserve(self.forward_scratch(&part, threads))?;
         }
         let (rows, m, n) = self.longest_sum(dims, segments, threads);
         let lists = &mut gradients.room.lists;
         self.kernels.reserve_outer(&mut lists.outer, rows, m, n)?;
         lists.reserve(rows)?;
-        gradients.begin(&self.config, dims, segments, is_moved(&self.config, record), upstream.input_grad)
+        let (is_moved, reset_rows) = (is_moved(&self.config, record), record.rows.reset_rows());
+        gradients.begin(&self.config, dims, segments, is_moved, reset_rows, upstream.input_grad)
     }
 
     /// The sizes of a backward pass, if all its arguments fit.
@@ -94,7 +96,7 @@ impl Stack {
         upstream.clip.map_or(Ok(()), |clip| clip.check())?;
         if let Some(output) = upstream.output {
             let shape = output.shape();
-            let (steps, batch) = steps_and_batch(config, "grad_output", shape, dims.output_size())?;
+            let (steps, batch) = steps_and_batch(config, "grad_output", shape, dims.output)?;
             expect("grad_output", "sequence length", steps, dims.steps)?;
             expect("grad_output", "batch size", batch, dims.batch)?;
         }
@@ -141,8 +143,9 @@ impl Stack {
     /// Whether this network, or a clone of it, recorded the tape, with the parameters that it has now.
     pub(super) fn check_record(&self, record: &Record, dims: &Dims) -> Result<(), Error> {
         let config = &self.config;
-        let is_ours = *dims == Dims::new(config, dims.steps, dims.batch)?
-            && record.x.len() == dims.input(config.input_size);
+        let new = Dims::new(config, dims.steps, dims.batch)?;
+        let mut layers = record.layers.iter().enumerate();
+        let is_ours = *dims == new && layers.all(|(i, layer)| layer.dims == new.of(config, i));
         let (arg, mut expected, mut got) = ("tape", "one that this network recorded", "another network's");
         if is_ours && record.stamp == self.stamp {
             return Ok(());
@@ -167,38 +170,43 @@ impl Stack {
     ) -> Result<(), Error> {
         let Record { x, layers, rows, dropout, segments, .. } = record;
         let Gradients { input: grad_input, h_0: grad_h_0, c_0: grad_c_0, gates: kept, room, .. } = out;
-        let BackwardRoom { between, dh, dc, dh_steps, lists, segment, dropped, scratch } = room;
+        let (grad_reset_h, grad_reset_c) = (&mut out.reset_h, &mut out.reset_c);
+        let BackwardRoom { between, dh, dc, dh_steps, of_side, lists, segment, dropped, scratch, .. } = room;
+        let (before_h, before_c) = (&mut room.before_h, &mut room.before_c);
         let config = &self.config;
         let are_joined = watched.as_ref().is_none_or(|watched| watched.watch.joins_layers());
         // The gradient of the outputs stands where the caller has it, unless rows have to move first.
         if let (true, Some(output)) = (rows.is_permuted(), upstream.output) {
             let (from, to) = (output.data(), &mut between[0]);
-            rows.gather_sequence(from, to, dims, dims.output_size(), config.batch_first);
+            rows.gather_sequence(from, to, dims, dims.output, config.batch_first);
         }
         for (i, layer) in self.layers.iter().enumerate().rev() {
-            let (below, LayerTape { y, tracks, .. }) = (&layers[..i], &layers[i]);
-            if let (false, Some(below), false) = (segments.is_whole(), below.last(), dropped.is_empty()) {
-                dropped.copy_from_slice(below.outputs(dims));
-                dropout::apply(dropped, dropout.rate, dropout.key(), i - 1, dims, rows);
+            let (below, own) = (layers[..i].last(), &layers[i]);
+            let LayerTape { dims, y, tracks, .. } = own;
+            if let (false, Some(below), false) = (segments.is_whole(), below, dropped.is_empty()) {
+                let dropped = &mut dropped[..below.dims.outputs()];
+                dropped.copy_from_slice(below.outputs());
+                dropout::apply(dropped, dropout.rate, dropout.key(), i - 1, &below.dims, rows);
             }
             let is_top = i + 1 == dims.layers;
             let [dy, below_dy] = &mut *between;
             let (dy, dy_grid) = match upstream.output {
                 Some(output) if is_top && !rows.is_permuted() => {
-                    let grid = Grid::layout(dims, dims.output_size(), config.batch_first);
+                    let grid = Grid::layout(dims, dims.output, config.batch_first);
                     (Some(output.data()), grid)
                 }
                 None if is_top => (None, Grid::time_major(dims, 0)),
-                _ => (Some(&dy[..dims.outputs()]), Grid::time_major(dims, dims.output_size())),
+                _ => (Some(&dy[..dims.outputs()]), Grid::time_major(dims, dims.output)),
             };
             let dy = dy.filter(|_| are_joined);
-            let (x, dx) = match below.last() {
-                Some(below) => (below.passed_on(dims, dropped), &mut below_dy[..dims.outputs()]),
+            let (x, dx) = match below {
+                Some(below) => (below.passed_on(dropped), &mut below_dy[..below.dims.outputs()]),
                 None => (&x[..], &mut grad_input[..]),
             };
             let wants_dx = are_joined && (i > 0 || upstream.input_grad);
             for (d, (packed, track)) in layer.directions.iter().zip(tracks).enumerate() {
-                let (of_h, of_c) = (dims.state_at(i, d), dims.cell_state_at(i, d));
+                let (of_h, of_c) = (dims.state_at(d), dims.cell_state_at(d));
+                let (dh, dc) = (&mut dh[..dims.state()], &mut dc[..dims.cell_state()]);
                 let place = i * dims.directions + d;
                 let saved = match &mut gates {
                     _ if !segments.is_whole() => {
@@ -227,6 +235,25 @@ impl Stack {
                     Some(WatchRoom { dh, dc }) => (&mut dh[..], &mut dc[..]),
                     None => (&mut [][..], &mut [][..]),
                 };
+                let dy = match dy {
+                    Some(dy) if dims.is_merged() && merge::changes_gradient(config.merge) => {
+                        let sides = &y[..dims.sides()];
+                        merge::backward(config.merge, sides, (dy, dy_grid), d, of_side, dims, rows);
+                        Some((&of_side[..], Grid::time_major(dims, dims.features)))
+                    }
+                    dy => dy.map(|dy| (dy, dy_grid.part(dims, d))),
+                };
+                let resets = own.reset_h(d, rows).zip(rows.reset_rows()).map(|(h, count)| {
+                    let of = dims.with_batch(count);
+                    Resets {
+                        h,
+                        c: &track.reset_c,
+                        before_h: &mut before_h[..dims.state()],
+                        before_c: &mut before_c[..dims.cell_state()],
+                        dh: &mut grad_reset_h[of.state_at(d)],
+                        dc: &mut grad_reset_c[of.cell_state_at(d)],
+                    }
+                });
                 DirectionJob {
                     stack: self,
                     packed,
@@ -234,11 +261,11 @@ impl Stack {
                     rows,
                     direction: d,
                     x,
-                    input: layer.input,
                     dx: wants_dx.then_some(&mut *dx),
-                    dy: dy.map(|dy| (dy, dy_grid.part(dims, d))),
+                    dy,
                     dh,
-                    dc: dims.has_c.then_some(&mut dc[..]),
+                    resets,
+                    dc: dims.has_c.then_some(&mut *dc),
                     dh_steps: if dh_steps.is_empty() { seen_dh } else { dh_steps },
                     dc_steps: seen_dc,
                     clip: upstream.clip,
@@ -254,8 +281,8 @@ impl Stack {
                 rows.scatter(dh, &mut grad_h_0[of_h], dims.features);
                 rows.scatter(dc, &mut grad_c_0[of_c], dims.hidden);
             }
-            if i > 0 && dropout.rate > 0.0 {
-                dropout::apply(dx, dropout.rate, dropout.key(), i - 1, dims, rows);
+            if let (Some(below), true) = (below, dropout.rate > 0.0) {
+                dropout::apply(dx, dropout.rate, dropout.key(), i - 1, &below.dims, rows);
             }
             between.swap(0, 1);
         }

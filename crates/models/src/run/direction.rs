@@ -19,9 +19,9 @@ impl Grid {
         Grid { step: dims.batch * width, row: width, offset: 0 }
     }
 
-    /// The outputs of both directions side by side, time-major: a direction's part.
-    pub(crate) fn outputs(dims: &Dims, direction: usize) -> Grid {
-        Grid { offset: direction * dims.features, ..Grid::time_major(dims, dims.output_size()) }
+    /// h of both directions side by side, time-major: a direction's part.
+    pub(crate) fn sides(dims: &Dims, direction: usize) -> Grid {
+        Grid { offset: direction * dims.features, ..Grid::time_major(dims, dims.side_by_side()) }
     }
 
     /// A sequence in a network's layout.
@@ -33,9 +33,9 @@ impl Grid {
         }
     }
 
-    /// The same vectors from a direction's part on.
+    /// Outputs from a direction's part on; merged ones are all of them both directions'.
     pub(crate) fn part(self, dims: &Dims, direction: usize) -> Grid {
-        Grid { offset: direction * dims.features, ..self }
+        Grid { offset: if dims.is_merged() { 0 } else { direction * dims.features }, ..self }
     }
 
     /// Where the vector of time t and a row begins.

@@ -14,7 +14,7 @@ pub(crate) fn apply(
     dims: &Dims,
     rows: &Arrangement,
 ) {
-    let width = dims.output_size();
+    let width = dims.output;
     let scale = if rate < 1.0 { 1.0 / (1.0 - rate) } else { 0.0 };
     // A value is dropped if its 24 random bits are below that.
     let below = (f64::from(rate) * f64::from(1 << 24)).round() as u32;

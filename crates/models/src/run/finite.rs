@@ -13,12 +13,12 @@ impl Tape {
     /// Whether every row's last h is finite in every layer and direction. What is not finite stays so from step to step, but for
     /// resets, so this is a cheap look at whole passes.
     pub(crate) fn ends_finite(&self) -> bool {
-        let Some(dims) = self.record.last_dims() else { return true };
         let rows = &self.record.rows;
         self.record.layers.iter().all(|layer| {
+            let dims = &layer.dims;
             (0..dims.directions).all(|d| {
-                let h = Grid::outputs(&dims, d);
-                let last = |place| last_time(rows.length(place, &dims), d);
+                let h = Grid::sides(dims, d);
+                let last = |place| last_time(rows.length(place, dims), d);
                 let is_fine = |place| {
                     last(place).is_none_or(|t| is_finite(&layer.y[h.at(t, place)..][..dims.features]))
                 };
@@ -44,12 +44,13 @@ impl Tape {
         }
         for (layer, tape) in record.layers.iter().enumerate() {
             for (d, track) in tape.tracks.iter().enumerate() {
-                let (h, c) = (Grid::outputs(&dims, d), Grid::time_major(&dims, dims.hidden));
+                let dims = &tape.dims;
+                let (h, c) = (Grid::sides(dims, d), Grid::time_major(dims, dims.hidden));
                 // Where time is cut into segments, c is there only between them.
                 let has_c = record.segments.is_whole() && dims.has_c;
                 for s in 0..dims.steps {
-                    let t = time(&dims, d, s);
-                    for place in 0..record.rows.active_at(d, s, &dims) {
+                    let t = time(dims, d, s);
+                    for place in 0..record.rows.active_at(d, s, dims) {
                         let is_bad =
                             |values: &[f32], at: usize, width: usize| !is_finite(&values[at..][..width]);
                         let tensor = if has_c && is_bad(&track.c, c.at(t, place), dims.hidden) {

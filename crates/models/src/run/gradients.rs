@@ -11,8 +11,9 @@
 use super::arrange::Arrangement;
 use super::direction::{Grid, time};
 use super::memory::Segments;
+use super::resets::Resets;
 use super::stretch::{Stretch, run_again};
-use super::tape::Track;
+use super::tape::{Track, reset_at};
 use super::upstream::{RowLists, SegmentRoom};
 use super::watch::{Carried, Seen, StepClip, Watch};
 use super::{Layer, Stack};
@@ -31,8 +32,6 @@ pub(super) struct DirectionJob<'a> {
     pub(super) direction: usize,
     /// The layer's input, time-major.
     pub(super) x: &'a [f32],
-    /// Its features.
-    pub(super) input: usize,
     /// Out: its gradient, if wanted. The first direction sets it, the second one adds to it.
     pub(super) dx: Option<&'a mut [f32]>,
     /// dL/dy and the way through it.
@@ -40,6 +39,8 @@ pub(super) struct DirectionJob<'a> {
     /// In: dL/dh_n; out: dL/dh_0.
     pub(super) dh: &'a mut [f32],
     pub(super) dc: Option<&'a mut [f32]>,
+    /// The state that resets lead to, if one is given.
+    pub(super) resets: Option<Resets<'a>>,
     /// Room for dL/dh of all steps, [T, B, R], time-major, where h is projected or somebody looks; else empty.
     pub(super) dh_steps: &'a mut [f32],
     /// Likewise for dL/dc, [T, B, H], where somebody looks.
@@ -66,19 +67,19 @@ pub(super) enum Saved<'a> {
 }
 
 /// A segment of a direction's steps and what forward left of it, time-major, these steps only.
-struct Segment<'a> {
-    steps: Range<usize>,
+pub(super) struct Segment<'a> {
+    pub(super) steps: Range<usize>,
     /// In: what forward saved; out: the gradients of the pre-activations in its place.
     gates: &'a mut [f32],
-    c: &'a [f32],
+    pub(super) c: &'a [f32],
     /// h and c before the first step.
     h_0: &'a [f32],
-    c_0: &'a [f32],
+    pub(super) c_0: &'a [f32],
 }
 
 impl Segment<'_> {
     /// Where a step's time stands within the segment.
-    fn local(&self, dims: &Dims, direction: usize, t: usize) -> usize {
+    pub(super) fn local(&self, dims: &Dims, direction: usize, t: usize) -> usize {
         t - if direction == 0 { self.steps.start } else { dims.steps - self.steps.end }
     }
 }
@@ -89,7 +90,7 @@ impl DirectionJob<'_> {
         if let (0, true, Some(dx)) = (self.direction, self.rows.is_ragged(), &mut self.dx) {
             dx.fill(0.0);
         }
-        let h_0 = &self.y[dims.outputs()..][dims.state_at(0, self.direction)];
+        let h_0 = &self.y[dims.sides() + self.direction * dims.state()..][..dims.state()];
         match saved {
             Saved::Whole(gates) => {
                 let (c, c_0) = self.track.c.split_at(dims.cells());
@@ -107,12 +108,15 @@ impl DirectionJob<'_> {
                     x: self.x,
                     h_0,
                     c_0: None,
+                    reset_h: self.resets.as_ref().map(|resets| resets.h),
+                    reset_c: self.track.reset_c(),
                 };
                 for k in (0..segments.count()).rev() {
                     let steps = segments.range(k);
                     let c_0 = &self.track.c[k * dims.cell_state()..][..dims.cell_state()];
                     run_again(&all, steps.clone(), self.y, dims.has_c.then_some(c_0), room, scratch)?;
                     let SegmentRoom { c, gates, h_0, .. } = &mut *room;
+                    let h_0 = &h_0[..dims.state()];
                     self.segment(plan, Segment { steps, gates, c, h_0, c_0 })?;
                 }
                 Ok(())
@@ -128,10 +132,10 @@ impl DirectionJob<'_> {
             if self.is_stepwise() {
                 for s in (begin..end).rev() {
                     self.change_carried(s);
-                    self.recurrence(&mut segment, s, s + 1, &plan)?;
+                    self.piece_by_piece(&mut segment, s, s + 1, &plan)?;
                 }
             } else {
-                self.recurrence(&mut segment, begin, end, &plan)?;
+                self.piece_by_piece(&mut segment, begin, end, &plan)?;
             }
             self.show(begin, end);
             self.input_gradient(&segment, begin, end, plan.threads)?;
@@ -165,7 +169,7 @@ impl DirectionJob<'_> {
         }
         if let Some(watch) = &mut self.watch {
             let dc = self.dc.as_deref_mut().map_or(&mut [][..], |dc| &mut dc[..rows * dims.hidden]);
-            watch.carried(Carried { layer: self.layer, direction: d, step: s, dh, dc });
+            watch.carried(Carried { dims, layer: self.layer, direction: d, step: s, dh, dc });
         }
     }
 
@@ -181,45 +185,53 @@ impl DirectionJob<'_> {
             };
             let dh = &self.dh_steps[of(self.dh_steps, dims.features)];
             let dc = &self.dc_steps[of(self.dc_steps, dims.hidden)];
-            watch.seen(Seen { layer: self.layer, direction: d, time: t, dh, dc });
+            watch.seen(Seen { dims, layer: self.layer, direction: d, time: t, dh, dc });
         }
     }
 
-    /// The recurrence over the direction's steps `begin .. end`.
-    fn recurrence(
+    /// The recurrence over the direction's steps `begin .. end`; `is_reset`: some rows start anew before the first of them, from a
+    /// state that is given, and no row does before another.
+    pub(super) fn recurrence(
         &mut self,
         segment: &mut Segment<'_>,
         begin: usize,
         end: usize,
         plan: &BackwardPlan,
+        is_reset: bool,
     ) -> Result<(), Error> {
         let (dims, d) = (self.dims, self.direction);
         let (has_c, is_stepwise) = (dims.has_c, self.is_stepwise());
         let Segment { steps, gates, c, h_0, c_0 } = segment;
-        // A kernel counts the steps that it is shown from 0.
-        let (first, part) = (steps.start, Dims { steps: steps.len(), ..*dims });
+        let part = dims.with_steps(steps.len());
+        // A kernel counts the steps that it is shown from 0. Those that begin with a reset have what it leads to as h_0 and c_0, and
+        // what the kernel leaves of dL/dh_0 and dL/dc_0 is its gradient.
+        let (shown, h_0, c_0) = match &self.resets {
+            Some(resets) if is_reset => (begin..end, &*resets.before_h, &*resets.before_c),
+            _ => (steps.clone(), *h_0, *c_0),
+        };
+        let (first, local) = (shown.start, shown.start - steps.start);
         let args = Backward {
             begin: begin - first,
             end: end - first,
             batch: dims.batch,
             dy: self.dy.filter(|_| !is_stepwise).map(|(dy, grid)| grid.read_from(dy, dims, d, first)),
-            gates: Grid::time_major(&part, dims.saved * dims.hidden).write(gates, &part, d),
-            y: Grid::outputs(dims, d).read_from(&self.y[..dims.outputs()], dims, d, first),
+            gates: Grid::time_major(&part, dims.saved * dims.hidden).write_from(gates, &part, d, local),
+            y: Grid::sides(dims, d).read_from(&self.y[..dims.sides()], dims, d, first),
             h_0: Some(h_0),
-            c: has_c.then(|| Grid::time_major(&part, dims.hidden).read(c, &part, d)),
-            c_0: has_c.then_some(*c_0),
+            c: has_c.then(|| Grid::time_major(&part, dims.hidden).read_from(c, &part, d, local)),
+            c_0: has_c.then_some(c_0),
             dh: self.dh,
             dc: self.dc.as_deref_mut(),
             dh_steps: (!self.dh_steps.is_empty())
                 .then(|| Grid::time_major(dims, dims.features).write_from(self.dh_steps, dims, d, first)),
             dc_steps: (!self.dc_steps.is_empty())
                 .then(|| Grid::time_major(dims, dims.hidden).write_from(self.dc_steps, dims, d, first)),
-            active: self.rows.active_of(d, steps),
-            resets: self.rows.resets_of(d, steps, dims),
+            active: self.rows.active_of(d, &shown),
+            resets: self.rows.resets_of(d, &shown, dims).filter(|_| self.resets.is_none()),
             reset_h: None,
             reset_c: None,
         };
-        Ok(self.stack.kernels.backward(self.packed, part.steps, plan, args)?)
+        Ok(self.stack.kernels.backward(self.packed, shown.len(), plan, args)?)
     }
 
     /// dx of these steps: one matmul where all rows take part, else one a step.
@@ -230,7 +242,7 @@ impl DirectionJob<'_> {
         end: usize,
         threads: usize,
     ) -> Result<(), Error> {
-        let (dims, d, input) = (self.dims, self.direction, self.input);
+        let (dims, d, input) = (self.dims, self.direction, self.dims.input);
         let (Some(dx), Some(w_ih)) = (&mut self.dx, self.packed.w_ih_transposed()) else {
             return Ok(());
         };
@@ -257,9 +269,13 @@ impl DirectionJob<'_> {
     fn list_rows(&mut self, segment: &Segment<'_>, begin: usize, end: usize) {
         let (dims, d) = (self.dims, self.direction);
         let gates = Grid::time_major(dims, dims.saved * dims.hidden);
-        let (input, outputs) = (Grid::time_major(dims, self.input), Grid::outputs(dims, d));
-        let h_0 = dims.outputs() + dims.state_at(0, d).start;
-        let zeros = dims.outputs() + dims.directions * dims.state();
+        let (input, sides) = (Grid::time_major(dims, dims.input), Grid::sides(dims, d));
+        let h_0 = dims.sides() + d * dims.state();
+        // Those of the row, or zeros that all rows share.
+        let (anew, row) = match &self.resets {
+            Some(_) => (reset_at(dims) + d * dims.state(), dims.features),
+            None => (reset_at(dims), 0),
+        };
         let resets = self.rows.resets(d);
         let RowLists { gates: gate_rows, input: input_rows, h: h_rows, dh: dh_rows, .. } = &mut *self.lists;
         for list in [&mut *gate_rows, &mut *input_rows, &mut *h_rows, &mut *dh_rows] {
@@ -273,9 +289,9 @@ impl DirectionJob<'_> {
                 input_rows.push(input.at(t, b));
                 dh_rows.push((t * dims.batch + b) * dims.features);
                 h_rows.push(if resets.is_some_and(|resets| resets[s * dims.batch + b]) {
-                    zeros
+                    anew + b * row
                 } else if b < before {
-                    outputs.at(time(dims, d, s - 1), b)
+                    sides.at(time(dims, d, s - 1), b)
                 } else {
                     h_0 + b * dims.features
                 });
@@ -294,7 +310,7 @@ impl DirectionJob<'_> {
         let slot = |slot: usize| gates.get(slot * hidden..).unwrap_or(&[]);
         let d_ih = OuterProducts {
             m: spec.gates() * hidden,
-            n: self.input,
+            n: self.dims.input,
             a: gates,
             a_rows: gate_rows,
             b: self.x,

@@ -15,11 +15,10 @@ pub(crate) struct Layer {
 /// The parameters of a network, all zeros, under PyTorch's names and in its order.
 pub(crate) fn parameters(config: &Config) -> Result<Tensors, Error> {
     let mut all = Vec::new();
-    let hidden = config.hidden_size;
-    product("a parameter", &[hidden, config.directions()])?;
-    let rows = product("a parameter", &[config.cell.gates(), hidden])?;
-    let features = config.state_size();
     for layer in 0..config.num_layers {
+        let (hidden, features) = (config.hidden_size_of(layer), config.state_size_of(layer));
+        product("a parameter", &[hidden, config.directions()])?;
+        let rows = product("a parameter", &[config.cell.gates(), hidden])?;
         for suffix in ["", "_reverse"].into_iter().take(config.directions()) {
             all.push((format!("weight_ih_l{layer}{suffix}"), vec![rows, config.layer_input(layer)]));
             all.push((format!("weight_hh_l{layer}{suffix}"), vec![rows, features]));
@@ -56,8 +55,12 @@ pub(crate) fn layers(
 ) -> Result<Vec<Layer>, Error> {
     let pack = |layer, direction| {
         let weights = weights(config, params, layer, direction);
-        let mut packed =
-            kernels.pack_cell(config.spec(), config.layer_input(layer), config.hidden_size, weights)?;
+        let mut packed = kernels.pack_cell(
+            config.spec(),
+            config.layer_input(layer),
+            config.hidden_size_of(layer),
+            weights,
+        )?;
         if training {
             packed.prepare_training(weights)?;
         }

@@ -5,7 +5,7 @@
 //! steps, T B R, and ceil(T / n) B H + n B (R + saved H + H) for all layers together.
 
 use super::upstream::RowLists;
-use super::{Stack, in_pool};
+use super::{Stack, in_pool, merge};
 use crate::spec::Error;
 use crate::spec::shape::{Dims, reserve};
 use gatewise_kernels::AlignedBuf;
@@ -60,6 +60,8 @@ pub(super) struct Extras {
     pub(super) is_moved: bool,
     pub(super) is_ragged: bool,
     pub(super) has_resets: bool,
+    /// Rows of the state that resets lead to, if one is given.
+    pub(super) reset_rows: Option<usize>,
     pub(super) threads: usize,
 }
 
@@ -101,24 +103,45 @@ impl Stack {
         let config = &self.config;
         let is_whole = segments.is_whole();
         let wide = |size: usize| size as u128;
-        let tracks = wide(dims.layers * dims.directions);
-        let (input, outputs) = (wide(dims.input(config.input_size)), wide(dims.outputs()));
-        let (h, c) = (wide(dims.state()), wide(dims.cell_state()));
-        let before = wide(dims.directions) * h + wide(dims.features);
-        let needs_room = dims.layers > 1 || extras.is_moved;
-        let masks = if config.dropout > 0.0 { wide(dims.layers) - 1 } else { 0 };
-        let mut floats =
-            input + wide(dims.layers) * (outputs + before) + u128::from(extras.is_moved) * outputs;
+        let (tracks, directions) = (wide(dims.layers * dims.directions), wide(dims.directions));
+        let input = wide(dims.sequence(config.input_size));
+        let widest = dims.widest(config);
+        let h = wide(widest.state());
+        // The tape: of each layer h of all steps, outputs where they are others, after dropout too, the states before.
+        let mut floats = input + u128::from(extras.is_moved) * wide(dims.outputs());
+        for layer in 0..dims.layers {
+            let dims = dims.of(config, layer);
+            let merged = if dims.is_merged() { wide(dims.outputs()) } else { 0 };
+            floats += wide(dims.sides()) + merged + directions * wide(dims.state());
+            let c = wide(dims.cell_state());
+            floats += match extras.reset_rows {
+                Some(_) => directions * (wide(dims.state()) + c),
+                None => wide(dims.features),
+            };
+            if is_whole {
+                floats += directions * (wide(dims.gates()) + wide(dims.cells()) + c);
+                let is_dropped = config.dropout > 0.0 && layer + 1 < dims.layers;
+                floats += if is_dropped { wide(dims.outputs()) } else { 0 };
+            } else {
+                floats += directions * (wide(segments.count()) + 1) * c;
+            }
+        }
         // What backward carries and leaves.
-        let projected = if config.proj_size > 0 { wide(dims.steps) * h } else { 0 };
-        floats += input + h + c + projected + wide(dims.states()) + wide(dims.cell_states());
-        floats += if needs_room { 2 * outputs.max(input) } else { 0 };
+        floats += input + h + wide(widest.cell_state()) + wide(dims.states()) + wide(dims.cell_states());
+        if let Some(rows) = extras.reset_rows {
+            let of = dims.with_batch(rows);
+            floats += h + wide(widest.cell_state()) + wide(of.states()) + wide(of.cell_states());
+        }
+        let of_h = wide(widest.sequence(widest.features));
+        floats += u128::from(config.proj_size > 0) * of_h;
+        floats += u128::from(merge::changes_gradient(config.merge)) * of_h;
+        let needs_room = dims.layers > 1 || extras.is_moved;
+        floats += if needs_room { 2 * wide(widest.outputs().max(widest.inputs())) } else { 0 };
         let mut scratch = self.forward_scratch(dims, extras.threads);
-        if is_whole {
-            floats += tracks * (wide(dims.gates()) + wide(dims.cells()) + c) + masks * outputs;
-        } else {
-            let part = Dims { steps: segments.len, ..*dims };
-            floats += tracks * (wide(segments.count()) + 1) * c + masks.min(1) * outputs;
+        if !is_whole {
+            let part = widest.with_steps(segments.len);
+            let is_dropped = config.dropout > 0.0 && dims.layers > 1;
+            floats += if is_dropped { wide(widest.outputs()) } else { 0 };
             floats += wide(part.gates()) + wide(part.cells()) + wide(part.steps) * h + h;
             scratch = self.forward_scratch(&part, extras.threads);
         }
@@ -141,8 +164,8 @@ impl Stack {
     ) -> (usize, usize, usize) {
         let chunk = |layer| BackwardPlan::new(self.sizes(layer, dims), threads).chunk.min(segments.len);
         let chunk = self.layers.iter().map(chunk).max().unwrap_or(0);
-        let widest = self.layers.iter().map(|layer| layer.input).max().unwrap_or(0);
-        (chunk * dims.batch, self.config.spec().gates() * dims.hidden, widest.max(dims.hidden))
+        let widest = dims.widest(&self.config);
+        (chunk * dims.batch, self.config.spec().gates() * widest.hidden, widest.input.max(widest.hidden))
     }
 
     /// Floats that the largest projection of a layer's input takes.

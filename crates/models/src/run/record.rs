@@ -4,7 +4,7 @@ use super::direction::Grid;
 use super::stretch::{Stretch, h_before_step};
 use super::tape::{LayerTape, Record, Tape};
 use super::upstream::{BackwardRoom, SegmentRoom};
-use super::{Stack, dropout};
+use super::{Stack, dropout, merge};
 use crate::spec::shape::Dims;
 use crate::spec::{Error, Input, State};
 use gatewise_kernels::SeqMut;
@@ -37,12 +37,19 @@ impl Stack {
         let dims = self.check_forward(&input, state)?;
         let threads = rayon::current_num_threads();
         tape.begin(self, dims, &input, rate)?;
-        self.in_pool_of(&dims, threads, || self.record_layers(&dims, state, tape))?;
+        let starts = [state, input.reset_state];
+        self.in_pool_of(&dims, threads, || self.record_layers(&dims, starts, tape))?;
         tape.finish_forward(&self.config);
         Ok(())
     }
 
-    fn record_layers(&self, dims: &Dims, state: Option<&State>, tape: &mut Tape) -> Result<(), Error> {
+    /// `reset`: the state that resets lead to, if one is given.
+    fn record_layers(
+        &self,
+        dims: &Dims,
+        [state, reset]: [Option<&State>; 2],
+        tape: &mut Tape,
+    ) -> Result<(), Error> {
         let Tape { record: Record { x, layers, rows, segments, dropout: key, .. }, gates, gradients, .. } =
             tape;
         let BackwardRoom { scratch, segment, dropped: passed_on, .. } = &mut gradients.room;
@@ -50,23 +57,32 @@ impl Stack {
         let has_c = dims.has_c;
         for (i, layer) in self.layers.iter().enumerate() {
             let (below, from_here) = layers.split_at_mut(i);
-            let LayerTape { y, tracks, dropped } = &mut from_here[0];
-            let x = below.last().map_or(&x[..], |below| below.passed_on(dims, passed_on));
-            let (outputs, states) = y.split_at_mut(dims.outputs());
+            let LayerTape { dims, y, merged, tracks, dropped } = &mut from_here[0];
+            let dims = &*dims;
+            let h_before = &mut h_before[..if segments.is_whole() { 0 } else { dims.state() }];
+            let x = below.last().map_or(&x[..], |below| below.passed_on(passed_on));
+            let (sides, states) = y.split_at_mut(dims.sides());
+            let (states, resets) = states.split_at_mut(dims.directions * dims.state());
             for (d, (packed, track)) in layer.directions.iter().zip(tracks).enumerate() {
-                let h_0 = &mut states[dims.state_at(0, d)];
+                let h_0 = &mut states[d * dims.state()..][..dims.state()];
                 // c_0 stands behind the steps' c, or first.
                 let first = if segments.is_whole() { dims.cells() } else { 0 };
                 let c_0 = &mut track.c[first..][..dims.cell_state()];
                 match state {
                     Some(state) => {
-                        rows.gather(&state.h()[dims.state_at(i, d)], h_0, dims.features);
-                        rows.gather(&state.c()[dims.cell_state_at(i, d)], c_0, dims.hidden);
+                        rows.gather(&state.h()[dims.state_at(d)], h_0, dims.features);
+                        rows.gather(&state.c()[dims.cell_state_at(d)], c_0, dims.hidden);
                     }
                     None => {
                         h_0.fill(0.0);
                         c_0.fill(0.0);
                     }
+                }
+                if let Some(reset) = reset {
+                    let of = dims.with_batch(reset.batch());
+                    let to = &mut resets[d * dims.state()..][..dims.state()];
+                    rows.gather_reset(&reset.h()[of.state_at(d)], to, dims.features);
+                    rows.gather_reset(&reset.c()[of.cell_state_at(d)], &mut track.reset_c, dims.hidden);
                 }
                 let (stack, direction) = (self, d);
                 let all = Stretch {
@@ -80,14 +96,16 @@ impl Stack {
                     x,
                     h_0,
                     c_0: None,
+                    reset_h: reset.map(|_| &resets[d * dims.state()..][..dims.state()]),
+                    reset_c: Some(&track.reset_c[..]).filter(|c| !c.is_empty()),
                 };
-                let y_grid = Grid::outputs(dims, d);
+                let y_grid = Grid::sides(dims, d);
                 if segments.is_whole() {
                     let gates = &mut gates[i * dims.directions + d];
                     let (c, c_0) = track.c.split_at_mut(first);
                     let c_grid = Grid::time_major(dims, dims.hidden);
                     Stretch { c_0: has_c.then_some(&*c_0), ..all }.run(
-                        y_grid.write(outputs, dims, d),
+                        y_grid.write(sides, dims, d),
                         has_c.then(|| c_grid.write(c, dims, d)),
                         Some(Grid::time_major(dims, dims.saved * dims.hidden).write(gates, dims, d)),
                         scratch,
@@ -96,24 +114,30 @@ impl Stack {
                 }
                 for segment in 0..segments.count() {
                     let steps = segments.range(segment);
-                    h_before_step(steps.start, d, outputs, h_0, rows, dims, h_before);
+                    h_before_step(steps.start, d, sides, h_0, rows, dims, h_before);
                     let width = dims.cell_state();
                     let c = &mut track.c[segment * width..];
                     let c = has_c.then(|| {
                         c.copy_within(..width, width);
                         SeqMut::in_place(&mut c[width..][..width], dims.hidden)
                     });
-                    let y = y_grid.write_from(outputs, dims, d, steps.start);
+                    let y = y_grid.write_from(sides, dims, d, steps.start);
                     let gates = self.config.spec().needs_gates();
                     let gates = gates.then(|| SeqMut::in_place(passed, dims.saved * dims.hidden));
                     Stretch { steps, h_0: h_before, ..all }.run(y, c, gates, scratch)?;
                 }
             }
-            rows.clear_padding(outputs, dims, dims.output_size());
+            rows.clear_padding(sides, dims, dims.side_by_side());
+            if dims.is_merged() {
+                rows.clear_padding(merged, dims, dims.output);
+                let grid = Grid::time_major(dims, dims.output);
+                merge::forward(self.config.merge, sides, merged, grid, dims, rows);
+            }
             let is_dropped = key.rate > 0.0 && i + 1 < dims.layers;
             if is_dropped {
                 let dropped = if segments.is_whole() { dropped } else { &mut *passed_on };
-                dropped.copy_from_slice(outputs);
+                let dropped = &mut dropped[..dims.outputs()];
+                dropped.copy_from_slice(if dims.is_merged() { merged } else { sides });
                 dropout::apply(dropped, key.rate, key.key(), i, dims, rows);
             }
         }

@@ -2,7 +2,7 @@
 
 use super::arrange::Arrangement;
 use super::direction::{Grid, last_time};
-use super::{Layer, Stack, in_pool, steps_and_batch};
+use super::{Layer, Stack, in_pool, merge, steps_and_batch};
 use crate::spec::shape::{Dims, expect_len, product, resize};
 use crate::spec::{Error, Input, State};
 use gatewise_kernels::plan::{ForwardPlan, Sizes};
@@ -15,9 +15,14 @@ pub struct Workspace {
     x: Vec<f32>,
     /// The outputs of a layer, for the next one: used in turn.
     between: [Vec<f32>; 2],
+    /// h of both directions of the layer at hand, side by side, where they are merged into one.
+    sides: Vec<f32>,
     /// The state of the layer and direction at hand, rows in their places.
     h: Vec<f32>,
     c: Vec<f32>,
+    /// The state that resets lead to, likewise, where one is given.
+    reset_h: Vec<f32>,
+    reset_c: Vec<f32>,
     /// Its gates, in one place for all steps, if its cell passes something on there.
     gates: Vec<f32>,
     scratch: AlignedBuf,
@@ -26,7 +31,7 @@ pub struct Workspace {
 
 impl Stack {
     pub(super) fn sizes(&self, layer: &Layer, dims: &Dims) -> Sizes {
-        let (cell, hidden) = (self.config.cell, dims.hidden);
+        let (cell, hidden) = (self.config.cell, layer.directions[0].hidden_size());
         Sizes { cell, steps: dims.steps, batch: dims.batch, input: layer.input, hidden }
     }
 
@@ -60,6 +65,9 @@ impl Stack {
         if let Some(state) = state {
             state.check(&self.config, batch)?;
         }
+        if let Some(state) = input.reset_state {
+            state.check_reset(&self.config, batch)?;
+        }
         Arrangement::check(input, &dims)?;
         Ok(dims)
     }
@@ -77,14 +85,20 @@ impl Stack {
         let threads = rayon::current_num_threads();
         let shards = self.reserve(&dims, threads, &mut room.scratch)?;
         let is_direct = dims.layers == 1 && input.lengths.is_none();
+        let widest = dims.widest(&self.config);
         for buffer in &mut room.between {
-            resize("output", buffer, if is_direct { 0 } else { dims.outputs() })?;
+            resize("output", buffer, if is_direct { 0 } else { widest.outputs() })?;
         }
-        let permuted = if input.lengths.is_some() { dims.input(self.config.input_size) } else { 0 };
+        resize("output", &mut room.sides, if dims.is_merged() { widest.sides() } else { 0 })?;
+        let permuted = if input.lengths.is_some() { dims.sequence(self.config.input_size) } else { 0 };
         resize("input", &mut room.x, permuted)?;
-        resize("h_0", &mut room.h, dims.state())?;
-        resize("c_0", &mut room.c, dims.cell_state())?;
-        let gates = if self.config.spec().needs_gates() { dims.batch * dims.hidden * dims.saved } else { 0 };
+        resize("h_0", &mut room.h, widest.state())?;
+        resize("c_0", &mut room.c, widest.cell_state())?;
+        let of_reset = if input.reset_state.is_some() { widest } else { widest.with_batch(0) };
+        resize("reset_h", &mut room.reset_h, of_reset.state())?;
+        resize("reset_c", &mut room.reset_c, of_reset.cell_state())?;
+        let gates =
+            if self.config.spec().needs_gates() { dims.batch * widest.hidden * dims.saved } else { 0 };
         resize("the gates", &mut room.gates, gates)?;
         room.rows.set(&input, &dims)?;
         in_pool(shards, || self.run_layers(&dims, threads, &input, state, y, room))?;
@@ -101,7 +115,8 @@ impl Stack {
         y: &mut [f32],
         room: &mut Workspace,
     ) -> Result<(), Error> {
-        let Workspace { x, between: [below, above], h, c, gates, scratch, rows } = room;
+        let Workspace { x, between: [below, above], sides, h, c, reset_h, reset_c, gates, scratch, rows } =
+            room;
         let batch_first = self.config.batch_first;
         let is_permuted = rows.is_permuted();
         if is_permuted {
@@ -111,8 +126,10 @@ impl Stack {
             y.fill(0.0);
         }
         let has_c = dims.has_c;
-        let (h_0, h_n, cells, _) = state.parts();
+        let (h_0, h_n, cells, _) = state.split();
         for (i, layer) in self.layers.iter().enumerate() {
+            let dims = &dims.of(&self.config, i);
+            let (h, c) = (&mut h[..dims.state()], &mut c[..dims.cell_state()]);
             // The last layer writes where the caller wants the outputs, unless the rows have to move first.
             let is_direct = i + 1 == dims.layers && !is_permuted;
             let (from, from_grid) = match i {
@@ -121,15 +138,26 @@ impl Stack {
                 _ => (&below[..], Grid::time_major(dims, layer.input)),
             };
             let to_grid = match is_direct {
-                true => Grid::layout(dims, dims.output_size(), batch_first),
-                false => Grid::time_major(dims, dims.output_size()),
+                true => Grid::layout(dims, dims.output, batch_first),
+                false => Grid::time_major(dims, dims.output),
             };
             for (d, packed) in layer.directions.iter().enumerate() {
-                let (of_h, of_c) = (dims.state_at(i, d), dims.cell_state_at(i, d));
-                let to_grid = to_grid.part(dims, d);
+                let (of_h, of_c) = (dims.state_at(d), dims.cell_state_at(d));
+                let to_grid = if dims.is_merged() { Grid::sides(dims, d) } else { to_grid.part(dims, d) };
                 rows.gather(&h_0[of_h.clone()], h, dims.features);
                 rows.gather(&cells[of_c.clone()], c, dims.hidden);
-                let to = if is_direct { &mut *y } else { &mut above[..] };
+                let resets = input.reset_state.map(|state| {
+                    let of = dims.with_batch(state.batch());
+                    let (h, c) = (&mut reset_h[..dims.state()], &mut reset_c[..dims.cell_state()]);
+                    rows.gather_reset(&state.h()[of.state_at(d)], h, dims.features);
+                    rows.gather_reset(&state.c()[of.cell_state_at(d)], c, dims.hidden);
+                    (&*h, &*c)
+                });
+                let to = match is_direct {
+                    _ if dims.is_merged() => &mut sides[..],
+                    true => &mut *y,
+                    false => &mut above[..],
+                };
                 let args = Forward {
                     steps: dims.steps,
                     batch: dims.batch,
@@ -145,12 +173,16 @@ impl Stack {
                         .then(|| SeqMut::in_place(gates, dims.hidden * dims.saved)),
                     active: rows.active(d),
                     resets: rows.resets(d),
-                    reset_h: None,
-                    reset_c: None,
+                    reset_h: resets.map(|(h, _)| h),
+                    reset_c: resets.filter(|_| has_c).map(|(_, c)| c),
                     scratch,
                 };
                 self.kernels.forward(packed, &self.plan(layer, dims, threads), args)?;
-                let to = if is_direct { &*y } else { &above[..] };
+                let to = match is_direct {
+                    _ if dims.is_merged() => &sides[..],
+                    true => &*y,
+                    false => &above[..],
+                };
                 for (place, h) in h.chunks_exact_mut(dims.features).enumerate() {
                     if let Some(t) = last_time(rows.length(place, dims), d) {
                         h.copy_from_slice(&to[to_grid.at(t, place)..][..dims.features]);
@@ -159,10 +191,14 @@ impl Stack {
                 rows.scatter(h, &mut h_n[of_h], dims.features);
                 rows.scatter(c, &mut cells[of_c], dims.hidden);
             }
+            if dims.is_merged() {
+                let to = if is_direct { &mut *y } else { &mut above[..] };
+                merge::forward(self.config.merge, sides, to, to_grid, dims, rows);
+            }
             std::mem::swap(below, above);
         }
         if is_permuted {
-            rows.scatter_sequence(below, y, dims, dims.output_size(), batch_first);
+            rows.scatter_sequence(below, y, dims, dims.output, batch_first);
         }
         Ok(())
     }
@@ -184,15 +220,17 @@ impl Stack {
         let threads = if dims.batch > 1 { rayon::current_num_threads() } else { 1 };
         let needs_gates = config.spec().needs_gates();
         if needs_gates {
-            state.reserve_gates(&dims)?;
+            state.reserve_gates(&dims.widest(config))?;
         }
-        let (h_0, h_1, c, gates) = state.parts();
+        let (h_0, h_1, c, gates) = state.split();
+        let mut of_h = 0..0;
         for (i, layer) in self.layers.iter().enumerate() {
-            let begin = i * dims.state();
-            let (below, above) = h_1.split_at_mut(begin);
-            let (x, h_0) =
-                (if i == 0 { x } else { &below[begin - dims.state()..] }, &h_0[begin..][..dims.state()]);
-            let (h_1, c) = (&mut above[..dims.state()], &mut c[dims.cell_state_at(i, 0)]);
+            let dims = dims.of(config, i);
+            let (below, above) = h_1.split_at_mut(of_h.end);
+            let x = if i == 0 { x } else { &below[of_h.start..] };
+            of_h = dims.state_at(0);
+            let (h_0, h_1) = (&h_0[of_h.clone()], &mut above[..dims.state()]);
+            let c = &mut c[dims.cell_state_at(0)];
             if !needs_gates {
                 let step = Step { batch: dims.batch, x, h_0, h_1, c };
                 self.kernels.step(&layer.directions[0], step, threads)?;
@@ -215,7 +253,7 @@ impl Stack {
             };
             self.kernels.forward(&layer.directions[0], &self.plan(layer, &dims, threads), args)?;
         }
-        out.copy_from_slice(&h_1[dims.states() - dims.state()..]);
+        out.copy_from_slice(&h_1[of_h]);
         state.advance();
         Ok(())
     }

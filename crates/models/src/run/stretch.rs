@@ -27,12 +27,15 @@ pub(super) struct Stretch<'a> {
     pub(super) h_0: &'a [f32],
     /// c likewise; `None` is where `c` has its first step, for a c that is kept in place, and where there is none.
     pub(super) c_0: Option<&'a [f32]>,
+    /// h and c that resets lead to, [B, R] and [B, H]; `None` is zeros.
+    pub(super) reset_h: Option<&'a [f32]>,
+    pub(super) reset_c: Option<&'a [f32]>,
 }
 
 impl Stretch<'_> {
     /// The sizes of the stretch alone.
     pub(super) fn part(&self) -> Dims {
-        Dims { steps: self.steps.len(), ..*self.dims }
+        self.dims.with_steps(self.steps.len())
     }
 
     /// Runs the steps; the arrays to write hold these steps only, unless their walk says otherwise.
@@ -57,8 +60,8 @@ impl Stretch<'_> {
             gates,
             active: rows.active_of(direction, &self.steps),
             resets: rows.resets_of(direction, &self.steps, dims),
-            reset_h: None,
-            reset_c: None,
+            reset_h: self.reset_h,
+            reset_c: self.reset_c,
             scratch,
         };
         let plan = self.stack.plan(self.layer, &part, rayon::current_num_threads());
@@ -77,6 +80,7 @@ pub(super) fn run_again(
 ) -> Result<(), Error> {
     let Stretch { dims, direction, .. } = *all;
     let SegmentRoom { y: again_y, c, gates, h_0 } = room;
+    let h_0 = &mut h_0[..dims.state()];
     h_before_step(steps.start, direction, y, all.h_0, all.rows, dims, h_0);
     let again = Stretch { steps, h_0, c_0, ..*all };
     let part = again.part();
@@ -101,9 +105,9 @@ pub(super) fn h_before_step(
 ) {
     to.copy_from_slice(h_0);
     let Some(before) = step.checked_sub(1) else { return };
-    let outputs = Grid::outputs(dims, direction);
+    let sides = Grid::sides(dims, direction);
     for place in 0..rows.active_at(direction, before, dims) {
-        let from = outputs.at(time(dims, direction, before), place);
+        let from = sides.at(time(dims, direction, before), place);
         to[place * dims.features..][..dims.features].copy_from_slice(&y[from..][..dims.features]);
     }
 }

@@ -12,9 +12,13 @@ use crate::spec::{Config, DropoutKey, Error, Input, State, View};
 /// One layer's record, time-major, rows in their places.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LayerTape {
-    /// [T, B, D * R]: h of all steps. Behind them, so that weight gradients find every h_{t-1} in one array, [D, B, R]: h_0, and
-    /// [R] zeros: h before a step that starts anew.
+    /// The sizes of the pass and of the layer.
+    pub(super) dims: Dims,
+    /// [T, B, D * R]: h of all steps. Behind them, so that weight gradients find every h_{t-1} in one array, [D, B, R]: h_0, and h
+    /// before a step that starts anew: [D, B, R] where one is given, else [R] zeros.
     pub(super) y: Vec<f32>,
+    /// [T, B, R]: the outputs, where the directions are merged into one; else empty, for they are h of all steps.
+    pub(super) merged: Vec<f32>,
     /// One for each direction.
     pub(super) tracks: Vec<Track>,
     /// The outputs after dropout; empty without, and where time is cut into segments.
@@ -27,22 +31,42 @@ pub(super) struct Track {
     /// [T, B, H]: c of all steps, and behind them [B, H]: c_0; empty where there is no c. Where time is cut into n segments,
     /// [n + 1, B, H]: c before each of them, and behind the last.
     pub(super) c: Vec<f32>,
+    /// [B, H]: c before a step that starts anew, where one is given and there is a c; else empty.
+    pub(super) reset_c: Vec<f32>,
+}
+
+impl Track {
+    /// c before a step that starts anew; `None` is zeros.
+    pub(super) fn reset_c(&self) -> Option<&[f32]> {
+        Some(&self.reset_c[..]).filter(|c| !c.is_empty())
+    }
 }
 
 impl LayerTape {
     /// The outputs.
-    pub(super) fn outputs(&self, dims: &Dims) -> &[f32] {
-        &self.y[..dims.outputs()]
+    pub(super) fn outputs(&self) -> &[f32] {
+        if self.dims.is_merged() { &self.merged } else { &self.y[..self.dims.outputs()] }
+    }
+
+    /// h before a step of a direction that starts anew; `None` is zeros.
+    pub(super) fn reset_h(&self, direction: usize, rows: &Arrangement) -> Option<&[f32]> {
+        let at = reset_at(&self.dims) + direction * self.dims.state();
+        rows.reset_rows().map(|_| &self.y[at..][..self.dims.state()])
     }
 
     /// What the next layer reads; `dropped` holds it where the tape keeps no outputs after dropout but there are some.
-    pub(super) fn passed_on<'a>(&'a self, dims: &Dims, dropped: &'a [f32]) -> &'a [f32] {
+    pub(super) fn passed_on<'a>(&'a self, dropped: &'a [f32]) -> &'a [f32] {
         match (&self.dropped[..], dropped) {
-            ([], []) => self.outputs(dims),
-            ([], dropped) => dropped,
+            ([], []) => self.outputs(),
+            ([], dropped) => &dropped[..self.dims.outputs()],
             (dropped, _) => dropped,
         }
     }
+}
+
+/// Where h before a step that starts anew begins behind a layer's h of all steps.
+pub(super) fn reset_at(dims: &Dims) -> usize {
+    dims.sides() + dims.directions * dims.state()
 }
 
 /// A recorded forward pass. Its buffers are kept and reused from one pass to the next.
@@ -64,6 +88,7 @@ pub struct Tape {
 /// What backward reads and does not change.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Record {
+    /// The sizes of the pass and of its last layer.
     dims: Option<Dims>,
     batch_first: bool,
     /// The stamp of the parameters that it was recorded with.
@@ -144,8 +169,8 @@ impl Tape {
     pub fn peak_bytes(&self) -> usize {
         let Record { rows, dropout, x, layers, .. } = &self.record;
         let layer = |layer: &LayerTape| {
-            let c = layer.tracks.iter().map(|track| &track.c);
-            bytes_of_all(c.chain([&layer.y, &layer.dropped])) + bytes(&layer.tracks)
+            let c = layer.tracks.iter().flat_map(|track| [&track.c, &track.reset_c]);
+            bytes_of_all(c.chain([&layer.y, &layer.merged, &layer.dropped])) + bytes(&layer.tracks)
         };
         bytes_of_all(self.gates.iter().chain([x, &self.output]))
             + bytes(&self.gates)
@@ -176,12 +201,13 @@ impl Tape {
         let is_moved = config.batch_first || is_permuted;
         let threads = rayon::current_num_threads();
         let (is_ragged, has_resets) = (input.lengths.is_some(), input.resets.is_some());
-        let extras = Extras { is_moved, is_ragged, has_resets, threads };
+        let reset_rows = input.reset_state.map(State::batch);
+        let extras = Extras { is_moved, is_ragged, has_resets, reset_rows, threads };
         let segments = stack.segments(self.memory, &dims, extras)?;
         if self.memory != Memory::Full && (self.record.dims, self.record.segments) != (Some(dims), segments) {
             *self = Tape::with_memory(self.memory);
         }
-        let part = Dims { steps: segments.len, ..dims };
+        let part = dims.with_steps(segments.len);
         self.gradients.room.scratch.reserve(stack.forward_scratch(&part, threads))?;
         self.gradients.reserve_segment(config, &dims, segments)?;
         self.record.stamp = stack.stamp;
@@ -193,28 +219,34 @@ impl Tape {
         (*recorded, *batch_first) = (None, config.batch_first);
         self.gradients.forget();
         let what = "the tape";
-        resize(what, x, dims.input(config.input_size))?;
+        let first = dims.of(config, 0);
+        resize(what, x, first.inputs())?;
         layers.resize_with(dims.layers, LayerTape::default);
         self.gates.resize_with(dims.layers * dims.directions, Vec::new);
-        for gates in &mut self.gates {
-            resize(what, gates, if segments.is_whole() { dims.gates() } else { 0 })?;
+        for (place, gates) in self.gates.iter_mut().enumerate() {
+            let of_layer = dims.of(config, place / dims.directions).gates();
+            resize(what, gates, if segments.is_whole() { of_layer } else { 0 })?;
         }
         let states_of_c = if segments.is_whole() { dims.steps } else { segments.count() } + 1;
         for (i, layer) in layers.iter_mut().enumerate() {
-            let states = dims.directions * dims.state() + dims.features;
-            resize(what, &mut layer.y, dims.outputs() + states)?;
-            layer.y[dims.outputs() + states - dims.features..].fill(0.0);
+            let dims = dims.of(config, i);
+            layer.dims = dims;
+            let resets = if reset_rows.is_some() { dims.directions * dims.state() } else { dims.features };
+            resize(what, &mut layer.y, reset_at(&dims) + resets)?;
+            layer.y[reset_at(&dims)..].fill(0.0);
+            resize(what, &mut layer.merged, if dims.is_merged() { dims.outputs() } else { 0 })?;
             let is_dropped = segments.is_whole() && rate > 0.0 && i + 1 < dims.layers;
             resize(what, &mut layer.dropped, if is_dropped { dims.outputs() } else { 0 })?;
             layer.tracks.resize_with(dims.directions, Track::default);
             for track in &mut layer.tracks {
                 resize(what, &mut track.c, states_of_c * dims.cell_state())?;
+                resize(what, &mut track.reset_c, if reset_rows.is_some() { dims.cell_state() } else { 0 })?;
             }
         }
         rows.set(input, &dims)?;
         resize(what, &mut self.output, if is_moved { dims.outputs() } else { 0 })?;
         dropout.set(input.dropout, rate)?;
-        let (from, width) = (input.sequence.data(), config.input_size);
+        let (from, width) = (input.sequence.data(), first.input);
         rows.gather_sequence(from, x, &dims, width, config.batch_first);
         // Beyond a row's length nothing is read, but a product of what is not there may not be NaN either.
         rows.clear_padding(x, &dims, width);
@@ -226,8 +258,8 @@ impl Tape {
         let Record { dims, is_recorded, rows, layers, .. } = &mut self.record;
         *is_recorded = true;
         if let (false, Some(dims), Some(top)) = (self.output.is_empty(), dims, layers.last()) {
-            let (from, to) = (top.outputs(dims), &mut self.output);
-            rows.scatter_sequence(from, to, dims, dims.output_size(), config.batch_first);
+            let (from, to) = (top.outputs(), &mut self.output);
+            rows.scatter_sequence(from, to, dims, dims.output, config.batch_first);
         }
     }
 
@@ -249,10 +281,10 @@ impl Tape {
             return View::new(&[], [0, 0, 0]).expect("nothing fits nothing");
         };
         let data = match layers.last() {
-            Some(top) if self.output.is_empty() => top.outputs(dims),
+            Some(top) if self.output.is_empty() => top.outputs(),
             _ => &self.output,
         };
-        let shape = dims.shape(dims.output_size(), *batch_first);
+        let shape = dims.shape(dims.output, *batch_first);
         View::new(data, shape).expect("the tape's buffers have its sizes")
     }
 
@@ -264,23 +296,24 @@ impl Tape {
     pub fn final_state(&self, state: &mut State) -> Result<(), Error> {
         let Record { dims, rows, layers, segments, .. } = &self.record;
         let dims = dims.ok_or(Error::TapeConsumed)?;
-        state.reshape(&dims)?;
-        for (i, layer) in layers.iter().enumerate() {
+        state.reshape(&dims, layers.iter().map(|layer| [layer.dims.features, layer.dims.hidden]))?;
+        for layer in layers {
+            let dims = &layer.dims;
             for (d, track) in layer.tracks.iter().enumerate() {
-                let (h_at, width) = (dims.state_at(i, d).start, dims.features);
-                let (c_at, units) = (dims.cell_state_at(i, d).start, dims.hidden);
+                let (h_at, width) = (dims.state_at(d).start, dims.features);
+                let (c_at, units) = (dims.cell_state_at(d).start, dims.hidden);
                 for place in 0..dims.batch {
-                    let last = last_time(rows.length(place, &dims), d);
+                    let last = last_time(rows.length(place, dims), d);
                     let row = rows.row(place);
                     let h = match last {
-                        Some(t) => Grid::outputs(&dims, d).at(t, place),
-                        None => dims.outputs() + dims.state_at(0, d).start + place * width,
+                        Some(t) => Grid::sides(dims, d).at(t, place),
+                        None => dims.sides() + d * dims.state() + place * width,
                     };
                     state.h_mut()[h_at + row * width..][..width].copy_from_slice(&layer.y[h..][..width]);
                     if dims.has_c {
                         let c = match last {
                             _ if !segments.is_whole() => segments.count() * dims.cell_state() + place * units,
-                            Some(t) => Grid::time_major(&dims, units).at(t, place),
+                            Some(t) => Grid::time_major(dims, units).at(t, place),
                             None => dims.cells() + place * units,
                         };
                         state.c_mut()[c_at + row * units..][..units].copy_from_slice(&track.c[c..][..units]);

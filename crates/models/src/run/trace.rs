@@ -102,15 +102,16 @@ impl Stack {
         let gates = gate_names(self.config.cell);
         let mut trace = Trace { gates, directions: dims.directions, tracks: Vec::new() };
         for layer in &record.layers {
+            let dims = &layer.dims;
             for d in 0..dims.directions {
-                let mut to = self.empty_track(&dims)?;
-                let outputs = Grid::outputs(&dims, d);
-                to.h = self.scattered(tape, &dims, 0..dims.steps, &layer.y, outputs, to.h)?;
+                let mut to = self.empty_track(dims)?;
+                to.h = self.scattered(tape, dims, 0..dims.steps, &layer.y, Grid::sides(dims, d), to.h)?;
                 trace.tracks.push(to);
             }
         }
         self.visit(tape, &mut |layer, d, steps| {
-            self.put(tape, &dims, steps, &mut trace.tracks[layer * dims.directions + d])
+            let track = &mut trace.tracks[layer * dims.directions + d];
+            self.put(tape, &record.layers[layer].dims, steps, track)
         })?;
         Ok(trace)
     }
@@ -129,20 +130,21 @@ impl Stack {
             (SegmentRoom::default(), AlignedBuf::default(), Vec::new());
         let segments = record.segments;
         if !segments.is_whole() {
-            let part = Dims { steps: segments.len, ..dims };
+            let part = dims.widest(&self.config).with_steps(segments.len);
             room.resize(&part)?;
             scratch.reserve(self.forward_scratch(&part, rayon::current_num_threads()))?;
         }
         for (i, layer) in self.layers.iter().enumerate() {
-            let LayerTape { y, tracks, .. } = &record.layers[i];
+            let tape_of_layer = &record.layers[i];
+            let LayerTape { dims, y, tracks, .. } = tape_of_layer;
             let below = i.checked_sub(1).map(|below| &record.layers[below]);
             if let (Some(below), true) = (below, record.dropout.rate > 0.0 && !segments.is_whole()) {
-                resize("the trace", &mut dropped, dims.outputs())?;
-                dropped.copy_from_slice(below.outputs(&dims));
+                resize("the trace", &mut dropped, below.dims.outputs())?;
+                dropped.copy_from_slice(below.outputs());
                 let (rate, key) = (record.dropout.rate, record.dropout.key());
-                dropout::apply(&mut dropped, rate, key, i - 1, &dims, &record.rows);
+                dropout::apply(&mut dropped, rate, key, i - 1, &below.dims, &record.rows);
             }
-            let x = below.map_or(&record.x[..], |below| below.passed_on(&dims, &dropped));
+            let x = below.map_or(&record.x[..], |below| below.passed_on(&dropped));
             for (d, (packed, track)) in layer.directions.iter().zip(tracks).enumerate() {
                 if segments.is_whole() {
                     let gates = &tape.gates[i * dims.directions + d];
@@ -153,13 +155,15 @@ impl Stack {
                     stack: self,
                     layer,
                     packed,
-                    dims: &dims,
+                    dims,
                     rows: &record.rows,
                     direction: d,
                     steps: 0..dims.steps,
                     x,
-                    h_0: &y[dims.outputs()..][dims.state_at(0, d)],
+                    h_0: &y[dims.sides() + d * dims.state()..][..dims.state()],
                     c_0: None,
+                    reset_h: tape_of_layer.reset_h(d, &record.rows),
+                    reset_c: track.reset_c(),
                 };
                 for k in 0..segments.count() {
                     let steps = segments.range(k);
@@ -176,7 +180,7 @@ impl Stack {
 
     fn empty_track(&self, dims: &Dims) -> Result<TrackTrace, Error> {
         let empty = |width| {
-            let data = zeros("the trace", dims.input(width))?;
+            let data = zeros("the trace", dims.sequence(width))?;
             Sequence::new(data, dims.shape(width, self.config.batch_first))
         };
         let gates = gate_names(self.config.cell).iter().map(|_| empty(dims.hidden));

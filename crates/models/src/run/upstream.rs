@@ -1,6 +1,7 @@
 //! What comes into the backward pass from above, and what it leaves beside the gradients of the parameters.
 
 use super::memory::{Segments, bytes, bytes_of_aligned, bytes_of_all};
+use super::merge;
 use super::watch::StepClip;
 use crate::spec::shape::{Dims, resize};
 use crate::spec::{Config, Error, View};
@@ -49,6 +50,9 @@ pub struct Gradients {
     pub(super) input: Vec<f32>,
     pub(super) h_0: Vec<f32>,
     pub(super) c_0: Vec<f32>,
+    /// Those of the state that resets lead to, if one is given.
+    pub(super) reset_h: Vec<f32>,
+    pub(super) reset_c: Vec<f32>,
     /// For each layer and direction, [T, B, saved * H]: the gradients of the pre-activations, for a pass that may not leave them
     /// on the tape.
     pub(super) gates: Vec<Vec<f32>>,
@@ -65,6 +69,11 @@ pub(super) struct BackwardRoom {
     pub(super) dc: Vec<f32>,
     /// [T, B, P]: dL/dh of all steps of the direction at hand, where h is projected.
     pub(super) dh_steps: Vec<f32>,
+    /// [T, B, R]: the gradient of the direction at hand, where the directions are merged in another way than by a sum.
+    pub(super) of_side: Vec<f32>,
+    /// [B, R] and [B, H]: h and c before a step that starts anew from a state that is given.
+    pub(super) before_h: Vec<f32>,
+    pub(super) before_c: Vec<f32>,
     pub(super) lists: RowLists,
     pub(super) segment: SegmentRoom,
     /// The outputs of a layer after dropout, where the tape does not keep them.
@@ -112,23 +121,33 @@ impl Gradients {
         dims: &Dims,
         segments: Segments,
         is_moved: bool,
+        reset_rows: Option<usize>,
         input_grad: bool,
     ) -> Result<(), Error> {
         self.forget();
         self.reserve_segment(config, dims, segments)?;
-        let what = "the gradients";
+        let (what, widest) = ("the gradients", dims.widest(config));
         let needs_room = dims.layers > 1 || is_moved;
-        let widest = if needs_room { dims.outputs().max(dims.input(config.input_size)) } else { 0 };
+        let between = if needs_room { widest.outputs().max(widest.inputs()) } else { 0 };
         for buffer in &mut self.room.between {
-            resize(what, buffer, widest)?;
+            resize(what, buffer, between)?;
         }
-        resize(what, &mut self.room.dh, dims.state())?;
-        resize(what, &mut self.room.dc, dims.cell_state())?;
-        let projected = if config.proj_size > 0 { dims.steps * dims.state() } else { 0 };
-        resize(what, &mut self.room.dh_steps, projected)?;
+        resize(what, &mut self.room.dh, widest.state())?;
+        resize(what, &mut self.room.dc, widest.cell_state())?;
+        let of_h = widest.sequence(widest.features);
+        resize(what, &mut self.room.dh_steps, if config.proj_size > 0 { of_h } else { 0 })?;
+        resize(what, &mut self.room.of_side, if merge::changes_gradient(config.merge) { of_h } else { 0 })?;
+        let of_reset = if reset_rows.is_some() { widest } else { widest.with_batch(0) };
+        resize(what, &mut self.room.before_h, of_reset.state())?;
+        resize(what, &mut self.room.before_c, of_reset.cell_state())?;
+        let resets = dims.with_batch(reset_rows.unwrap_or(0));
+        resize(what, &mut self.reset_h, resets.states())?;
+        resize(what, &mut self.reset_c, resets.cell_states())?;
+        self.reset_h.fill(0.0);
+        self.reset_c.fill(0.0);
         resize(what, &mut self.h_0, dims.states())?;
         resize(what, &mut self.c_0, dims.cell_states())?;
-        resize(what, &mut self.input, if input_grad { dims.input(config.input_size) } else { 0 })?;
+        resize(what, &mut self.input, if input_grad { dims.sequence(config.input_size) } else { 0 })?;
         (self.dims, self.batch_first, self.has_input) = (Some(*dims), config.batch_first, input_grad);
         self.input_size = config.input_size;
         Ok(())
@@ -142,23 +161,27 @@ impl Gradients {
         segments: Segments,
     ) -> Result<(), Error> {
         let len = if segments.is_whole() { 0 } else { segments.len };
-        let part = Dims { steps: len, ..*dims };
+        let widest = dims.widest(config);
+        let part = widest.with_steps(len);
         let (what, room) = ("the gradients", &mut self.room);
         room.segment.resize(&part)?;
         let is_dropped = len > 0 && config.dropout > 0.0 && dims.layers > 1;
-        resize(what, &mut room.dropped, if is_dropped { dims.outputs() } else { 0 })
+        resize(what, &mut room.dropped, if is_dropped { widest.outputs() } else { 0 })
     }
 
     /// Bytes that the buffers take: what the passes so far needed at most.
     pub fn bytes(&self) -> usize {
-        let BackwardRoom { between, dh, dc, dh_steps, lists, segment, dropped, scratch } = &self.room;
-        let SegmentRoom { y, c, gates, h_0 } = segment;
-        bytes_of_all([&self.input, &self.h_0, &self.c_0, dh, dc, dh_steps, dropped, y, c, gates, h_0])
-            + bytes(&self.gates)
-            + bytes_of_all(&self.gates)
+        let Gradients { input, h_0, c_0, reset_h, reset_c, gates, room, .. } = self;
+        let BackwardRoom { between, dh, dc, dh_steps, of_side, before_h, before_c, dropped, .. } = room;
+        let SegmentRoom { y, c, gates: again, h_0: before } = &room.segment;
+        bytes_of_all([
+            input, h_0, c_0, reset_h, reset_c, dh, dc, dh_steps, of_side, before_h, before_c, dropped,
+        ]) + bytes_of_all([y, c, again, before])
+            + bytes(gates)
+            + bytes_of_all(gates)
             + bytes_of_all(between)
-            + bytes_of_aligned(scratch)
-            + lists.bytes()
+            + bytes_of_aligned(&room.scratch)
+            + room.lists.bytes()
     }
 
     /// There are no gradients any more.
@@ -180,5 +203,16 @@ impl Gradients {
     /// dL/dc_0 likewise; empty for a cell without c.
     pub fn grad_c_0(&self) -> &[f32] {
         if self.dims.is_some() { &self.c_0 } else { &[] }
+    }
+
+    /// The gradient with respect to the h of [`Input::reset_state`](crate::Input::reset_state), shaped as that: for each row the sum
+    /// over its resets, or where all rows share one state the sum over all of them. Zeros without resets; empty if no state was given.
+    pub fn grad_reset_h(&self) -> &[f32] {
+        if self.dims.is_some() { &self.reset_h } else { &[] }
+    }
+
+    /// Likewise with respect to its c; empty for a cell without c.
+    pub fn grad_reset_c(&self) -> &[f32] {
+        if self.dims.is_some() { &self.reset_c } else { &[] }
     }
 }

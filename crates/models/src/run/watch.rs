@@ -5,7 +5,7 @@ use crate::spec::shape::{Dims, resize};
 
 /// Somebody who looks at a backward pass.
 pub(crate) trait Watch: Send {
-    /// Before anything is written: the sizes of the pass.
+    /// Before anything is written: the sizes of the pass, and the largest of any layer.
     ///
     /// # Errors
     /// What comes out, the pass refuses with.
@@ -40,6 +40,8 @@ pub(crate) trait Watch: Send {
 /// The gradients of one step of a layer in a direction.
 #[derive(Debug)]
 pub(crate) struct Seen<'a> {
+    /// The sizes of the pass and of the layer.
+    pub(crate) dims: &'a Dims,
     pub(crate) layer: usize,
     pub(crate) direction: usize,
     /// Where the step stands in time.
@@ -53,6 +55,8 @@ pub(crate) struct Seen<'a> {
 /// The gradients that go into one step of a layer in a direction.
 #[derive(Debug)]
 pub(crate) struct Carried<'a> {
+    /// The sizes of the pass and of the layer.
+    pub(crate) dims: &'a Dims,
     pub(crate) layer: usize,
     pub(crate) direction: usize,
     /// The direction's step, counted from its first.
@@ -78,7 +82,7 @@ pub(crate) struct Watched<'a> {
     pub(crate) room: &'a mut WatchRoom,
 }
 
-/// Makes room for whoever looks; nothing is written if it cannot be had.
+/// Makes room for whoever looks, by the largest sizes of any layer; nothing is written if it cannot be had.
 pub(super) fn begin_watch<'a>(
     watched: Option<Watched<'a>>,
     dims: &Dims,

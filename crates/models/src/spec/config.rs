@@ -13,16 +13,32 @@ pub enum Nonlinearity {
     Relu,
 }
 
+/// What becomes of the two directions of a layer, f forward and r reverse, at each step. The final states stay as they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Merge {
+    /// f and r side by side, as in PyTorch: the output has twice the features of h.
+    #[default]
+    Concat,
+    /// f + r
+    Sum,
+    /// (f + r) / 2
+    Mean,
+    /// f r, unit by unit.
+    Product,
+}
+
 /// The options of a network.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Config {
     /// The cell.
     pub cell: Cell,
     /// Features of one time step's input; may be 0.
     pub input_size: usize,
-    /// Features of c, and of h unless it is projected.
+    /// Features of c, and of h unless it is projected; those of the last layer where layers differ.
     pub hidden_size: usize,
+    /// The same for each layer, if they were given one by one; else empty.
+    pub hidden_sizes: Vec<usize>,
     /// Features that h is projected to; 0 for none.
     pub proj_size: usize,
     /// The activations of the cell.
@@ -37,6 +53,8 @@ pub struct Config {
     pub batch_first: bool,
     /// Each layer runs in both directions of time.
     pub bidirectional: bool,
+    /// What becomes of the outputs of both.
+    pub merge: Merge,
     /// Share of the outputs of each layer but the last that is set to zero in training.
     pub dropout: f32,
 }
@@ -47,6 +65,7 @@ impl Config {
             cell,
             input_size,
             hidden_size,
+            hidden_sizes: Vec::new(),
             proj_size: 0,
             activations: Activations::of(cell),
             linear_before_reset: true,
@@ -54,19 +73,30 @@ impl Config {
             bias: true,
             batch_first: false,
             bidirectional: false,
+            merge: Merge::Concat,
             dropout: 0.0,
         }
     }
 
     pub(crate) fn check(&self) -> Result<(), Error> {
-        for (arg, value) in [("hidden_size", self.hidden_size), ("num_layers", self.num_layers)] {
+        let smallest = self.hidden_sizes.iter().copied().fold(self.hidden_size, usize::min);
+        for (arg, value) in [("hidden_size", smallest), ("num_layers", self.num_layers)] {
             if value == 0 {
                 return Err(Error::Config { arg, expected: "greater than zero", got: value.to_string() });
             }
         }
-        if self.proj_size > 0 && self.proj_size >= self.hidden_size {
+        if !self.hidden_sizes.is_empty() && self.hidden_sizes.len() != self.num_layers {
+            let (sizes, layers) = (self.hidden_sizes.len(), self.num_layers);
+            let (arg, got) = ("hidden_sizes", format!("{sizes} for num_layers = {layers}"));
+            return Err(Error::Config { arg, expected: "one for each layer", got });
+        }
+        if self.proj_size > 0 && self.proj_size >= smallest {
             let (arg, expected) = ("proj_size", "smaller than hidden_size");
             return Err(Error::Config { arg, expected, got: self.proj_size.to_string() });
+        }
+        if self.merge != Merge::Concat && !self.bidirectional {
+            let (arg, expected) = ("merge", "left at Concat for a network of one direction");
+            return Err(Error::Config { arg, expected, got: format!("{:?}", self.merge) });
         }
         self.check_activations()?;
         if !self.linear_before_reset {
@@ -123,19 +153,36 @@ impl Config {
         }
     }
 
-    /// Features of h: proj_size, or hidden_size without a projection.
+    /// Features of a layer's c, and of its h unless that is projected. There is no such layer: those of the last one.
+    pub fn hidden_size_of(&self, layer: usize) -> usize {
+        self.hidden_sizes.get(layer).copied().unwrap_or(self.hidden_size)
+    }
+
+    /// Features of h: proj_size, or hidden_size without a projection; of the last layer where they differ.
     pub fn state_size(&self) -> usize {
         self.spec().state_size(self.hidden_size)
     }
 
-    /// Features of the output: those of h for each direction, the forward one first.
+    /// Features of a layer's h.
+    pub(crate) fn state_size_of(&self, layer: usize) -> usize {
+        self.spec().state_size(self.hidden_size_of(layer))
+    }
+
+    /// Features of the output: those of the last layer's h for each direction, the forward one first, or those of h where the
+    /// directions are [merged](Merge) into one.
     pub fn output_size(&self) -> usize {
-        self.state_size().saturating_mul(self.directions())
+        self.layer_output(self.num_layers.saturating_sub(1))
+    }
+
+    /// Features of the output of a layer.
+    pub(crate) fn layer_output(&self, layer: usize) -> usize {
+        let copies = if self.merge == Merge::Concat { self.directions() } else { 1 };
+        self.state_size_of(layer).saturating_mul(copies)
     }
 
     /// Features of the input of a layer.
     pub(crate) fn layer_input(&self, layer: usize) -> usize {
-        if layer == 0 { self.input_size } else { self.output_size() }
+        layer.checked_sub(1).map_or(self.input_size, |below| self.layer_output(below))
     }
 
     /// Parameters of one layer in one direction.

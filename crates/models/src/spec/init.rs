@@ -138,21 +138,25 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// Fills every array with numbers of its own stream.
-fn fill(params: &mut Tensors, seed: u64, mut next: impl FnMut(&mut Philox) -> f32) {
-    for (stream, tensor) in (0..).zip(params.iter_mut()) {
-        let mut random = Philox::new(seed, stream);
-        tensor.data_mut().fill_with(|| next(&mut random));
+/// Fills every array with numbers of its own stream; each number is asked for with a scale that belongs to the array's place.
+fn fill(params: &mut Tensors, seed: u64, scale: impl Fn(usize) -> f32, next: impl Fn(&mut Philox) -> f32) {
+    for (place, tensor) in params.iter_mut().enumerate() {
+        let (mut random, scale) = (Philox::new(seed, place as u64), scale(place));
+        tensor.data_mut().fill_with(|| scale * next(&mut random));
     }
 }
 
-/// Uniform in +-1/sqrt(fan): `torch.nn.RNN`, `LSTM`, `GRU` with fan = hidden_size, `torch.nn.Linear` with fan = in_features.
-pub(crate) fn uniform(params: &mut Tensors, fan: usize, seed: u64) {
-    let bound = if fan == 0 { 0.0 } else { (1.0 / (fan as f64).sqrt()) as f32 };
-    fill(params, seed, |random| bound * (2.0 * random.uniform() - 1.0));
+/// Uniform in +-1/sqrt(fan), which is asked for by the array's place in the list: `torch.nn.RNN`, `LSTM`, `GRU` with fan =
+/// hidden_size, `torch.nn.Linear` with fan = in_features.
+pub(crate) fn uniform(params: &mut Tensors, fan: impl Fn(usize) -> usize, seed: u64) {
+    let bound = |place| match fan(place) {
+        0 => 0.0,
+        fan => (1.0 / (fan as f64).sqrt()) as f32,
+    };
+    fill(params, seed, bound, |random| 2.0 * random.uniform() - 1.0);
 }
 
 /// Normal with mean 0 and deviation 1: `torch.nn.Embedding`.
 pub(crate) fn normal(params: &mut Tensors, seed: u64) {
-    fill(params, seed, Philox::normal);
+    fill(params, seed, |_| 1.0, Philox::normal);
 }

@@ -1,6 +1,6 @@
 //! What goes into a network: a sequence, and what is special about its rows.
 
-use super::View;
+use super::{State, View};
 
 /// The input of a network. A [`View`] alone is one: all rows as long as the sequence, no resets.
 #[derive(Clone, Copy, Debug)]
@@ -10,9 +10,12 @@ pub struct Input<'a> {
     /// Valid steps of each row, `[batch]`, in any order; 0 is allowed. What stands in the sequence beyond them is not read; the
     /// outputs there are zeros. `None`: all rows are valid throughout.
     pub lengths: Option<&'a [usize]>,
-    /// [time, batch], also for a network that is batch_first: where set, the row's state becomes zeros before the step, in every
+    /// [time, batch], also for a network that is batch_first: where set, the row's state is replaced before the step, in every
     /// layer, as at the start of an episode. No gradient passes. In a reverse direction the step before is the next one in time.
     pub resets: Option<&'a [bool]>,
+    /// What it is replaced by: a state for this batch, or for a batch of one, which all rows share. `None` is zeros. The gradient of
+    /// the loss with respect to it is [`Gradients::grad_reset_h`](crate::Gradients::grad_reset_h), so that it can be learned.
+    pub reset_state: Option<&'a State>,
     /// Randomness of the dropout between layers; it matters in training only.
     pub dropout: DropoutKey<'a>,
 }
@@ -30,7 +33,7 @@ pub struct DropoutKey<'a> {
 
 impl<'a> From<View<'a>> for Input<'a> {
     fn from(sequence: View<'a>) -> Input<'a> {
-        Input { sequence, lengths: None, resets: None, dropout: DropoutKey::default() }
+        Input { sequence, lengths: None, resets: None, reset_state: None, dropout: DropoutKey::default() }
     }
 }
 
@@ -43,6 +46,30 @@ impl<'a> Input<'a> {
     /// With resets.
     pub fn resets(self, resets: &'a [bool]) -> Input<'a> {
         Input { resets: Some(resets), ..self }
+    }
+
+    /// With the state that resets lead to.
+    ///
+    /// # Examples
+    /// A start of episodes that is learned, two in a row:
+    /// ```
+    /// use gatewise::{Gru, Input, Upstream, View};
+    ///
+    /// let gru = Gru::new(2, 3)?;
+    /// let mut start = gru.zero_state(1)?; // one for all rows
+    /// let resets = [true, false, true, false]; // four steps of one row
+    /// let input = Input::from(View::new(&[0.5; 4 * 2], [4, 1, 2])?).resets(&resets).reset_state(&start);
+    /// let mut tape = gru.forward_train(input, None)?;
+    /// let (mut grads, dy) = (gru.params().zeros_like(), [1.0; 4 * 3]);
+    /// gru.backward(&mut tape, Upstream::output(View::new(&dy, [4, 1, 3])?), &mut grads)?;
+    /// for (h, dh) in start.h_mut().iter_mut().zip(tape.gradients().grad_reset_h()) {
+    ///     *h -= 0.1 * dh; // the sum over both episodes
+    /// }
+    /// # assert!(start.h().iter().all(|&h| h != 0.0));
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
+    pub fn reset_state(self, reset_state: &'a State) -> Input<'a> {
+        Input { reset_state: Some(reset_state), ..self }
     }
 
     /// With a key for dropout.

@@ -12,7 +12,7 @@ pub(crate) mod shape;
 mod state;
 mod view;
 
-pub use config::{Config, Nonlinearity};
+pub use config::{Config, Merge, Nonlinearity};
 pub use error::Error;
 pub use init::{Init, Recurrent};
 pub use input::{DropoutKey, Input};

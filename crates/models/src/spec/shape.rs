@@ -1,6 +1,7 @@
 //! The only place where sizes multiply.
 
 use super::{Config, Error};
+use std::ops::Range;
 
 /// The product of sizes, if an array of that many f32 can exist.
 pub(crate) fn product(what: &'static str, sizes: &[usize]) -> Result<usize, Error> {
@@ -13,18 +14,26 @@ pub(crate) fn product(what: &'static str, sizes: &[usize]) -> Result<usize, Erro
     floats.filter(|&floats| floats <= limit).ok_or(Error::SizeOverflow { what })
 }
 
-/// The sizes of one pass: seen to multiply without overflow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The sizes of one pass, with those of one layer: seen to multiply without overflow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Dims {
     /// T
     pub(crate) steps: usize,
     /// B
     pub(crate) batch: usize,
+    /// Features of the layer's input.
+    pub(crate) input: usize,
     /// H
     pub(crate) hidden: usize,
     /// Features of h: P with a projection, else H.
     pub(crate) features: usize,
-    /// Whether there is a c of H features beside it.
+    /// Features of the layer's output: D * R, or R where the directions are merged into one.
+    pub(crate) output: usize,
+    /// Features of h and of c in all directions of the layers below; of c 0 where there is none.
+    below: [usize; 2],
+    /// Likewise of all layers.
+    all: [usize; 2],
+    /// Whether there is a c of H features beside h.
     pub(crate) has_c: bool,
     /// Saved values per unit and step.
     pub(crate) saved: usize,
@@ -35,44 +44,116 @@ pub(crate) struct Dims {
 }
 
 impl Dims {
+    /// The sizes of a pass and of its last layer, whose outputs are the network's.
     pub(crate) fn new(config: &Config, steps: usize, batch: usize) -> Result<Dims, Error> {
         let spec = config.spec();
-        let (hidden, saved) = (config.hidden_size, spec.saved());
-        let (features, has_c) = (config.state_size(), spec.has_cell_state());
-        let (layers, directions) = (config.num_layers, config.directions());
-        product("the tape", &[steps.saturating_add(2), batch.max(1), hidden, saved, layers, directions])?;
+        let (layers, directions, saved) = (config.num_layers, config.directions(), spec.saved());
+        let widest = config.hidden_sizes.iter().copied().fold(config.hidden_size, usize::max);
+        product("the tape", &[steps.saturating_add(2), batch.max(1), widest, saved, layers, directions])?;
         product("input", &[steps, batch.max(1), config.input_size])?;
-        Ok(Dims { steps, batch, hidden, features, has_c, saved, layers, directions })
+        let has_c = spec.has_cell_state();
+        let pass = Dims { steps, batch, has_c, saved, layers, directions, ..Dims::default() };
+        let all = pass.up_to(config, layers);
+        Ok(Dims { all, ..pass }.of(config, layers - 1))
     }
 
-    /// Floats of a layer's h in one direction: B * R.
+    /// The same pass, and the sizes of another layer.
+    pub(crate) fn of(self, config: &Config, layer: usize) -> Dims {
+        Dims {
+            input: config.layer_input(layer),
+            hidden: config.hidden_size_of(layer),
+            features: config.state_size_of(layer),
+            output: config.layer_output(layer),
+            below: self.up_to(config, layer),
+            ..self
+        }
+    }
+
+    /// The same for a part of the steps.
+    pub(crate) fn with_steps(self, steps: usize) -> Dims {
+        Dims { steps, ..self }
+    }
+
+    /// The same for another batch.
+    pub(crate) fn with_batch(self, batch: usize) -> Dims {
+        Dims { batch, ..self }
+    }
+
+    /// The same pass, and for each size the largest of any layer: what room is made by.
+    pub(crate) fn widest(self, config: &Config) -> Dims {
+        (0..self.layers).map(|layer| self.of(config, layer)).fold(self, |most, of| Dims {
+            input: most.input.max(of.input),
+            hidden: most.hidden.max(of.hidden),
+            features: most.features.max(of.features),
+            output: most.output.max(of.output),
+            ..self
+        })
+    }
+
+    /// Features of h and of c in all directions of the first layers.
+    fn up_to(&self, config: &Config, layers: usize) -> [usize; 2] {
+        let sum = |size: &dyn Fn(usize) -> usize| match config.hidden_sizes.is_empty() {
+            true => layers * size(0),
+            false => (0..layers).map(size).sum(),
+        };
+        let h = sum(&|layer| config.state_size_of(layer));
+        let c = if self.has_c { sum(&|layer| config.hidden_size_of(layer)) } else { 0 };
+        [self.directions * h, self.directions * c]
+    }
+
+    /// Floats of the layer's h in one direction: B * R.
     pub(crate) fn state(&self) -> usize {
         self.batch * self.features
     }
 
-    /// Floats of a layer's c in one direction: B * H; 0 where there is none.
+    /// Floats of the layer's c in one direction: B * H; 0 where there is none.
     pub(crate) fn cell_state(&self) -> usize {
-        if self.has_c { self.batch * self.hidden } else { 0 }
+        self.batch * self.cell_width()
+    }
+
+    /// Features of the layer's c in one direction; 0 where there is none.
+    pub(crate) fn cell_width(&self) -> usize {
+        if self.has_c { self.hidden } else { 0 }
     }
 
     /// Floats of h of all layers.
     pub(crate) fn states(&self) -> usize {
-        self.layers * self.directions * self.state()
+        self.batch * self.all[0]
     }
 
     /// Floats of c of all layers; 0 where there is none.
     pub(crate) fn cell_states(&self) -> usize {
-        self.layers * self.directions * self.cell_state()
+        self.batch * self.all[1]
     }
 
-    /// Features of a layer's output: D * R.
-    pub(crate) fn output_size(&self) -> usize {
+    /// Features of the layer's h in all directions: D * R.
+    pub(crate) fn side_by_side(&self) -> usize {
         self.directions * self.features
     }
 
-    /// Floats of a layer's outputs: T * B * D * R.
+    /// Whether the directions become one.
+    pub(crate) fn is_merged(&self) -> bool {
+        self.output != self.side_by_side()
+    }
+
+    /// Floats of the layer's h of all steps: T * B * D * R.
+    pub(crate) fn sides(&self) -> usize {
+        self.steps * self.batch * self.side_by_side()
+    }
+
+    /// Floats of the layer's outputs: as many, or T * B * R.
     pub(crate) fn outputs(&self) -> usize {
-        self.steps * self.batch * self.output_size()
+        self.steps * self.batch * self.output
+    }
+
+    /// Floats of the layer's inputs.
+    pub(crate) fn inputs(&self) -> usize {
+        self.sequence(self.input)
+    }
+
+    /// Floats of a sequence of that many features.
+    pub(crate) fn sequence(&self, width: usize) -> usize {
+        self.steps * self.batch * width
     }
 
     /// The axes of a sequence of these sizes in a network's layout.
@@ -85,26 +166,21 @@ impl Dims {
         self.steps * self.cell_state()
     }
 
-    /// Floats that a layer saves for backward in one direction.
+    /// Floats that the layer saves for backward in one direction.
     pub(crate) fn gates(&self) -> usize {
         self.steps * self.batch * self.hidden * self.saved
     }
 
-    /// Where h of a layer in a direction stands among those of all.
-    pub(crate) fn state_at(&self, layer: usize, direction: usize) -> std::ops::Range<usize> {
-        let begin = (layer * self.directions + direction) * self.state();
+    /// Where the layer's h in a direction stands among those of all layers.
+    pub(crate) fn state_at(&self, direction: usize) -> Range<usize> {
+        let begin = self.batch * self.below[0] + direction * self.state();
         begin..begin + self.state()
     }
 
-    /// Where c of a layer in a direction stands among those of all.
-    pub(crate) fn cell_state_at(&self, layer: usize, direction: usize) -> std::ops::Range<usize> {
-        let begin = (layer * self.directions + direction) * self.cell_state();
+    /// Where its c in a direction stands.
+    pub(crate) fn cell_state_at(&self, direction: usize) -> Range<usize> {
+        let begin = self.batch * self.below[1] + direction * self.cell_state();
         begin..begin + self.cell_state()
-    }
-
-    /// Floats of an input of that many features.
-    pub(crate) fn input(&self, features: usize) -> usize {
-        self.steps * self.batch * features
     }
 }
 

@@ -1,19 +1,22 @@
 //! What a network remembers between two calls: a plain value.
 
-use super::shape::{Dims, expect, expect_len, resize, zeros};
+use super::shape::{Dims, expect, expect_len, reserve, resize, zeros};
 use super::{Config, Error};
+use std::ops::Range;
 
 /// The state of a network for a batch: h, and c for an LSTM or a projected GRU. Nothing else is carried from call to call.
 ///
-/// Both are [num_layers * directions, batch, hidden_size], h of a network with a projection [.., proj_size], the forward direction of a layer before its reverse one. Clone it to branch or to go back, save its slices to resume.
+/// Both are [num_layers * directions, batch, hidden_size], h of a network with a projection [.., proj_size], the forward direction of a
+/// layer before its reverse one. Where layers have [sizes of their own](crate::Builder::hidden_sizes) they are the arrays [batch,
+/// hidden_size] of each layer and direction, one behind the other: [`h_range`](State::h_range) says where. Clone it to branch or to go
+/// back, save its slices to resume.
 #[derive(Clone, Debug)]
 pub struct State {
-    /// Layers times directions.
-    layers: usize,
     batch: usize,
-    /// Features of h and of c.
-    features: usize,
-    hidden: usize,
+    directions: usize,
+    has_c: bool,
+    /// Features of h and of c of each layer, of c even where there is none.
+    sizes: Vec<[usize; 2]>,
     h: Vec<f32>,
     /// Empty where the cell has no c.
     c: Vec<f32>,
@@ -25,8 +28,8 @@ pub struct State {
 
 impl PartialEq for State {
     fn eq(&self, other: &State) -> bool {
-        let sizes = |s: &State| (s.layers, s.batch, s.features, s.hidden);
-        sizes(self) == sizes(other) && self.h == other.h && self.c == other.c
+        let sizes = |s: &State| (s.batch, s.directions);
+        sizes(self) == sizes(other) && self.sizes == other.sizes && self.h == other.h && self.c == other.c
     }
 }
 
@@ -35,10 +38,10 @@ impl State {
     pub(crate) fn zero(config: &Config, batch: usize) -> Result<State, Error> {
         let dims = Dims::new(config, 1, batch)?;
         Ok(State {
-            layers: config.num_layers * config.directions(),
             batch,
-            features: dims.features,
-            hidden: config.hidden_size,
+            directions: dims.directions,
+            has_c: dims.has_c,
+            sizes: (0..config.num_layers).map(|layer| sizes_of(config, layer)).collect(),
             h: zeros("h_0", dims.states())?,
             c: zeros("c_0", dims.cell_states())?,
             spare: zeros("h_0", dims.states())?,
@@ -51,9 +54,33 @@ impl State {
         self.batch
     }
 
-    /// The shape of h: [num_layers * directions, batch, hidden_size], or [.., proj_size].
+    /// Layers times directions.
+    fn parts(&self) -> usize {
+        self.sizes.len() * self.directions
+    }
+
+    /// The shape of h: [num_layers * directions, batch, hidden_size], or [.., proj_size]; the last axis is the last layer's where layers
+    /// differ.
     pub fn shape(&self) -> [usize; 3] {
-        [self.layers, self.batch, self.features]
+        [self.parts(), self.batch, self.sizes.last().map_or(0, |[features, _]| *features)]
+    }
+
+    /// Where h of a layer in a direction (0 forward, 1 reverse), [batch, hidden_size], stands in [`h`](State::h), and in the gradients
+    /// of h_0 and h_n; `None` if there is no such layer or direction.
+    pub fn h_range(&self, layer: usize, direction: usize) -> Option<Range<usize>> {
+        self.range(layer, direction, 0)
+    }
+
+    /// Likewise of c in [`c`](State::c); `None` for a cell without c, too.
+    pub fn c_range(&self, layer: usize, direction: usize) -> Option<Range<usize>> {
+        self.range(layer, direction, 1).filter(|_| self.has_c)
+    }
+
+    fn range(&self, layer: usize, direction: usize, of: usize) -> Option<Range<usize>> {
+        let len = self.batch * self.sizes.get(layer).filter(|_| direction < self.directions)?[of];
+        let below: usize = self.sizes[..layer].iter().map(|sizes| sizes[of]).sum();
+        let begin = self.directions * self.batch * below + direction * len;
+        Some(begin..begin + len)
     }
 
     /// h, [num_layers * directions, batch, hidden_size], or [.., proj_size].
@@ -90,45 +117,77 @@ impl State {
         if let Some(&index) = rows.iter().find(|&&row| row >= self.batch) {
             return Err(Error::Index { arg: "rows", index, len: self.batch });
         }
-        let gather = |from: &[f32], width: usize| {
-            let mut to = Vec::with_capacity(if from.is_empty() { 0 } else { self.layers * rows.len() });
-            for layer in from.chunks_exact((self.batch * width).max(1)) {
-                for row in rows {
-                    to.extend_from_slice(&layer[row * width..][..width]);
+        let gather = |from: &[f32], of: usize| {
+            let mut to = Vec::with_capacity(from.len() / self.batch.max(1) * rows.len());
+            let mut rest = from;
+            for width in self.sizes.iter().flat_map(|sizes| vec![sizes[of]; self.directions]) {
+                let (part, behind) = rest.split_at(rest.len().min(self.batch * width));
+                for row in rows.iter().filter(|_| !part.is_empty()) {
+                    to.extend_from_slice(&part[row * width..][..width]);
                 }
+                rest = behind;
             }
             to
         };
-        let (h, c) = (gather(&self.h, self.features), gather(&self.c, self.hidden));
-        Ok(State { batch: rows.len(), spare: vec![0.0; h.len()], gates: Vec::new(), h, c, ..*self })
+        let (h, c) = (gather(&self.h, 0), gather(&self.c, 1));
+        let (sizes, spare) = (self.sizes.clone(), vec![0.0; h.len()]);
+        Ok(State { batch: rows.len(), sizes, h, c, spare, gates: Vec::new(), ..*self })
     }
 
     /// Checks that this is a state of such a network for such a batch.
     pub(crate) fn check(&self, config: &Config, batch: usize) -> Result<(), Error> {
-        expect("h_0", "batch size", self.batch, batch)?;
+        self.check_as(["h_0", "c_0"], config, batch)
+    }
+
+    /// Checks that resets of such a batch can lead to this state.
+    pub(crate) fn check_reset(&self, config: &Config, batch: usize) -> Result<(), Error> {
+        self.check_as(["reset_h", "reset_c"], config, if self.batch == 1 { 1 } else { batch })
+    }
+
+    fn check_as(&self, [h, c]: [&'static str; 2], config: &Config, batch: usize) -> Result<(), Error> {
+        expect(h, "batch size", self.batch, batch)?;
         let dim = if config.proj_size > 0 { "proj_size" } else { "hidden_size" };
-        expect("h_0", dim, self.features, config.state_size())?;
-        expect("h_0", "num_layers * directions", self.layers, config.num_layers * config.directions())?;
-        expect("c_0", "hidden_size", self.hidden, config.hidden_size)?;
-        let layers = if config.spec().has_cell_state() { self.layers } else { 0 };
-        expect_len("c_0", self.c.len(), layers * self.batch * self.hidden)
+        for (layer, [features, _]) in self.sizes.iter().enumerate().take(config.num_layers) {
+            expect(h, dim, *features, config.state_size_of(layer))?;
+        }
+        expect(h, "num_layers * directions", self.parts(), config.num_layers * config.directions())?;
+        for (layer, [_, hidden]) in self.sizes.iter().enumerate() {
+            expect(c, "hidden_size", *hidden, config.hidden_size_of(layer))?;
+        }
+        let has_c = config.spec().has_cell_state();
+        expect_len(c, self.c.len(), if has_c { self.cell_states() } else { 0 })
+    }
+
+    /// Floats of c, if there is one.
+    fn cell_states(&self) -> usize {
+        self.directions * self.batch * self.sizes.iter().map(|[_, hidden]| hidden).sum::<usize>()
     }
 
     /// Checks that another state has the sizes of this one.
     pub(crate) fn check_alike(&self, other: &State) -> Result<(), Error> {
         expect("h_0", "batch size", other.batch, self.batch)?;
-        expect("h_0", "hidden_size", other.hidden, self.hidden)?;
-        expect("h_0", "num_layers * directions", other.layers, self.layers)?;
+        for ([_, expected], [_, got]) in self.sizes.iter().zip(&other.sizes) {
+            expect("h_0", "hidden_size", *got, *expected)?;
+        }
+        expect("h_0", "num_layers * directions", other.parts(), self.parts())?;
+        expect_len("h_0", other.h.len(), self.h.len())?;
         expect_len("c_0", other.c.len(), self.c.len())
     }
 
-    /// Makes this the state for such a batch, whatever it was; its values are not defined then.
-    pub(crate) fn reshape(&mut self, dims: &Dims) -> Result<(), Error> {
+    /// Makes this the state of a pass, whatever it was; its values are not defined then. `sizes`: features of each layer's h and c.
+    pub(crate) fn reshape(
+        &mut self,
+        dims: &Dims,
+        sizes: impl Iterator<Item = [usize; 2]>,
+    ) -> Result<(), Error> {
+        let more = dims.layers.saturating_sub(self.sizes.len());
+        reserve("h_n", &mut self.sizes, more)?;
         resize("h_n", &mut self.h, dims.states())?;
         resize("h_n", &mut self.spare, dims.states())?;
         resize("c_n", &mut self.c, dims.cell_states())?;
-        (self.layers, self.batch) = (dims.layers * dims.directions, dims.batch);
-        (self.features, self.hidden) = (dims.features, dims.hidden);
+        self.sizes.clear();
+        self.sizes.extend(sizes);
+        (self.batch, self.directions, self.has_c) = (dims.batch, dims.directions, dims.has_c);
         Ok(())
     }
 
@@ -138,7 +197,7 @@ impl State {
     }
 
     /// The parts that a pass works on: h as it is, h as it will be, c in place, and room for the gates of a step.
-    pub(crate) fn parts(&mut self) -> (&[f32], &mut [f32], &mut [f32], &mut [f32]) {
+    pub(crate) fn split(&mut self) -> (&[f32], &mut [f32], &mut [f32], &mut [f32]) {
         (&self.h, &mut self.spare, &mut self.c, &mut self.gates)
     }
 
@@ -146,4 +205,9 @@ impl State {
     pub(crate) fn advance(&mut self) {
         std::mem::swap(&mut self.h, &mut self.spare);
     }
+}
+
+/// Features of a layer's h and c.
+fn sizes_of(config: &Config, layer: usize) -> [usize; 2] {
+    [config.state_size_of(layer), config.hidden_size_of(layer)]
 }

@@ -54,7 +54,7 @@ impl Linear {
         let mut params = Tensors::default();
         params.push("weight".to_string(), &[out_features, in_features])?;
         params.push("bias".to_string(), &[out_features])?;
-        init::uniform(&mut params, in_features, seed);
+        init::uniform(&mut params, |_| in_features, seed);
         let weight = Matrix::row_major(params.at(0), in_features);
         let forward = kernels.pack_b(in_features, out_features, weight.transposed())?;
         let backward = kernels.pack_b(out_features, in_features, weight)?;

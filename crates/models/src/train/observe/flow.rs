@@ -101,8 +101,7 @@ impl Watch for FlowWatch {
     }
 
     fn seen(&mut self, step: Seen<'_>) {
-        let Seen { layer, direction, time, dh, dc } = step;
-        let Some(dims) = self.dims else { return };
+        let Seen { dims, layer, direction, time, dh, dc } = step;
         let track = layer * dims.directions + direction;
         let h = self.note(sum_of_squares(dh), "dL/dh", track, time);
         self.flow.tracks[track].h[time] = h;

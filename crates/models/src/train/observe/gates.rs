@@ -126,29 +126,31 @@ impl GateReport {
         let (dims, active) = tape.sizes()?;
         let roles = GateRole::of(config.cell);
         let mut sums: Vec<Vec<Sums>> = Vec::new();
-        for _ in 0..dims.layers * dims.directions {
-            sums.push(roles.iter().map(|role| Sums::new(Ends::of(config, *role), dims.hidden)).collect());
+        for track in 0..dims.layers * dims.directions {
+            let hidden = config.hidden_size_of(track / dims.directions);
+            sums.push(roles.iter().map(|role| Sums::new(Ends::of(config, *role), hidden)).collect());
         }
         // The slots of a vanilla network hold its h, and u behind it if that is projected.
-        let each = |steps: &Steps<'_>, see: &mut dyn FnMut(usize, usize, f32)| {
-            let width = dims.saved * dims.hidden;
+        let each = |layer: usize, steps: &Steps<'_>, see: &mut dyn FnMut(usize, usize, f32)| {
+            let hidden = config.hidden_size_of(layer);
+            let width = dims.saved * hidden;
             for (i, t) in steps.times.clone().enumerate() {
                 for row in 0..active(t) {
-                    let values = &steps.gates[(i * dims.batch + row) * width..][..roles.len() * dims.hidden];
+                    let values = &steps.gates[(i * dims.batch + row) * width..][..roles.len() * hidden];
                     for (at, value) in values.iter().enumerate() {
-                        see(at / dims.hidden, at % dims.hidden, *value);
+                        see(at / hidden, at % hidden, *value);
                     }
                 }
             }
         };
         network.visit(tape, &mut |layer, d, steps| {
             let gates = &mut sums[layer * dims.directions + d];
-            each(&steps, &mut |gate, unit, value| gates[gate].add(unit, value));
+            each(layer, &steps, &mut |gate, unit, value| gates[gate].add(unit, value));
             Ok(())
         })?;
         network.visit(tape, &mut |layer, d, steps| {
             let gates = &mut sums[layer * dims.directions + d];
-            each(&steps, &mut |gate, _, value| gates[gate].count(value));
+            each(layer, &steps, &mut |gate, _, value| gates[gate].count(value));
             Ok(())
         })?;
         let tracks = sums.into_iter().enumerate().map(|(place, sums)| {

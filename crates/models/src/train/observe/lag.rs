@@ -121,7 +121,7 @@ impl LagProbe {
         if probes == Probes::Random(0) {
             return Err(Error::Config { arg: "probes", expected: "greater than zero", got: "0".to_string() });
         }
-        let config = *network.config();
+        let config = network.config().clone();
         let watch = LagWatch { max_lag, ..LagWatch::default() };
         let (room, gradients, vectors) = (WatchRoom::default(), Gradients::default(), Vec::new());
         Ok(LagProbe { config, probes, seed, watch, room, gradients, vectors })
@@ -150,7 +150,7 @@ impl LagProbe {
         self.watch.start(&dims)?;
         let (count, divisor) = match self.probes {
             Probes::Random(count) => (count, count as f64),
-            Probes::Units => (dims.features, 1.0),
+            Probes::Units => (dims.widest(&self.config).features, 1.0),
         };
         for probe in 0..count {
             for is_joined in [false, true] {
@@ -162,15 +162,24 @@ impl LagProbe {
                 network.backward_keep_watched(tape, upstream, &mut self.gradients, None, watched)?;
             }
         }
-        self.watch.finish(divisor * (batch * dims.features) as f64);
+        let config = &self.config;
+        self.watch.finish(|layer| divisor * (batch * dims.of(config, layer).features) as f64);
         Ok(&self.watch.influence)
     }
 
     /// The probe of each row in every layer and direction; for the input in the last layer's forward direction alone.
     fn fill(&mut self, dims: &Dims, probe: usize, is_joined: bool) {
         let Probes::Random(_) = self.probes else {
-            let unit = |i: usize| if i % dims.features == probe { 1.0 } else { 0.0 };
-            self.vectors.iter_mut().enumerate().for_each(|(i, value)| *value = unit(i));
+            self.vectors.fill(0.0);
+            for (layer, d) in (0..dims.layers).flat_map(|layer| (0..dims.directions).map(move |d| (layer, d)))
+            {
+                let dims = dims.of(&self.config, layer);
+                let units = self.vectors[dims.state_at(d)].iter_mut().skip(probe);
+                units
+                    .step_by(dims.features)
+                    .take(if probe < dims.features { dims.batch } else { 0 })
+                    .for_each(|unit| *unit = 1.0);
+            }
             return self.keep_top(dims, is_joined);
         };
         let mut random = Philox::new(self.seed, probe as u64);
@@ -185,7 +194,7 @@ impl LagProbe {
 
     fn keep_top(&mut self, dims: &Dims, is_joined: bool) {
         if is_joined {
-            let top = dims.state_at(dims.layers - 1, 0);
+            let top = dims.state_at(0);
             self.vectors[..top.start].fill(0.0);
             self.vectors[top.end..].fill(0.0);
         }
@@ -232,11 +241,15 @@ impl LagWatch {
         reserve(what, &mut self.last, dims.batch)
     }
 
-    /// From sums of squares to norms.
-    fn finish(&mut self, divisor: f64) {
+    /// From sums of squares to norms; what a layer's are divided by is asked for.
+    fn finish(&mut self, divisor: impl Fn(usize) -> f64) {
         let LagInfluence { tracks, x } = &mut self.influence;
-        let of_tracks = tracks.iter_mut().flat_map(|track| track.h.iter_mut().chain(&mut track.c));
-        of_tracks.chain(x).for_each(|value| *value = (*value / divisor).sqrt());
+        let top = tracks.last().map_or(0, |track| track.layer);
+        for track in tracks {
+            let divisor = divisor(track.layer);
+            track.h.iter_mut().chain(&mut track.c).for_each(|value| *value = (*value / divisor).sqrt());
+        }
+        x.iter_mut().for_each(|value| *value = (*value / divisor(top)).sqrt());
     }
 }
 
@@ -252,8 +265,7 @@ impl Watch for LagWatch {
     }
 
     fn seen(&mut self, step: Seen<'_>) {
-        let Seen { layer, direction, time, dh, dc } = step;
-        let Some(dims) = self.dims else { return };
+        let Seen { dims, layer, direction, time, dh, dc } = step;
         let track = layer * dims.directions + direction;
         if self.is_joined && track != (dims.layers - 1) * dims.directions {
             return;

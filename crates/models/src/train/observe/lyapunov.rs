@@ -49,7 +49,7 @@ pub struct TrackLyapunov {
 /// Jacobian is block-triangular.
 ///
 /// # Errors
-/// [`Error::Config`] if `count` is 0 or above the features of s, if the input has lengths or resets, if it has no row, or the network was
+/// [`Error::Config`] if `count` is 0 or above the features of s in any layer, if the input has lengths or resets, if it has no row, or the network was
 /// built without training; else as [`Network::forward_train`].
 ///
 /// # Examples
@@ -73,7 +73,8 @@ pub fn lyapunov_exponents<'a, K>(
     let [first, second, width] = input.sequence.shape();
     let (steps, batch) = if config.batch_first { (second, first) } else { (first, second) };
     let dims = Dims::new(config, steps, batch)?;
-    let features = dims.features + if dims.has_c { dims.hidden } else { 0 };
+    let features = |layer| dims.of(config, layer).features + dims.of(config, layer).cell_width();
+    let features = (0..dims.layers).map(features).min().unwrap_or(0);
     let wrong = |arg, expected, got: String| Err(Error::Config { arg, expected, got });
     if count == 0 || count > features {
         return wrong("count", "from 1 to the features of the state", format!("{count} of {features}"));
@@ -94,7 +95,8 @@ pub fn lyapunov_exponents<'a, K>(
         let rows = input.sequence.data().chunks_exact(width.max(1));
         rows.for_each(|row| (0..count).for_each(|_| x.extend_from_slice(row)));
     }
-    let shape = Dims { batch: batch * count, ..dims }.shape(width, config.batch_first);
+    let copies = Dims::new(config, steps, batch * count)?;
+    let shape = copies.shape(width, config.batch_first);
     state.map_or(Ok(()), |state| state.check(config, batch))?;
     let start = state.map(|state| state.gather(&rows_of(batch, count))).transpose()?;
     let mut tape = Tape::default();
@@ -113,9 +115,9 @@ pub fn lyapunov_exponents<'a, K>(
     let upstream = Upstream { input_grad: false, ..Upstream::default() };
     network.backward_keep_watched(&tape, upstream, &mut gradients, None, watched)?;
     let (mut h_0, mut c_0) = (gradients.grad_h_0().to_vec(), gradients.grad_c_0().to_vec());
-    let (h, c) = (dims.state() * count, dims.cell_state() * count);
     for track in 0..dims.layers * dims.directions {
-        watch.renormalize(track, &mut h_0[track * h..][..h], &mut c_0[track * c..][..c]);
+        let (dims, d) = (copies.of(config, track / dims.directions), track % dims.directions);
+        watch.renormalize(track, &dims, &mut h_0[dims.state_at(d)], &mut c_0[dims.cell_state_at(d)]);
     }
     Ok(watch.finish(steps))
 }
@@ -144,8 +146,8 @@ impl QrWatch {
     }
 
     /// Takes the vectors of all rows apart and leaves orthonormal ones.
-    fn renormalize(&mut self, track: usize, dh: &mut [f32], dc: &mut [f32]) {
-        self.each_row(track, dh, dc, |basis, width, logs| {
+    fn renormalize(&mut self, track: usize, dims: &Dims, dh: &mut [f32], dc: &mut [f32]) {
+        self.each_row(track, dims, dh, dc, |basis, width, logs| {
             for (i, log) in logs.iter_mut().enumerate() {
                 *log += orthonormalize(basis, width, i).ln();
             }
@@ -153,9 +155,9 @@ impl QrWatch {
     }
 
     /// An orthonormal random basis for all rows.
-    fn start(&mut self, track: usize, dh: &mut [f32], dc: &mut [f32]) {
+    fn start(&mut self, track: usize, dims: &Dims, dh: &mut [f32], dc: &mut [f32]) {
         let mut random = Philox::new(self.seed, track as u64);
-        self.each_row(track, dh, dc, |basis, width, logs| {
+        self.each_row(track, dims, dh, dc, |basis, width, logs| {
             basis.iter_mut().for_each(|value| *value = f64::from(random.normal()));
             for i in 0..logs.len() {
                 orthonormalize(basis, width, i);
@@ -166,11 +168,12 @@ impl QrWatch {
     fn each_row(
         &mut self,
         track: usize,
+        dims: &Dims,
         dh: &mut [f32],
         dc: &mut [f32],
         mut job: impl FnMut(&mut [f64], usize, &mut [f64]),
     ) {
-        let (h, c) = (self.dims.features, if self.dims.has_c { self.dims.hidden } else { 0 });
+        let (h, c) = (dims.features, dims.cell_width());
         let (width, count) = (h + c, self.count);
         self.basis.resize(count * width, 0.0);
         for row in 0..self.dims.batch {
@@ -237,12 +240,12 @@ impl Watch for QrWatch {
     }
 
     fn carried(&mut self, step: Carried<'_>) {
-        let Carried { layer, direction, step, dh, dc } = step;
+        let Carried { dims, layer, direction, step, dh, dc } = step;
         let track = layer * self.dims.directions + direction;
         if step + 1 == self.dims.steps {
-            self.start(track, dh, dc);
+            self.start(track, dims, dh, dc);
         } else {
-            self.renormalize(track, dh, dc);
+            self.renormalize(track, dims, dh, dc);
         }
     }
 }

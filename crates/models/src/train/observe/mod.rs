@@ -36,7 +36,9 @@ fn check_made_for(arg: &'static str, made_for: &Config, config: &Config) -> Resu
 
 /// A network in a few words.
 fn in_words(config: &Config) -> String {
-    let Config { cell, input_size, hidden_size, num_layers, .. } = *config;
+    let Config { cell, input_size, num_layers, .. } = *config;
+    let sizes: Vec<String> = (0..num_layers).map(|layer| config.hidden_size_of(layer).to_string()).collect();
+    let hidden_size = if config.hidden_sizes.is_empty() { &sizes[..1] } else { &sizes[..] }.join("-");
     let directions = config.directions();
     format!("{} {input_size}-{hidden_size} (layers {num_layers}, directions {directions})", cell.name())
 }

@@ -36,7 +36,7 @@ pub struct Observer {
 impl Observer {
     /// An observer of networks with the options of this one.
     pub fn new<K>(network: &Network<K>) -> Observer {
-        Observer { config: *network.config(), watch: FlowWatch::default(), room: WatchRoom::default() }
+        Observer { config: network.config().clone(), watch: FlowWatch::default(), room: WatchRoom::default() }
     }
 
     /// As [`Network::backward`], and looks on.

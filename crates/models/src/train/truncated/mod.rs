@@ -145,8 +145,8 @@ impl TruncatedBptt {
     /// Adds steps to the stream, as many as there are: [n, batch, input_size], with their resets if they have some. They are copied.
     ///
     /// # Errors
-    /// [`Error::Shape`] if they do not fit the network and the state; [`Error::Config`] if they have lengths or a dropout key of their
-    /// own: rows of a stream have no end, and the stream numbers its steps itself.
+    /// [`Error::Shape`] if they do not fit the network and the state; [`Error::Config`] if they have lengths, a state that resets lead to
+    /// or a dropout key of their own: rows of a stream have no end, and the stream numbers its steps itself.
     pub fn push<'a>(&mut self, piece: impl Into<Input<'a>>) -> Result<(), Error> {
         let piece = piece.into();
         let [first, second, width] = piece.sequence.shape();
@@ -157,8 +157,13 @@ impl TruncatedBptt {
             expect("resets", "length", resets.len(), product("resets", &[steps, batch])?)?;
         }
         let key = piece.dropout;
-        if piece.lengths.is_some() || key.rows.is_some() || key.seed != 0 || key.first_step != 0 {
-            let (arg, expected) = ("input", "without lengths and dropout key in a stream");
+        if piece.lengths.is_some()
+            || piece.reset_state.is_some()
+            || key.rows.is_some()
+            || key.seed != 0
+            || key.first_step != 0
+        {
+            let (arg, expected) = ("input", "without lengths, reset state and dropout key in a stream");
             return Err(Error::Config { arg, expected, got: "some".to_string() });
         }
         let Pending { x, resets, done, steps: pending } = &mut self.pending;
