@@ -37,6 +37,17 @@
 //! # Ok::<(), gatewise::Error>(())
 //! ```
 //!
+//! # What training does
+//! An [`Observer`] looks at backward passes and shows where gradients fade or explode; [`LagProbe`] measures how far back a state
+//! matters, [`lyapunov_exponents`] whether the state map pulls together, [`truncation_bias`] what truncation loses; [`GateReport`]
+//! shows what gates do, [`ClipLedger`] what clipping does, [`SpikeDetector`] sudden jumps. [`StepClip`] limits the gradient within
+//! back-propagation. All of it is plain data.
+//!
+//! # Features
+//! - `serde`: observations can be written in any format of serde's, and read again. JSON has no word for numbers that are not finite;
+//!   `serde_json` writes null for them.
+//! - `plot`: pictures of observations as SVG, in the module `plot`.
+//!
 //! # The floors
 //! A floor names only floors above it in this table.
 //!
@@ -45,7 +56,7 @@
 //! | `spec` | options, sizes, parameters and their initial values, errors |
 //! | `run` | layers over time, forward and back |
 //! | `nets` | what users build |
-//! | `train`, `formats` | end layers, losses, clipping, optimizers; weight files |
+//! | `train`, `formats` | end layers, losses, clipping, optimizers, observations; weight files |
 
 #![forbid(unsafe_code)]
 

@@ -1,9 +1,11 @@
 //! Limits on dL/dh of each step: against the oracle's steps with the same limit, and what must hold whatever the gradients are.
 
 use super::flow::pass;
-use gatewise::{Activation, Cell, Kernels, Memory, Observer, Rnn, StepClip, Upstream, View};
+use gatewise::{
+    Activation, Cell, Kernels, Memory, Observer, Rnn, StepClip, TruncatedBptt, Truncation, Upstream, View,
+};
 use proptest::prelude::*;
-use tests::bounds::{largest, same_bits};
+use tests::bounds::{largest, same_bits, same_slices};
 use tests::oracle::{LayerRun, Upstream as OracleUpstream, backward, forward};
 use tests::problem::Problem;
 use tests::setup::{Setup, cases, setups};
@@ -133,6 +135,32 @@ proptest! {
             }
         }
     }
+}
+
+/// A stream of one window has the bits of the whole sequence, limit and all, and refuses a limit that is none.
+#[test]
+fn streams_have_the_limit_too() {
+    let gru = gatewise::Gru::builder(2, 5).seed(4).build().unwrap();
+    let x: Vec<f32> = (0..24).map(|i| (i as f32).sin()).collect();
+    let (x, dy) = (View::new(&x, [12, 1, 2]).unwrap(), [1.0; 60]);
+    let upstream = Upstream::output(View::new(&dy, [12, 1, 5]).unwrap());
+    let gradients = |clip: Option<StepClip>| {
+        let (mut whole, mut windows) = (gru.params().zeros_like(), gru.params().zeros_like());
+        let upstream = Upstream { clip, ..upstream };
+        gru.backward(&mut gru.forward_train(x, None).unwrap(), upstream, &mut whole).unwrap();
+        let truncation = Truncation { k1: 12, k2: 12 };
+        let mut bptt = TruncatedBptt::new(&gru, truncation, gru.zero_state(1).unwrap()).unwrap();
+        bptt.push(x).unwrap();
+        assert!(bptt.forward(&gru).unwrap());
+        let bad = Upstream { clip: Some(StepClip::Norm(-1.0)), ..upstream };
+        assert!(bptt.backward(&gru, bad, &mut windows).is_err());
+        bptt.backward(&gru, upstream, &mut windows).unwrap();
+        for (a, b) in whole.iter().zip(windows.iter()) {
+            same_slices(a.name(), a.data(), b.data()).unwrap();
+        }
+        whole.get("weight_hh_l0").unwrap().data().to_vec()
+    };
+    assert_ne!(gradients(None), gradients(Some(StepClip::Norm(0.5))));
 }
 
 /// h' = 1.5 h: without a limit the gradient grows by half a step; with one it stays.

@@ -124,7 +124,8 @@ pub enum StepClip {
 }
 
 impl StepClip {
-    pub(super) fn check(self) -> Result<(), Error> {
+    /// Checks that there is a limit.
+    pub(crate) fn check(self) -> Result<(), Error> {
         let (StepClip::Norm(limit) | StepClip::Value(limit)) = self;
         if limit >= 0.0 {
             return Ok(());

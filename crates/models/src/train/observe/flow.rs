@@ -55,34 +55,48 @@ fn zeros(list: &mut Vec<f64>, len: usize) -> Result<(), Error> {
     Ok(())
 }
 
-/// Fills a [`GradientFlow`] during a pass.
+/// Fills a [`GradientFlow`] during a pass: with squares first, for a root a step costs as much as a short sum.
 #[derive(Clone, Debug, Default)]
 pub(super) struct FlowWatch {
     pub(super) flow: GradientFlow,
-    /// Where the first value stands that is not finite, as tensor, track and time.
-    bad: Option<(&'static str, usize, usize)>,
     dims: Option<Dims>,
 }
 
 impl FlowWatch {
-    fn note(&mut self, square: f64, tensor: &'static str, track: usize, time: usize) -> f64 {
-        if !square.is_finite() && self.bad.is_none() {
-            self.bad = Some((tensor, track, time));
+    /// Makes norms of the squares; answers where the first value of the pass stands that is not finite.
+    pub(super) fn finish(&mut self) -> Option<Place> {
+        let mut bad = None;
+        for track in self.flow.tracks.iter().rev() {
+            // Both directions of a layer come before the layer below, the forward one first: the last found is the first met.
+            let find = |tensor: &str, squares: &[f64]| {
+                let is_bad = |t: &usize| squares.get(*t).is_some_and(|square| !square.is_finite());
+                let mut times = 0..squares.len();
+                let step = if track.direction == 0 { times.rfind(is_bad) } else { times.find(is_bad) };
+                let (layer, direction) = (Some(track.layer), Some(track.direction));
+                step.map(|_| Place { tensor: tensor.to_string(), layer, direction, step })
+            };
+            let met = match (find("dL/dh", &track.h), find("dL/dc", &track.c)) {
+                // At one step dL/dh is met before dL/dc.
+                (Some(h), Some(c)) if is_later(track.direction, c.step, h.step) => Some(c),
+                (h, c) => h.or(c),
+            };
+            let is_above = |bad: &Place| bad.layer > Some(track.layer);
+            if met.is_some() && !bad.as_ref().is_some_and(is_above) {
+                bad = met;
+            }
         }
-        square.sqrt()
-    }
-
-    /// Where the first value of the pass stands that is not finite.
-    pub(super) fn first_bad(&self) -> Option<Place> {
-        let (tensor, track, step) = self.bad?;
-        let track = (tensor != "dL/dx").then(|| &self.flow.tracks[track]);
-        Some(Place {
-            tensor: tensor.to_string(),
-            layer: track.map(|track| track.layer),
-            direction: track.map(|track| track.direction),
-            step: Some(step),
+        let of_tracks = self.flow.tracks.iter_mut().flat_map(|track| track.h.iter_mut().chain(&mut track.c));
+        of_tracks.chain(&mut self.flow.x).for_each(|square| *square = square.sqrt());
+        bad.or_else(|| {
+            let step = self.flow.x.iter().rposition(|x| !x.is_finite());
+            step.map(|_| Place { step, ..Place::of("dL/dx") })
         })
     }
+}
+
+/// Whether a direction meets step `a` before step `b` on its way back.
+fn is_later(direction: usize, a: Option<usize>, b: Option<usize>) -> bool {
+    if direction == 0 { a > b } else { a < b }
 }
 
 impl Watch for FlowWatch {
@@ -96,27 +110,23 @@ impl Watch for FlowWatch {
         }
         reserve("the observer", &mut self.flow.x, dims.steps)?;
         self.flow.x.clear();
-        (self.flow.non_finite, self.bad, self.dims) = (None, None, Some(*dims));
+        (self.flow.non_finite, self.dims) = (None, Some(*dims));
         Ok(())
     }
 
     fn seen(&mut self, step: Seen<'_>) {
         let Seen { dims, layer, direction, time, dh, dc } = step;
-        let track = layer * dims.directions + direction;
-        let h = self.note(sum_of_squares(dh), "dL/dh", track, time);
-        self.flow.tracks[track].h[time] = h;
+        let track = &mut self.flow.tracks[layer * dims.directions + direction];
+        track.h[time] = sum_of_squares(dh);
         if dims.has_c {
-            let c = self.note(sum_of_squares(dc), "dL/dc", track, time);
-            self.flow.tracks[track].c[time] = c;
+            track.c[time] = sum_of_squares(dc);
         }
     }
 
     fn seen_input(&mut self, dx: &[f32]) {
         let Some(dims) = self.dims else { return };
         let width = dx.len() / dims.steps;
-        for time in 0..dims.steps {
-            let x = self.note(sum_of_squares(&dx[time * width..][..width]), "dL/dx", 0, time);
-            self.flow.x.push(x);
-        }
+        let of_step = |time: usize| sum_of_squares(&dx[time * width..][..width]);
+        self.flow.x.extend((0..dims.steps).map(of_step));
     }
 }

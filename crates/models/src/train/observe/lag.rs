@@ -68,7 +68,7 @@ impl TrackInfluence {
     /// assert_eq!(track.memory(0.1), None);
     /// ```
     pub fn memory(&self, fraction: f64) -> Option<usize> {
-        let (first, _) = self.state().split_first()?;
+        let first = self.state().first().filter(|first| first.is_finite())?;
         self.state().iter().position(|value| *value < fraction * first)
     }
 }

@@ -8,7 +8,8 @@ use crate::spec::{Config, Error, Place, Tensors};
 
 /// Looks at the backward passes of a network and keeps the [`GradientFlow`] of the last one. The pass computes the same bits as
 /// without; it allocates nothing after the first pass of its sizes. It takes the memory of one layer's outputs in one direction, and
-/// of its c, beside the tape's.
+/// of its c, beside the tape's, and the time to write, read and square them: little beside the products of a backward pass, except
+/// where the state is very small (`cargo bench -p benches --bench networks -- observed` in the repository shows how much).
 ///
 /// # Examples
 /// The fading of a vanilla network's gradient:
@@ -84,7 +85,7 @@ impl Observer {
 
     /// Looks for where it began, if the pass came upon a value that is not finite.
     fn find_non_finite<K>(&mut self, network: &Network<K>, tape: &Tape, upstream: Upstream<'_>) {
-        let back = self.watch.first_bad();
+        let back = self.watch.finish();
         if back.is_none() && tape.ends_finite() {
             return;
         }

@@ -3,7 +3,7 @@
 use super::TruncatedBptt;
 use super::block::Part;
 use crate::nets::Network;
-use crate::run::Upstream;
+use crate::run::{StepClip, Upstream};
 use crate::spec::shape::{expect, expect_len};
 use crate::spec::{Error, Tensors, View};
 
@@ -48,13 +48,15 @@ impl TruncatedBptt {
             upstream.c_n.map_or(self.state.c().len(), <[f32]>::len),
             self.state.c().len(),
         )?;
+        upstream.clip.map_or(Ok(()), StepClip::check)?;
         let window: usize = self.blocks.iter().map(|block| block.steps).sum();
         self.grad_input.resize(if upstream.input_grad { window * batch * self.input } else { 0 }, 0.0);
         self.has_grad_input = upstream.input_grad;
         let mut end = window;
         for (i, block) in self.blocks.iter_mut().enumerate().rev() {
             let range = end - block.steps..end;
-            let mut part = Upstream { input_grad: upstream.input_grad, ..Upstream::default() };
+            let (input_grad, clip) = (upstream.input_grad, upstream.clip);
+            let mut part = Upstream { input_grad, clip, ..Upstream::default() };
             let first_new = window - self.new_steps;
             if let (Some(dy), true) = (upstream.output, range.start >= first_new) {
                 let range = range.start - first_new..range.end - first_new;
