@@ -151,3 +151,14 @@ fn a_product_of_matrices_stands_beside_itself() {
     assert!(line(&output, "gatewise-packing").contains("B packed in the call"));
     assert!(line(&output, "gemm").contains("absent"));
 }
+
+#[test]
+fn a_peer_that_hangs_is_left_behind() {
+    let folder = Folder::new("hanging");
+    let python = folder.program("python", "exec sleep 600");
+    let arguments = ["--shape", "gru step H=5", "--peers", "torch", "--patience", "1"];
+    let output = folder.compare(&arguments, &[("GATEWISE_PEERS_PYTHON", &python)]);
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    assert!(line(&output, "torch").contains("FAILED it has not answered for 1 s"));
+    assert!(line(&output, "gatewise").contains("1.00x"));
+}

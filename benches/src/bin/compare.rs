@@ -32,6 +32,9 @@ struct Options {
     /// Threads, each on a core of its own; several numbers run every case on each
     #[arg(long, value_delimiter = ',', default_value = "1")]
     threads: Vec<usize>,
+    /// Seconds that a peer may take to answer before it counts as hung
+    #[arg(long, default_value_t = 300)]
+    patience: u64,
     /// Write BENCHMARKS.md and its pictures, from this run or, if no cases are asked for, from the last one
     #[arg(long)]
     publish: bool,
@@ -85,7 +88,8 @@ fn measure(options: &Options, folder: &std::path::Path) -> Result<(Results, bool
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect(),
     };
-    let specs: Vec<Spec> = systems::systems(&places, &options.peers);
+    let mut specs: Vec<Spec> = systems::systems(&places, &options.peers);
+    specs.iter_mut().for_each(|spec| spec.patience = Duration::from_secs(options.patience));
     let kernels = Kernels::auto().map_err(|error| error.to_string())?;
     // The peak is the machine's, also where Gatewise is held to a smaller instruction set: peers are not.
     let best = Isa::best_up_to(Isa::Avx512);

@@ -18,7 +18,12 @@ use serde::Deserialize;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
+
+/// A peer that has not answered for so long hangs: compiling a graph and a slow round take seconds.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What libraries read their number of threads from; they are told in their own ways too, where they have some.
 const THREAD_VARIABLES: [&str; 4] =
@@ -33,6 +38,8 @@ pub struct Spec {
     pub speciality: Speciality,
     /// How it is started.
     pub program: Program,
+    /// How long it may take to answer a line.
+    pub patience: Duration,
 }
 
 /// What a system does.
@@ -60,7 +67,7 @@ pub enum Program {
 impl Spec {
     /// A system.
     pub fn new(name: &str, speciality: Speciality, program: Program) -> Spec {
-        Spec { name: name.to_string(), speciality, program }
+        Spec { name: name.to_string(), speciality, program, patience: PATIENCE }
     }
 
     /// Whether it takes part.
@@ -94,7 +101,7 @@ pub struct Peer {
 
 #[derive(Debug)]
 enum How {
-    Served { child: Child, to: ChildStdin, from: BufReader<ChildStdout> },
+    Served { child: Child, to: ChildStdin, lines: Receiver<String>, patience: Duration },
     Measure { program: String, arguments: Vec<String>, threads: usize },
 }
 
@@ -155,7 +162,7 @@ pub fn start(spec: &Spec, work: &Work, problem: &Path, out: &Path) -> Result<Sta
         }
         Program::Served(words) => {
             let log = out.with_extension("log");
-            let started = start_served(words, work, problem, out, &log);
+            let started = start_served(words, spec.patience, work, (problem, out), &log);
             started.map_err(|error| match last_line(&log) {
                 Some(line) => format!("{error}: {line}"),
                 None => error,
@@ -166,9 +173,9 @@ pub fn start(spec: &Spec, work: &Work, problem: &Path, out: &Path) -> Result<Sta
 
 fn start_served(
     words: &[String],
+    patience: Duration,
     work: &Work,
-    problem: &Path,
-    out: &Path,
+    (problem, out): (&Path, &Path),
     log: &Path,
 ) -> Result<Started, String> {
     let (program, first) = words.split_first().ok_or("no program")?;
@@ -180,7 +187,16 @@ fn start_served(
     let (Some(to), Some(from)) = (child.stdin.take(), child.stdout.take()) else {
         return Err(format!("{program}: no pipes"));
     };
-    let how = How::Served { child, to, from: BufReader::new(from) };
+    let (sender, lines) = channel();
+    // The thread ends with the peer, whose output ends then.
+    std::thread::spawn(move || {
+        for line in BufReader::new(from).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    let how = How::Served { child, to, lines, patience };
     let mut peer = Peer { version: String::new(), note: String::new(), how };
     // Libraries print what they like; the first line that is the JSON object counts.
     let hello: Hello = loop {
@@ -247,18 +263,16 @@ impl Peer {
     }
 
     fn line(&mut self) -> Result<String, String> {
-        let How::Served { child, from, .. } = &mut self.how else {
+        let How::Served { child, lines, patience, .. } = &mut self.how else {
             return Err("it has no lines".to_string());
         };
-        let mut line = String::new();
-        match from.read_line(&mut line) {
-            Ok(0) => {
+        lines.recv_timeout(*patience).map_err(|error| match error {
+            RecvTimeoutError::Timeout => format!("it has not answered for {} s", patience.as_secs()),
+            RecvTimeoutError::Disconnected => {
                 let status = child.wait().map_or(String::new(), |status| format!(", {status}"));
-                Err(format!("it ended before it answered{status}"))
+                format!("it ended before it answered{status}")
             }
-            Ok(_) => Ok(line),
-            Err(error) => Err(error.to_string()),
-        }
+        })
     }
 }
 
