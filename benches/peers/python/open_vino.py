@@ -19,11 +19,16 @@ def prepare(work, arrays):
         "INFERENCE_PRECISION_HINT": "f32",
     }
     model = openvino.Core().compile_model(work.onnx, "CPU", config)
-    x = openvino.Tensor(np.ascontiguousarray(arrays["x"]), shared_memory=True)
+    # A tensor that shares memory does not keep it alive: the calls below do.
+    memory = np.ascontiguousarray(arrays["x"])
+    x = openvino.Tensor(memory, shared_memory=True)
     if work.kind == "forward":
         request = model.create_infer_request()
         request.set_tensor("x", x)
-        call = request.infer
+
+        def call(keep=memory):
+            request.infer()
+
         call()
         outputs = {"y": request.get_tensor("y").data.copy()}
     else:
@@ -40,7 +45,7 @@ def prepare(work, arrays):
             requests.append(request.infer)
         turns = itertools.cycle(requests)
 
-        def call():
+        def call(keep=memory):
             next(turns)()
 
         call()

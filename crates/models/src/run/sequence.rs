@@ -212,38 +212,39 @@ impl Stack {
                 ("bidirectional", "off for single steps: the reverse direction starts at the end");
             return Err(Error::Config { arg, expected, got: "true".to_string() });
         }
-        let dims = Dims::new(config, 1, state.batch())?;
-        state.check(config, dims.batch)?;
-        expect_len("input", x.len(), product("input", &[dims.batch, config.input_size])?)?;
-        expect_len("output", out.len(), dims.state())?;
+        // A state of this network exists, so its sizes multiply: small steps are too short to see to that again.
+        let batch = state.batch();
+        state.check(config, batch)?;
+        expect_len("input", x.len(), product("input", &[batch, config.input_size])?)?;
+        expect_len("output", out.len(), batch * config.state_size())?;
         // A single row has nothing to share out.
-        let threads = if dims.batch > 1 { rayon::current_num_threads() } else { 1 };
-        let needs_gates = config.spec().needs_gates();
+        let threads = if batch > 1 { rayon::current_num_threads() } else { 1 };
+        let (has_c, needs_gates) = (config.spec().has_cell_state(), config.spec().needs_gates());
         if needs_gates {
-            state.reserve_gates(&dims.widest(config))?;
+            state.reserve_gates(&Dims::new(config, 1, batch)?.widest(config))?;
         }
         let (h_0, h_1, c, gates) = state.split();
-        let mut of_h = 0..0;
+        let (mut of_h, mut of_c) = (0..0, 0..0);
         for (i, layer) in self.layers.iter().enumerate() {
-            let dims = dims.of(config, i);
+            let packed = &layer.directions[0];
             let (below, above) = h_1.split_at_mut(of_h.end);
             let x = if i == 0 { x } else { &below[of_h.start..] };
-            of_h = dims.state_at(0);
-            let (h_0, h_1) = (&h_0[of_h.clone()], &mut above[..dims.state()]);
-            let c = &mut c[dims.cell_state_at(0)];
+            of_h = of_h.end..of_h.end + batch * packed.state_size();
+            of_c = of_c.end..of_c.end + if has_c { batch * packed.hidden_size() } else { 0 };
+            let (h_0, h_1, c) = (&h_0[of_h.clone()], &mut above[..of_h.len()], &mut c[of_c.clone()]);
             if !needs_gates {
-                let step = Step { batch: dims.batch, x, h_0, h_1, c };
-                self.kernels.step(&layer.directions[0], step, threads)?;
+                self.kernels.step(packed, Step { batch, x, h_0, h_1, c }, threads)?;
                 continue;
             }
+            let dims = Dims::new(config, 1, batch)?.of(config, i);
             let args = Forward {
                 steps: 1,
-                batch: dims.batch,
-                x: Seq::time_major(x, dims.batch, layer.input),
+                batch,
+                x: Seq::time_major(x, batch, layer.input),
                 h_0: Some(h_0),
                 c_0: None,
                 y: SeqMut::in_place(h_1, dims.features),
-                c: dims.has_c.then(|| SeqMut::in_place(c, dims.hidden)),
+                c: has_c.then(|| SeqMut::in_place(c, dims.hidden)),
                 gates: Some(SeqMut::in_place(gates, dims.hidden * dims.saved)),
                 active: None,
                 resets: None,
@@ -251,7 +252,7 @@ impl Stack {
                 reset_c: None,
                 scratch: &mut [],
             };
-            self.kernels.forward(&layer.directions[0], &self.plan(layer, &dims, threads), args)?;
+            self.kernels.forward(packed, &self.plan(layer, &dims, threads), args)?;
         }
         out.copy_from_slice(&h_1[of_h]);
         state.advance();
