@@ -105,7 +105,8 @@ impl Line {
             Some(ratio) if ratio < 0.12 => "remembers",
             Some(ratio) if ratio < 0.9 => "remembers in part",
             Some(ratio) if ratio < 1.5 => "no better than the baseline",
-            Some(_) => "worse than the baseline",
+            Some(ratio) if ratio < 10.0 => "worse than the baseline",
+            Some(_) => "diverged",
         }
     }
 }

@@ -113,7 +113,7 @@ impl Chart<'_> {
                 .draw()?;
             let mut entries = Vec::new();
             for (line, style) in self.lines.iter().zip(STYLES) {
-                let visible = points(line).into_iter().map(|(x, y)| (x, y.max(low)));
+                let visible = points(line).into_iter().filter(|&(_, y)| y >= low);
                 draw_line(&mut chart, visible, style)?;
                 entries.push((line.name.as_str(), style));
             }

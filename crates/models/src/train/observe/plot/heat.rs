@@ -9,6 +9,8 @@ use plotters::prelude::*;
 const MOST_DECADES: f64 = 12.0;
 /// Columns of a picture: of more values, neighbours share one, which shows the largest.
 const MOST_COLUMNS: usize = 400;
+/// Shades of a scale.
+const PARTS: usize = 64;
 /// What stands for values that are infinite or not a number.
 const NOT_FINITE: RGBColor = RGBColor(230, 60, 60);
 
@@ -107,9 +109,18 @@ pub fn lag_history(history: &LagHistory, title: &str) -> Result<String, Error> {
             .axis_desc_style((FONT, 15))
             .draw()?;
         for (i, row) in history.rows.iter().enumerate() {
+            let mut runs: Vec<(f64, f64, RGBColor)> = Vec::new();
             for cell in cells(&row.influence) {
-                let corners = [(cell.from, i as f64), (cell.to, (i + 1) as f64)];
-                chart.draw_series([Rectangle::new(corners, scale.shade(cell.value).filled())])?;
+                let colour = scale.shade(cell.value);
+                match runs.last_mut() {
+                    // Neighbours of one shade are one rectangle: a map of thousands of values stays a small file.
+                    Some(last) if last.2 == colour => last.1 = cell.to,
+                    _ => runs.push((cell.from, cell.to, colour)),
+                }
+            }
+            for (from, to, colour) in runs {
+                let corners = [(from, i as f64), (to, (i + 1) as f64)];
+                chart.draw_series([Rectangle::new(corners, colour.filled())])?;
             }
         }
         scale.draw_bar(&bar, "influence")
@@ -188,7 +199,8 @@ impl Scale {
             return NOT_FINITE;
         }
         // The logarithm of 0 is below every scale.
-        shade((value.log10() - self.low) / (self.high - self.low))
+        let at = ((value.log10() - self.low) / (self.high - self.low)).clamp(0.0, 1.0);
+        shade(((at * PARTS as f64).floor().min(PARTS as f64 - 1.0) + 0.5) / PARTS as f64)
     }
 
     fn draw_bar(&self, area: &Area<'_>, unit: &str) -> Result<(), Box<dyn std::error::Error>> {
@@ -200,7 +212,6 @@ impl Scale {
             .right_y_label_area_size(56)
             .build_cartesian_2d(0.0..1.0, self.low..self.high)?
             .set_secondary_coord(0.0..1.0, self.low..self.high);
-        const PARTS: usize = 64;
         for i in 0..PARTS {
             let at = |i: usize| self.low + (self.high - self.low) * i as f64 / PARTS as f64;
             let colour = shade((i as f64 + 0.5) / PARTS as f64);
