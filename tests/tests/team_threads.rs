@@ -4,8 +4,9 @@ mod sync {
     pub(crate) use std::sync::atomic::{AtomicUsize, Ordering};
     pub(crate) use std::thread::panicking as is_panicking;
 
-    pub(crate) fn pause(_: &mut u32) {
+    pub(crate) fn pause(_: &mut u32) -> bool {
         std::thread::yield_now();
+        true
     }
 }
 

@@ -6,12 +6,14 @@ pub(crate) use std::thread::panicking as is_panicking;
 /// Turns of a waiting loop before it gives the processor away: some tens of microseconds.
 const SPINS: u32 = 1 << 12;
 
-/// One turn of a loop that waits for another thread.
-pub(crate) fn pause(spins: &mut u32) {
-    if *spins < SPINS {
+/// One turn of a loop that waits for another thread; whether it gave the processor away.
+pub(crate) fn pause(spins: &mut u32) -> bool {
+    let is_over = *spins >= SPINS;
+    if is_over {
+        std::thread::yield_now();
+    } else {
         *spins += 1;
         std::hint::spin_loop();
-    } else {
-        std::thread::yield_now();
     }
+    is_over
 }

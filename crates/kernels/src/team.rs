@@ -3,7 +3,8 @@
 //!
 //! The caller leads. Whoever else comes helps from the step on that the leader says; until then the leader runs that slice as well,
 //! so nobody waits for a thread that is busy elsewhere. Once a slice is given away its member is waited for: a bounded time on the
-//! processor, then by yielding it.
+//! processor, then by yielding it. A helper that is late so often that other programs must be using its core is sent away, and
+//! the leader runs its slice again.
 //!
 //! What a member wrote in a step the others see in the next one: each stores its count of steps done with release order, and reads
 //! those of the others with acquire order before it goes on.
@@ -22,13 +23,19 @@ const CLOSED: usize = usize::MAX;
 /// A helper's first step stands as the step plus this.
 const FIRST: usize = 2;
 
-/// A member's two counters, on cache lines of their own (two, for some CPUs fetch them in pairs).
+/// Steps in which a helper may keep the leader waiting until it yields the processor: a lost time slice takes as long as hundreds of
+/// steps.
+const LATE: u32 = 2;
+
+/// A member's counters, on cache lines of their own (two, for some CPUs fetch them in pairs).
 #[repr(align(128))]
 struct Member {
     /// [`ABSENT`], [`READY`], its first step plus [`FIRST`], or [`CLOSED`].
     start: AtomicUsize,
     /// Steps that it has done.
     done: AtomicUsize,
+    /// The step from which on it takes no part any more.
+    leave: AtomicUsize,
 }
 
 /// The counters of a team; member 0 leads.
@@ -53,22 +60,33 @@ impl Drop for OnPanic<'_> {
 impl Team {
     /// A team of `count` members, at most [`MOST`].
     pub(crate) fn new(count: usize) -> Team {
-        let member = |_| Member { start: AtomicUsize::new(ABSENT), done: AtomicUsize::new(0) };
+        let member = |_| Member {
+            start: AtomicUsize::new(ABSENT),
+            done: AtomicUsize::new(0),
+            leave: AtomicUsize::new(usize::MAX),
+        };
         Team { members: std::array::from_fn(member), count: count.clamp(1, MOST) }
     }
 
     /// Runs `steps` steps as member 0: `run(step, slice)` for its own slice and for each one that no helper has taken.
     pub(crate) fn lead(&self, steps: usize, run: impl Fn(usize, usize)) {
-        let mut helps = [false; MOST];
+        // Who takes part, how often it was late, and its last step but one once it is sent away.
+        let (mut helps, mut late, mut leave) = ([false; MOST], [0; MOST], [usize::MAX; MOST]);
         let close = Close(self);
         let done = &self.members[0].done;
         let _guard = OnPanic(done);
         for step in 0..steps {
             for (slice, helps) in helps.iter_mut().enumerate().take(self.count).skip(1) {
-                let start = &self.members[slice].start;
-                if !*helps && start.load(Ordering::Acquire) == READY {
-                    start.store(step + FIRST, Ordering::Release);
+                let member = &self.members[slice];
+                *helps &= step < leave[slice];
+                if !*helps && member.start.load(Ordering::Acquire) == READY {
+                    member.start.store(step + FIRST, Ordering::Release);
                     *helps = true;
+                }
+                // It may be in this step already, so it goes before the next one, which it begins when this one is done here.
+                if *helps && late[slice] == LATE && leave[slice] == usize::MAX {
+                    leave[slice] = step + 1;
+                    member.leave.store(step + 1, Ordering::Release);
                 }
             }
             for slice in 0..self.count {
@@ -79,7 +97,8 @@ impl Team {
             done.store(step + 1, Ordering::Release);
             for slice in 1..self.count {
                 if helps[slice] {
-                    self.wait_for(slice, step + 1);
+                    let (_, was_late) = self.wait_for(slice, step + 1);
+                    late[slice] = (late[slice] + u32::from(was_late)).min(LATE);
                 }
             }
         }
@@ -88,7 +107,7 @@ impl Team {
 
     /// Runs the slice of a helper, 1 or above, from the step on that the leader gives it, if it comes in time.
     pub(crate) fn help(&self, slice: usize, steps: usize, run: impl Fn(usize)) {
-        let Member { start, done } = &self.members[slice];
+        let Member { start, done, leave } = &self.members[slice];
         if start.compare_exchange(ABSENT, READY, Ordering::AcqRel, Ordering::Acquire).is_err() {
             return;
         }
@@ -96,7 +115,9 @@ impl Team {
         let mut spins = 0;
         let first = loop {
             match start.load(Ordering::Acquire) {
-                READY => pause(&mut spins),
+                READY => {
+                    pause(&mut spins);
+                }
                 CLOSED => return,
                 first => break first - FIRST,
             }
@@ -104,12 +125,14 @@ impl Team {
         for step in first..steps {
             // Steps before its first one the leader has waited for.
             if step > first {
-                if self.wait_for(0, step) == BROKEN {
+                if self.wait_for(0, step).0 == BROKEN || leave.load(Ordering::Acquire) <= step {
                     return;
                 }
-                for other in 1..self.count {
-                    let takes_part = self.members[other].start.load(Ordering::Acquire);
-                    if other != slice && (FIRST..step + FIRST).contains(&takes_part) {
+                for other in (1..self.count).filter(|&other| other != slice) {
+                    // Whether it ran the step before.
+                    let Member { start, leave, .. } = &self.members[other];
+                    let has_begun = (FIRST..step + FIRST).contains(&start.load(Ordering::Acquire));
+                    if has_begun && step <= leave.load(Ordering::Acquire) {
                         self.wait_for(other, step);
                     }
                 }
@@ -119,20 +142,20 @@ impl Team {
         }
     }
 
-    /// Waits until a member has done so many steps; how many it has done then.
-    fn wait_for(&self, slice: usize, steps: usize) -> usize {
-        let mut spins = 0;
+    /// Waits until a member has done so many steps; how many it has done then, and whether the processor was given away meanwhile.
+    fn wait_for(&self, slice: usize, steps: usize) -> (usize, bool) {
+        let (mut spins, mut was_late) = (0, false);
         loop {
             let done = self.members[slice].done.load(Ordering::Acquire);
             if done >= steps {
-                return done;
+                return (done, was_late);
             }
-            pause(&mut spins);
+            was_late |= pause(&mut spins);
         }
     }
 }
 
-/// Sends late helpers away once the leader is through, or has panicked.
+/// Sends those who come now away once the leader is through, or has panicked.
 struct Close<'a>(&'a Team);
 
 impl Drop for Close<'_> {
