@@ -5,7 +5,7 @@
 
 use super::support::{all_kernels, ascending, close, kernels, refused, set, view};
 use gatewise::Cell::{self, Gru, Lstm, RnnTanh};
-use gatewise::{Any, Input, Kernels, Network, State, WeightFile, save_weights};
+use gatewise::{Any, Input, Kernels, Merge, Network, State, WeightFile, save_weights};
 
 /// Keras' default tolerance.
 const KERAS: f64 = 1e-6;
@@ -265,13 +265,66 @@ fn bidirectional_test_correctness() {
         let network = layer_of(RnnTanh, 4, 2, [USUAL, other], kernels);
         let (_, end) = network.forward(view(&ascending(0.0, 24), [2, 3, 4]), None).unwrap();
         let product: Vec<f32> = output(&end, 0).iter().zip(output(&end, 1)).map(|(a, b)| a * b).collect();
+        let mean: Vec<f32> = {
+            let (_, end) =
+                layer(RnnTanh, 4, 2, kernels).forward(view(&ascending(0.0, 24), [2, 3, 4]), None).unwrap();
+            output(&end, 0).iter().zip(output(&end, 1)).map(|(a, b)| (a + b) / 2.0).collect()
+        };
+        close("ave", &mean, &rows(&[0.24845785, 0.6288199], 2), KERAS);
         close("mul", &product, &rows(&[0.08374989, 0.6740834], 2), KERAS);
 
-        let network = layer(Gru, 4, 2, kernels);
+        let plain = layer(Gru, 4, 2, kernels);
+        let mut network = Network::with_cell(Gru, 4, 2)
+            .batch_first(true)
+            .bidirectional(true)
+            .merge(Merge::Sum)
+            .kernels(kernels)
+            .build()
+            .unwrap();
+        for (to, from) in network.params_mut().iter_mut().zip(plain.params().iter()) {
+            to.data_mut().copy_from_slice(from.data());
+        }
         let (y, _) = network.forward(view(&ascending(0.0, 24), [2, 3, 4]), None).unwrap();
-        let sums: Vec<f32> = y.data().chunks(4).flat_map(|y| [y[0] + y[2], y[1] + y[3]]).collect();
         let expected = [0.20937867, 0.34462988, 0.40290534, 0.59829646, 0.6734641, 0.6479671];
-        close("sum", &sums, &rows(&expected, 2), KERAS);
+        close("sum", y.data(), &rows(&expected, 2), KERAS);
+    }
+}
+
+/// A layer of Keras that puts out its last step alone merges what each direction put out last; of one step, that is the network's merge.
+#[test]
+fn bidirectional_merges_of_one_step() {
+    for kernels in all_kernels() {
+        let one = Constants { kernel: 0.03, recurrent: 0.02, bias: 0.01, ..USUAL };
+        let plain = layer_of(RnnTanh, 4, 2, [USUAL, one], kernels);
+        let x = ascending(0.0, 8);
+        let (y, _) = plain.forward(view(&x, [2, 1, 4]), None).unwrap();
+        for (merge, of) in [
+            (Merge::Sum, (|f, r| f + r) as fn(f32, f32) -> f32),
+            (Merge::Mean, |f, r| (f + r) / 2.0),
+            (Merge::Product, |f, r| f * r),
+        ] {
+            let builder = Network::with_cell(RnnTanh, 4, 2).batch_first(true).bidirectional(true);
+            let mut network = builder.merge(merge).kernels(kernels).build().unwrap();
+            for (to, from) in network.params_mut().iter_mut().zip(plain.params().iter()) {
+                to.data_mut().copy_from_slice(from.data());
+            }
+            let (merged, _) = network.forward(view(&x, [2, 1, 4]), None).unwrap();
+            let expected: Vec<f32> =
+                y.data().chunks(4).flat_map(|y| [of(y[0], y[2]), of(y[1], y[3])]).collect();
+            assert_eq!(merged.data(), expected, "{merge:?}");
+        }
+    }
+}
+
+/// `bidirectional_test.py`: the shape of the output in each mode.
+#[test]
+fn test_output_shape() {
+    let x = [101.0, 202.0, 303.0, 404.0];
+    for (merge, features) in [(Merge::Concat, 4), (Merge::Mean, 2), (Merge::Product, 2), (Merge::Sum, 2)] {
+        let builder = Network::with_cell(Lstm, 2, 2).batch_first(true).bidirectional(true);
+        let network = builder.merge(merge).build().unwrap();
+        let (y, end) = network.forward(view(&x, [1, 2, 2]), None).unwrap();
+        assert_eq!((y.shape(), end.shape()), ([1, 2, features], [2, 1, 2]));
     }
 }
 
