@@ -49,11 +49,6 @@ impl Grid {
         (offset, if direction == 0 { step } else { -step })
     }
 
-    /// A direction's walk, to read.
-    pub(crate) fn read<'a>(&self, data: &'a [f32], dims: &Dims, direction: usize) -> Seq<'a> {
-        self.read_from(data, dims, direction, 0)
-    }
-
     /// A direction's walk from one of its steps on, to read.
     pub(crate) fn read_from<'a>(
         &self,

@@ -132,6 +132,8 @@ impl Stack {
             let of = dims.with_batch(rows);
             floats += h + wide(widest.cell_state()) + wide(of.states()) + wide(of.cell_states());
         }
+        let is_cut = extras.is_ragged && is_whole && extras.reset_rows.is_none();
+        floats += u128::from(is_cut) * h;
         let of_h = wide(widest.sequence(widest.features));
         floats += u128::from(config.proj_size > 0) * of_h;
         floats += u128::from(merge::changes_gradient(config.merge)) * of_h;

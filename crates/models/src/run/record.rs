@@ -1,7 +1,7 @@
 //! Forward, recorded for training.
 
 use super::direction::Grid;
-use super::stretch::{Stretch, h_before_step};
+use super::stretch::{Stretch, h_before_step, projected_steps, put_c_before_step};
 use super::tape::{LayerTape, Record, Tape};
 use super::upstream::{BackwardRoom, SegmentRoom};
 use super::{Stack, dropout, merge};
@@ -52,7 +52,7 @@ impl Stack {
     ) -> Result<(), Error> {
         let Tape { record: Record { x, layers, rows, segments, dropout: key, .. }, gates, gradients, .. } =
             tape;
-        let BackwardRoom { scratch, segment, dropped: passed_on, .. } = &mut gradients.room;
+        let BackwardRoom { scratch, segment, dropped: passed_on, before_h, .. } = &mut gradients.room;
         let SegmentRoom { h_0: h_before, gates: passed, .. } = segment;
         let has_c = dims.has_c;
         for (i, layer) in self.layers.iter().enumerate() {
@@ -104,12 +104,28 @@ impl Stack {
                     let gates = &mut gates[i * dims.directions + d];
                     let (c, c_0) = track.c.split_at_mut(first);
                     let c_grid = Grid::time_major(dims, dims.hidden);
-                    Stretch { c_0: has_c.then_some(&*c_0), ..all }.run(
-                        y_grid.write(sides, dims, d),
-                        has_c.then(|| c_grid.write(c, dims, d)),
-                        Some(Grid::time_major(dims, dims.saved * dims.hidden).write(gates, dims, d)),
-                        scratch,
-                    )?;
+                    let gates_grid = Grid::time_major(dims, dims.saved * dims.hidden);
+                    let (plan, mut begin) = (all.plan(), 0);
+                    while begin < dims.steps {
+                        let steps = begin..rows.run_end(d, begin, projected_steps(&plan), dims);
+                        let mut run = Stretch { steps, c_0: has_c.then_some(&*c_0), ..all.clone() };
+                        if begin > 0 {
+                            h_before_step(begin, d, sides, h_0, rows, dims, &mut before_h[..dims.state()]);
+                            run.h_0 = &before_h[..dims.state()];
+                        }
+                        if begin > 0 && has_c {
+                            put_c_before_step(begin, d, c, c_0, rows, dims);
+                            run.c_0 = None;
+                        }
+                        run.run(
+                            &plan,
+                            y_grid.write_from(sides, dims, d, begin),
+                            has_c.then(|| c_grid.write_from(c, dims, d, begin)),
+                            Some(gates_grid.write_from(gates, dims, d, begin)),
+                            scratch,
+                        )?;
+                        begin = run.steps.end;
+                    }
                     continue;
                 }
                 for segment in 0..segments.count() {
@@ -124,7 +140,8 @@ impl Stack {
                     let y = y_grid.write_from(sides, dims, d, steps.start);
                     let gates = self.config.spec().needs_gates();
                     let gates = gates.then(|| SeqMut::in_place(passed, dims.saved * dims.hidden));
-                    Stretch { steps, h_0: h_before, ..all }.run(y, c, gates, scratch)?;
+                    let part = Stretch { steps, h_0: h_before, ..all };
+                    part.run(&part.plan(), y, c, gates, scratch)?;
                 }
             }
             rows.clear_padding(sides, dims, dims.side_by_side());

@@ -1,7 +1,8 @@
 //! Inference: whole sequences and single steps.
 
 use super::arrange::Arrangement;
-use super::direction::{Grid, last_time};
+use super::direction::{Grid, last_time, time};
+use super::stretch::projected_steps;
 use super::{Layer, Stack, in_pool, merge, steps_and_batch};
 use crate::spec::shape::{Dims, expect_len, product, resize};
 use crate::spec::{Error, Input, State};
@@ -143,6 +144,7 @@ impl Stack {
             };
             for (d, packed) in layer.directions.iter().enumerate() {
                 let (of_h, of_c) = (dims.state_at(d), dims.cell_state_at(d));
+                let (plan, mut begin) = (self.plan(layer, dims, threads), 0);
                 let to_grid = if dims.is_merged() { Grid::sides(dims, d) } else { to_grid.part(dims, d) };
                 rows.gather(&h_0[of_h.clone()], h, dims.features);
                 rows.gather(&cells[of_c.clone()], c, dims.hidden);
@@ -158,26 +160,40 @@ impl Stack {
                     true => &mut *y,
                     false => &mut above[..],
                 };
-                let args = Forward {
-                    steps: dims.steps,
-                    batch: dims.batch,
-                    x: from_grid.read(from, dims, d),
-                    h_0: Some(h),
-                    c_0: None,
-                    y: to_grid.write(to, dims, d),
-                    c: has_c.then(|| SeqMut::in_place(c, dims.hidden)),
-                    gates: self
-                        .config
-                        .spec()
-                        .needs_gates()
-                        .then(|| SeqMut::in_place(gates, dims.hidden * dims.saved)),
-                    active: rows.active(d),
-                    resets: rows.resets(d),
-                    reset_h: resets.map(|(h, _)| h),
-                    reset_c: resets.filter(|_| has_c).map(|(_, c)| c),
-                    scratch,
-                };
-                self.kernels.forward(packed, &self.plan(layer, dims, threads), args)?;
+                while begin < dims.steps {
+                    let steps = begin..rows.run_end(d, begin, projected_steps(&plan), dims);
+                    let count = rows.rows_of(d, &steps, dims);
+                    if let Some(before) = begin.checked_sub(1) {
+                        let t = time(dims, d, before);
+                        let went_on = h.chunks_exact_mut(dims.features).take(rows.active_at(d, before, dims));
+                        for (place, h) in went_on.enumerate() {
+                            h.copy_from_slice(&to[to_grid.at(t, place)..][..dims.features]);
+                        }
+                    }
+                    let flags = rows.resets_of(d, &steps, dims);
+                    let resets = resets.filter(|_| flags.is_some());
+                    let args = Forward {
+                        steps: steps.len(),
+                        batch: count,
+                        x: from_grid.read_from(from, dims, d, begin),
+                        h_0: Some(&h[..count * dims.features]),
+                        c_0: None,
+                        y: to_grid.write_from(to, dims, d, begin),
+                        c: has_c.then(|| SeqMut::in_place(c, dims.hidden)),
+                        gates: self
+                            .config
+                            .spec()
+                            .needs_gates()
+                            .then(|| SeqMut::in_place(gates, dims.hidden * dims.saved)),
+                        active: rows.active_of(d, &steps),
+                        resets: flags,
+                        reset_h: resets.map(|(h, _)| h),
+                        reset_c: resets.filter(|_| has_c).map(|(_, c)| c),
+                        scratch,
+                    };
+                    self.kernels.forward(packed, &plan, args)?;
+                    begin = steps.end;
+                }
                 let to = match is_direct {
                     _ if dims.is_merged() => &sides[..],
                     true => &*y,

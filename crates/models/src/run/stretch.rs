@@ -6,6 +6,7 @@ use super::upstream::SegmentRoom;
 use super::{Layer, Stack};
 use crate::spec::Error;
 use crate::spec::shape::Dims;
+use gatewise_kernels::plan::{ForwardPlan, Projection};
 use gatewise_kernels::{Forward, PackedCell, SeqMut};
 use std::ops::Range;
 
@@ -38,34 +39,50 @@ impl Stretch<'_> {
         self.dims.with_steps(self.steps.len())
     }
 
-    /// Runs the steps; the arrays to write hold these steps only, unless their walk says otherwise.
+    /// Runs the steps; the arrays to write hold these steps only, unless their walk says otherwise. The plan is one for at least as
+    /// many steps.
     pub(super) fn run(
         &self,
+        plan: &ForwardPlan,
         y: SeqMut<'_>,
         c: Option<SeqMut<'_>>,
         gates: Option<SeqMut<'_>>,
         scratch: &mut [f32],
     ) -> Result<(), Error> {
         let Stretch { dims, direction, rows, .. } = *self;
-        let (part, first) = (self.part(), self.steps.start);
+        let first = self.steps.start;
+        let count = rows.rows_of(direction, &self.steps, dims);
+        let resets = rows.resets_of(direction, &self.steps, dims);
         let x = Grid::time_major(dims, self.layer.input).read_from(self.x, dims, direction, first);
         let args = Forward {
-            steps: part.steps,
-            batch: dims.batch,
+            steps: self.steps.len(),
+            batch: count,
             x,
-            h_0: Some(self.h_0),
-            c_0: self.c_0,
+            h_0: Some(&self.h_0[..count * dims.features]),
+            c_0: self.c_0.map(|c_0| &c_0[..count * dims.hidden]),
             y,
             c,
             gates,
             active: rows.active_of(direction, &self.steps),
-            resets: rows.resets_of(direction, &self.steps, dims),
-            reset_h: self.reset_h,
-            reset_c: self.reset_c,
+            resets,
+            reset_h: self.reset_h.filter(|_| resets.is_some()),
+            reset_c: self.reset_c.filter(|_| resets.is_some()),
             scratch,
         };
-        let plan = self.stack.plan(self.layer, &part, rayon::current_num_threads());
-        Ok(self.stack.kernels.forward(self.packed, &plan, args)?)
+        Ok(self.stack.kernels.forward(self.packed, plan, args)?)
+    }
+
+    /// The plan for the steps.
+    pub(super) fn plan(&self) -> ForwardPlan {
+        self.stack.plan(self.layer, &self.part(), rayon::current_num_threads())
+    }
+}
+
+/// Steps whose input a plan projects at a time.
+pub(super) fn projected_steps(plan: &ForwardPlan) -> usize {
+    match plan.projection {
+        Projection::Fused => usize::MAX,
+        Projection::Chunked { chunk } => chunk,
     }
 }
 
@@ -86,6 +103,7 @@ pub(super) fn run_again(
     let part = again.part();
     let (states, cells) = (Grid::time_major(&part, dims.features), Grid::time_major(&part, dims.hidden));
     again.run(
+        &again.plan(),
         states.write(again_y, &part, direction),
         c_0.is_some().then(|| cells.write(c, &part, direction)),
         Some(Grid::time_major(&part, dims.saved * dims.hidden).write(gates, &part, direction)),
@@ -110,4 +128,22 @@ pub(super) fn h_before_step(
         let from = sides.at(time(dims, direction, before), place);
         to[place * dims.features..][..dims.features].copy_from_slice(&y[from..][..dims.features]);
     }
+}
+
+/// Puts c before a direction's step where that step is to leave its own, for the rows that take part in it: what the step before left,
+/// or c_0. `c` is [T, B, H], time-major.
+pub(super) fn put_c_before_step(
+    step: usize,
+    direction: usize,
+    c: &mut [f32],
+    c_0: &[f32],
+    rows: &Arrangement,
+    dims: &Dims,
+) {
+    let (grid, width) = (Grid::time_major(dims, dims.hidden), dims.hidden);
+    let [to, from] = [step, step - 1].map(|step| grid.at(time(dims, direction, step), 0));
+    let (all, went_on) = (rows.active_at(direction, step, dims), rows.active_at(direction, step - 1, dims));
+    let went_on = width * went_on.min(all);
+    c.copy_within(from..from + went_on, to);
+    c[to + went_on..to + width * all].copy_from_slice(&c_0[went_on..width * all]);
 }

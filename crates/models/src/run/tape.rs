@@ -210,6 +210,9 @@ impl Tape {
         let part = dims.with_steps(segments.len);
         self.gradients.room.scratch.reserve(stack.forward_scratch(&part, threads))?;
         self.gradients.reserve_segment(config, &dims, segments)?;
+        let is_cut = is_ragged && segments.is_whole();
+        let before = if is_cut { dims.widest(config).state() } else { 0 };
+        resize("the tape", &mut self.gradients.room.before_h, before)?;
         self.record.stamp = stack.stamp;
         let Record {
             dims: recorded, batch_first, is_recorded, rows, dropout, segments: cut, x, layers, ..

@@ -71,7 +71,8 @@ pub(super) struct BackwardRoom {
     pub(super) dh_steps: Vec<f32>,
     /// [T, B, R]: the gradient of the direction at hand, where the directions are merged in another way than by a sum.
     pub(super) of_side: Vec<f32>,
-    /// [B, R] and [B, H]: h and c before a step that starts anew from a state that is given.
+    /// [B, R] and [B, H]: h and c before a step that starts anew from a state that is given; in the forward pass h before a run of
+    /// steps that shorter rows do not take part in.
     pub(super) before_h: Vec<f32>,
     pub(super) before_c: Vec<f32>,
     pub(super) lists: RowLists,
