@@ -7,9 +7,11 @@
 //! ```
 //! `scale` is what the terms of the gradient's sum come to if none cancels another: for a parameter of a layer the sum over steps
 //! and rows of the largest |da|, times the largest |input| of the layer if that is above 1; for dx the largest |da| of the first
-//! layer, for dh_0 and dc_0 the largest of the row's first step; never less than the array's own largest element.
+//! layer, for dh_0 and dc_0 the largest of the row's first step; never less than the array's own largest element. Where two
+//! directions are multiplied, the gradient of one is what enters the layer from above times the output of the other, whose error
+//! is that of a 1 however small it is: what enters counts as |da| then.
 
-use crate::oracle::{StackGrads, StackTrace};
+use crate::oracle::{Merge, StackGrads, StackTrace};
 use crate::problem::{Arrays, Problem};
 
 /// The oracle's arrays, and how far off each may be.
@@ -45,14 +47,17 @@ impl Problem {
             ("h_n".to_string(), trace.h_n.clone(), None),
             ("c_n".to_string(), trace.c_n.clone(), None),
         ];
+        let entering = self.entering(&grads, &upstream.out);
         let of_inputs =
             (0..setup.directions()).fold(0.0, |most: f64, d| most.max(largest(&grads.layers[d].xa)));
-        let of_states = first_steps(&trace, &grads);
+        let of_inputs = of_inputs.max(entering[0]);
+        let of_states = first_steps(&trace, &grads).max(largest(&entering));
         list.push(("grad x".to_string(), grads.x.clone(), Some(of_inputs)));
         list.push(("grad h_0".to_string(), grads.h0.clone(), Some(of_states)));
         list.push(("grad c_0".to_string(), grads.c0.clone(), Some(of_states)));
         // A sum over resets: as those of the parameters.
-        let of_resets = sum_of_all(&grads);
+        let sums = (setup.steps * setup.batch) as f64;
+        let of_resets = sum_of_all(&grads).max(sums * largest(&entering));
         let [reset_h, reset_c] = self.of_reset_rows([&grads.reset_h, &grads.reset_c]);
         list.push(("grad reset_h".to_string(), reset_h, Some(of_resets)));
         list.push(("grad reset_c".to_string(), reset_c, Some(of_resets)));
@@ -62,7 +67,8 @@ impl Problem {
             let rows =
                 layer.xa.chunks_exact(self.stack.shape.layer(i / count / setup.directions()).gate_rows());
             let reach = largest(&run.x).max(largest(&trace.layers[i / count].h_in)).max(1.0);
-            let scale = rows.map(largest).sum::<f64>() * reach;
+            let from_above = sums * entering[i / count / setup.directions()];
+            let scale = rows.map(largest).sum::<f64>().max(from_above) * reach;
             list.push((format!("grad {name}"), values.to_vec(), Some(scale)));
         }
         let near = |part: (&f64, &f64)| part.0 + part.1 != 0.0 && (part.0 + part.1).abs() < forward;
@@ -73,6 +79,24 @@ impl Problem {
         let scales = scales.collect();
         let list = list.into_iter().map(|(name, values, _)| (name, values)).collect();
         Expected { arrays: Arrays { list }, scales, forward, is_near_kink }
+    }
+
+    /// For each layer the largest gradient that can enter it from above where it multiplies its two directions, else 0: weights are
+    /// within 1, so the sum over the units above bounds it.
+    fn entering(&self, grads: &StackGrads, dy: &Option<Vec<f64>>) -> Vec<f64> {
+        let setup = &self.setup;
+        if setup.merge() != Merge::Product {
+            return vec![0.0; setup.layers];
+        }
+        let of_layer = |layer: usize| match layer + 1 {
+            above if above == setup.layers => dy.as_deref().map_or(0.0, largest),
+            above => {
+                let directions = (0..setup.directions())
+                    .map(|d| largest(&grads.layers[above * setup.directions() + d].xa));
+                self.stack.shape.layer(above).gate_rows() as f64 * directions.sum::<f64>()
+            }
+        };
+        (0..setup.layers).map(of_layer).collect()
     }
 }
 

@@ -34,6 +34,26 @@ proptest! {
     }
 }
 
+/// Gradients of a product of directions whose outputs are small: its factors' errors do not shrink with them.
+#[test]
+fn a_product_of_small_outputs() {
+    let setup = Setup {
+        cell: Cell::RnnRelu,
+        input: 33,
+        hidden: 1,
+        layers: 3,
+        bidirectional: true,
+        merge: Merge::Product,
+        steps: 13,
+        batch: 4,
+        resets: true,
+        initial_state: false,
+        seed: 14_059_208_973_418_851_047,
+        ..Setup::default()
+    };
+    check(&setup).unwrap();
+}
+
 /// Every option by itself and every pair of options, for every cell, on one set of sizes.
 #[test]
 fn every_option_alone_and_in_pairs() {
