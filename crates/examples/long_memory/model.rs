@@ -53,17 +53,38 @@ impl Model {
         self.network.params().num_elements() + self.head.params().num_elements()
     }
 
-    /// Runs a batch and answers the loss at the steps that are learned from; leaves the tape, and dL/dh of every step.
+    /// Runs a batch and answers the loss at some of the steps that are learned from, all or those that are reported; leaves the tape,
+    /// and the loss's gradient to the outputs of the linear layer.
     pub(crate) fn forward(
         &self,
         task: &Task,
         batch: &Batch,
         rows: usize,
+        steps: Range<usize>,
         room: &mut Room,
     ) -> Result<f64, Error> {
         let input = View::new(&batch.input, [task.steps(), rows, task.features()])?;
         self.network.forward_train_into(input, None, &mut room.tape)?;
-        self.loss(task, batch, rows, task.learned(), room)
+        let (hidden, count) = (self.network.config().hidden_size, steps.len() * rows);
+        room.output.resize(count * task.outputs(), 0.0);
+        room.grad_output.resize(count * task.outputs(), 0.0);
+        let h = &room.tape.output().data()[places(&steps, rows * hidden)];
+        self.head.forward(count, h, &mut room.output)?;
+        let first = task.learned().start;
+        let of_target = places(&(steps.start - first..steps.end - first), rows);
+        match &batch.target {
+            Target::Values(values) => mse(&room.output, &values[of_target], &mut room.grad_output),
+            Target::Classes(classes) => {
+                let kernels = self.network.kernels();
+                cross_entropy(
+                    kernels,
+                    &room.output,
+                    task.outputs(),
+                    &classes[of_target],
+                    &mut room.grad_output,
+                )
+            }
+        }
     }
 
     /// The gradients of what [`forward`](Model::forward) left. The observer looks on.
@@ -86,50 +107,6 @@ impl Model {
         self.head.backward(count, h, &room.grad_output, Some(grad_h), &mut grads.head, &mut room.head)?;
         let upstream = Upstream::output(View::new(&room.grad_h, [task.steps(), rows, hidden])?);
         observer.backward(&self.network, &mut room.tape, upstream, &mut grads.network)
-    }
-
-    /// The loss of a batch at the steps that are reported.
-    pub(crate) fn score(
-        &self,
-        task: &Task,
-        batch: &Batch,
-        rows: usize,
-        room: &mut Room,
-    ) -> Result<f64, Error> {
-        let input = View::new(&batch.input, [task.steps(), rows, task.features()])?;
-        self.network.forward_train_into(input, None, &mut room.tape)?;
-        self.loss(task, batch, rows, task.scored(), room)
-    }
-
-    /// The loss at some of the steps that are learned from, and its gradient to the outputs of the linear layer.
-    fn loss(
-        &self,
-        task: &Task,
-        batch: &Batch,
-        rows: usize,
-        steps: Range<usize>,
-        room: &mut Room,
-    ) -> Result<f64, Error> {
-        let (hidden, count) = (self.network.config().hidden_size, steps.len() * rows);
-        room.output.resize(count * task.outputs(), 0.0);
-        room.grad_output.resize(count * task.outputs(), 0.0);
-        let h = &room.tape.output().data()[places(&steps, rows * hidden)];
-        self.head.forward(count, h, &mut room.output)?;
-        let first = task.learned().start;
-        let of_target = places(&(steps.start - first..steps.end - first), rows);
-        match &batch.target {
-            Target::Values(values) => mse(&room.output, &values[of_target], &mut room.grad_output),
-            Target::Classes(classes) => {
-                let kernels = self.network.kernels();
-                cross_entropy(
-                    kernels,
-                    &room.output,
-                    task.outputs(),
-                    &classes[of_target],
-                    &mut room.grad_output,
-                )
-            }
-        }
     }
 
     /// Lets an optimizer change all parameters.

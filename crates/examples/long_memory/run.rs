@@ -96,7 +96,7 @@ impl<'a> Run<'a> {
     fn update(&mut self, update: usize) -> Result<(f64, f64), Error> {
         let Run { options, task, model, room, grads, .. } = self;
         let batch = task.draw(options.batch, &mut Philox::new(options.seed, update as u64));
-        let loss = model.forward(task, &batch, options.batch, room)?;
+        let loss = model.forward(task, &batch, options.batch, task.learned(), room)?;
         model.backward(task, options.batch, room, &mut self.observer, grads)?;
         let max_norm = options.max_norm().unwrap_or(f64::INFINITY);
         let both = &mut [&mut grads.network, &mut grads.head];
@@ -113,7 +113,7 @@ impl<'a> Run<'a> {
         let mut loss = 0.0;
         for i in 0..TEST_BATCHES {
             let batch = task.draw(TEST_ROWS, &mut Philox::new(options.seed, test_stream(i)));
-            loss += model.score(task, &batch, TEST_ROWS, room)? / TEST_BATCHES as f64;
+            loss += model.forward(task, &batch, TEST_ROWS, task.scored(), room)? / TEST_BATCHES as f64;
         }
         self.test_loss.push((done, loss));
         let influence = self.probe.measure(&model.network, &room.tape)?;
@@ -125,7 +125,7 @@ impl<'a> Run<'a> {
     fn report(self, cell: Cell, diverged: Option<Divergence>, start: Instant) -> Result<Report, Error> {
         let Run { options, task, model, mut observer, mut probe, mut room, mut grads, .. } = self;
         let batch = task.draw(TEST_ROWS, &mut Philox::new(options.seed, test_stream(0)));
-        model.forward(&task, &batch, TEST_ROWS, &mut room)?;
+        model.forward(&task, &batch, TEST_ROWS, task.learned(), &mut room)?;
         let gates = GateReport::new(&model.network, &room.tape)?;
         let influence = probe.measure(&model.network, &room.tape)?.clone();
         model.backward(&task, TEST_ROWS, &mut room, &mut observer, &mut grads)?;

@@ -39,11 +39,6 @@ pub(crate) fn each_part(parts: usize, job: impl Fn(usize) + Send + Sync) {
     }
 }
 
-/// Enters the current rayon pool, if the caller is not in it already: joins within are cheap then.
-fn in_pool(job: impl Fn() + Send + Sync) {
-    if rayon::current_thread_index().is_some() { job() } else { rayon::scope(|_| job()) }
-}
-
 /// Runs the steps of a team of `slices` members: `run(step, slice)`, on as many threads of the current rayon pool as are free.
 fn run_team(slices: usize, steps: usize, run: &(dyn Fn(usize, usize) + Sync)) {
     let team = Team::new(slices);
@@ -128,7 +123,8 @@ impl Kernels {
                 Projection::Fused => steps,
                 Projection::Chunked { chunk } => chunk,
             };
-            in_pool(|| {
+            // Within the pool from here on: it is entered once, and not for each chunk.
+            rayon::scope(|_| {
                 for begin in (0..steps).step_by(chunk.max(1)) {
                     let end = steps.min(begin.saturating_add(chunk));
                     let (task, xa) = shared.get();
@@ -235,13 +231,11 @@ impl Kernels {
         let task = Shared(task);
         if slices > 1 && shards == 1 {
             let (last, first) = task.get().boundaries;
-            in_pool(|| {
-                run_team(slices, last - first + 1, &|step, slice| {
-                    let boundaries = (last - step, last - step);
-                    let panels = weights.slice(1, slices, slice);
-                    // SAFETY: as in `forward`.
-                    unsafe { kernel(&BackwardTask { boundaries, panels, ..*task.get() }) };
-                });
+            run_team(slices, last - first + 1, &|step, slice| {
+                let boundaries = (last - step, last - step);
+                let panels = weights.slice(1, slices, slice);
+                // SAFETY: as in `forward`.
+                unsafe { kernel(&BackwardTask { boundaries, panels, ..*task.get() }) };
             });
             return Ok(());
         }

@@ -129,7 +129,7 @@ impl Function {
             }
             return wrong;
         }
-        let mut packed = 0;
+        let (mut packed, loops) = (0, self.loops());
         for (start, end) in self.products(is_map) {
             let body = &self.instructions[start..end];
             let fma = body.iter().filter(|i| is_fma(i));
@@ -141,7 +141,7 @@ impl Function {
             }
             // An address put by among many multiply-adds costs nothing; a vector does. Nor does a sum behind the loop that is
             // finished: one that is read again was not.
-            let is_loop = self.loops().iter().any(|&(first, last)| (first, last + 1) == (start, end));
+            let is_loop = loops.contains(&(start, end - 1));
             let is_spill = |at: usize| {
                 let slot = stack_store(&body[at]);
                 slot.is_some_and(|slot| match is_loop {

@@ -37,6 +37,16 @@ impl Strided {
         self.ptr.wrapping_offset(t.cast_signed() * self.step).wrapping_add(row * self.row)
     }
 
+    /// Where `M` rows from `row` on start in step `t`, `skip` floats in.
+    #[inline(always)]
+    pub(crate) fn rows_at<const M: usize>(&self, t: usize, row: usize, skip: usize) -> [*const f32; M] {
+        let mut rows = [std::ptr::null(); M];
+        for r in 0..M {
+            rows[r] = self.at(t, row + r).wrapping_add(skip).cast_const();
+        }
+        rows
+    }
+
     /// From one step to the next.
     pub(crate) fn step(&self) -> isize {
         self.step

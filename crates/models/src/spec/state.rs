@@ -120,7 +120,7 @@ impl State {
         let gather = |from: &[f32], of: usize| {
             let mut to = Vec::with_capacity(from.len() / self.batch.max(1) * rows.len());
             let mut rest = from;
-            for width in self.sizes.iter().flat_map(|sizes| vec![sizes[of]; self.directions]) {
+            for width in self.sizes.iter().flat_map(|sizes| std::iter::repeat_n(sizes[of], self.directions)) {
                 let (part, behind) = rest.split_at(rest.len().min(self.batch * width));
                 for row in rows.iter().filter(|_| !part.is_empty()) {
                     to.extend_from_slice(&part[row * width..][..width]);

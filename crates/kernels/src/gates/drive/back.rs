@@ -91,10 +91,7 @@ impl<V: Vector, C: CellBody<G, S>, const G: usize, const S: usize, const NR: usi
         }
         let mut gate = 0;
         for &(slot, gates) in C::HA_RUNS {
-            let mut a = [std::ptr::null(); M];
-            for r in 0..M {
-                a[r] = task.gates.at(u, row + r).wrapping_add(slot * h).cast_const();
-            }
+            let a = task.gates.rows_at(u, row, slot * h);
             let k = (gate * h, gates * h);
             // SAFETY: rows and vectors lie within the task, whose arguments were checked for all of them; packed weights are
             // padded to whole strips. A row from `from` on has its place in `gates` too; what is computed from it is not used.

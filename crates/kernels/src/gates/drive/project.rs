@@ -52,10 +52,7 @@ impl<V: Vector, const S: usize, const NR: usize> TileBody<V, 1, 1> for Project<'
         vector: usize,
     ) -> Tile<V, M, W, K> {
         let (task, h) = (self.task, self.task.hidden);
-        let mut a = [std::ptr::null(); M];
-        for r in 0..M {
-            a[r] = task.gates.at(self.t, row + r).wrapping_add(S * h).cast_const();
-        }
+        let a = task.gates.rows_at(self.t, row, S * h);
         // SAFETY: rows and vectors lie within the task, whose arguments were checked for all of them; packed weights are
         // padded to whole strips.
         unsafe {
@@ -157,10 +154,7 @@ impl<V: Vector, C: CellBody<G, S>, const G: usize, const S: usize, const NR: usi
         if row >= to {
             return zeros(token);
         }
-        let mut a = [std::ptr::null(); M];
-        for r in 0..M {
-            a[r] = task.dh.at(0, row + r).cast_const();
-        }
+        let a = task.dh.rows_at(0, row, 0);
         // SAFETY: rows and vectors lie within the task, whose arguments were checked for all of them; packed weights are
         // padded to whole strips. A row from `to` on has its place in `dh` too; what is computed from it is not used.
         unsafe {

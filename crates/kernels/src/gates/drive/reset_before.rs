@@ -185,10 +185,7 @@ impl<V: Vector, const NR: usize> TileBody<V, 1, 1> for ResetGradient<'_, V, NR> 
         vector: usize,
     ) -> Tile<V, M, W, K> {
         let (task, h) = (self.task, self.task.hidden);
-        let mut a = [std::ptr::null(); M];
-        for r in 0..M {
-            a[r] = task.gates.at(self.t, row + r).wrapping_add(N_SLOT * h).cast_const();
-        }
+        let a = task.gates.rows_at(self.t, row, N_SLOT * h);
         // SAFETY: rows and vectors lie within the task, whose arguments were checked for all of them; packed weights are
         // padded to whole strips. k runs over the units of all three gates, n's last.
         unsafe {

@@ -1,7 +1,7 @@
 //! Influence against lag, a line for each layer and direction.
 
-use super::legend::{LEGEND_WIDTH, Mark, legend};
-use super::{BLUE, FONT, GREY, INK, ORANGE, check_some, power, svg, track_name, whole};
+use super::legend::{Mark, legend};
+use super::{BLUE, GREY, INK, ORANGE, axes, check_some, svg, track_name};
 use crate::spec::Error;
 use crate::train::observe::LagInfluence;
 use plotters::prelude::*;
@@ -34,25 +34,8 @@ pub fn lag_influence(influence: &LagInfluence, title: &str) -> Result<String, Er
     let high = logs().fold(f64::NEG_INFINITY, f64::max).ceil().max(0.0);
     let low = logs().fold(high - 1.0, f64::min).floor().max(high - MOST_DECADES);
     Ok(svg((900, 480), |area| {
-        let mut chart = ChartBuilder::on(area)
-            .margin(14)
-            .margin_right(LEGEND_WIDTH)
-            .caption(title, (FONT, 20).into_font().color(&INK))
-            .x_label_area_size(44)
-            .y_label_area_size(70)
-            .build_cartesian_2d(0.0..(lags - 1) as f64, low..high)?;
-        chart
-            .configure_mesh()
-            .axis_style(INK)
-            .x_desc("lag k (steps)")
-            .y_desc("influence on the last h (lag 0: 1)")
-            .x_label_formatter(&|x| whole(*x))
-            .y_labels((high - low) as usize + 1)
-            .y_label_formatter(&|y| power(*y))
-            .light_line_style(WHITE)
-            .label_style((FONT, 14))
-            .axis_desc_style((FONT, 15))
-            .draw()?;
+        let names = ["lag k (steps)", "influence on the last h (lag 0: 1)"];
+        let mut chart = axes(area, title, names, [0.0..(lags - 1) as f64, low..high])?;
         let colours = [BLUE, ORANGE, INK, GREY];
         let mut marks = Vec::new();
         for (i, (name, values)) in lines.iter().enumerate() {

@@ -28,7 +28,10 @@ pub use lines::lag_influence;
 pub use norms::clipping;
 
 use crate::spec::Error;
+use legend::LEGEND_WIDTH;
+use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
+use std::ops::Range;
 
 /// An area of an SVG picture.
 type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
@@ -52,6 +55,39 @@ fn svg(
         area.present().expect("a text takes whatever is drawn");
     }
     text
+}
+
+/// A chart of two axes, both linear: the second one shows powers of ten by their exponents.
+type Axes<'a> = ChartContext<'a, SVGBackend<'a>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+
+/// The frame of a picture of lines, its axes whole numbers by powers of ten, with room for a legend beside it.
+fn axes<'a>(
+    area: &Area<'a>,
+    title: &str,
+    [x_name, y_name]: [&str; 2],
+    [x, y]: [Range<f64>; 2],
+) -> Result<Axes<'a>, Box<dyn std::error::Error>> {
+    let decades = (y.end - y.start) as usize;
+    let mut chart = ChartBuilder::on(area)
+        .margin(14)
+        .margin_right(LEGEND_WIDTH)
+        .caption(title, (FONT, 20).into_font().color(&INK))
+        .x_label_area_size(44)
+        .y_label_area_size(70)
+        .build_cartesian_2d(x, y)?;
+    chart
+        .configure_mesh()
+        .axis_style(INK)
+        .x_desc(x_name)
+        .y_desc(y_name)
+        .x_label_formatter(&|x| whole(*x))
+        .y_labels(decades + 1)
+        .y_label_formatter(&|y| power(*y))
+        .light_line_style(WHITE)
+        .label_style((FONT, 14))
+        .axis_desc_style((FONT, 15))
+        .draw()?;
+    Ok(chart)
 }
 
 /// Refuses to draw nothing.

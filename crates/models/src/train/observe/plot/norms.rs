@@ -1,7 +1,7 @@
 //! The norms of the gradients over the updates, and what clipping did.
 
-use super::legend::{LEGEND_WIDTH, Mark, legend};
-use super::{BLUE, FONT, INK, ORANGE, check_some, power, svg, whole};
+use super::legend::{Mark, legend};
+use super::{BLUE, INK, ORANGE, axes, check_some, svg};
 use crate::spec::Error;
 use crate::train::observe::ClipGroup;
 use plotters::prelude::*;
@@ -31,28 +31,8 @@ pub fn clipping(group: &ClipGroup, title: &str) -> Result<String, Error> {
     let (low, high) = if low <= high { (low.floor(), high.ceil()) } else { (-1.0, 1.0) };
     let high = high.max(low + 1.0);
     Ok(svg((900, 480), |area| {
-        let mut chart = ChartBuilder::on(area)
-            .margin(14)
-            .margin_right(LEGEND_WIDTH)
-            .caption(title, (FONT, 20).into_font().color(&INK))
-            .x_label_area_size(44)
-            .y_label_area_size(70)
-            .build_cartesian_2d(
-                first.update as f64..(last.update as f64).max(first.update as f64 + 1.0),
-                low..high,
-            )?;
-        chart
-            .configure_mesh()
-            .axis_style(INK)
-            .x_desc("update")
-            .y_desc("norm of the gradient")
-            .x_label_formatter(&|x| whole(*x))
-            .y_labels((high - low) as usize + 1)
-            .y_label_formatter(&|y| power(*y))
-            .light_line_style(WHITE)
-            .label_style((FONT, 14))
-            .axis_desc_style((FONT, 15))
-            .draw()?;
+        let updates = first.update as f64..(last.update as f64).max(first.update as f64 + 1.0);
+        let mut chart = axes(area, title, ["update", "norm of the gradient"], [updates, low..high])?;
         chart.draw_series(LineSeries::new(norms, BLUE.stroke_width(1)))?;
         let is_clipped = |scale: f64| scale < 1.0;
         let clipped = group.entries.iter().filter(|entry| is_clipped(entry.scale));
