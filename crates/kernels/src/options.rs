@@ -4,13 +4,19 @@ use crate::math::activation::{Activation, Activations};
 use crate::rows::{Cell, Form};
 
 impl Activations {
-    /// Those that PyTorch's cell has.
+    /// Those that PyTorch's cell has; nothing is clipped.
     pub const fn of(cell: Cell) -> Activations {
         let candidate = match cell {
             Cell::RnnRelu => Activation::Relu,
             Cell::RnnTanh | Cell::Lstm | Cell::Gru => Activation::Tanh,
         };
-        Activations { gate: Activation::Sigmoid, candidate, output: Activation::Tanh }
+        Activations {
+            gate: Activation::Sigmoid,
+            candidate,
+            output: Activation::Tanh,
+            clip: None,
+            cell_clip: None,
+        }
     }
 }
 
@@ -21,7 +27,7 @@ pub struct CellSpec {
     pub cell: Cell,
     /// P: the state that is fed back and put out is W_hr u, of that size, where u is what the cell makes. `None`: it is u.
     pub proj_size: Option<usize>,
-    /// The activations; those that the family does not have are not looked at.
+    /// The activations and clips; those that the family does not have are not looked at.
     pub activations: Activations,
     /// For a GRU: whether the reset gate scales W_hn h + b_hn, as PyTorch has it, and not h itself. The latter cannot be projected.
     pub linear_before_reset: bool,
@@ -114,12 +120,15 @@ impl CellSpec {
             return Form::ResetBefore;
         }
         let plain = Activations::of(self.cell);
-        let Activations { gate, candidate, output } = self.activations;
-        let is_plain = match self.cell {
-            Cell::RnnTanh | Cell::RnnRelu => candidate == plain.candidate,
-            Cell::Gru => (gate, candidate) == (plain.gate, plain.candidate),
-            Cell::Lstm => (gate, candidate, output) == (plain.gate, plain.candidate, plain.output),
+        let own = self.activations;
+        // What the family does not have is not looked at.
+        let seen = match self.cell {
+            Cell::RnnTanh | Cell::RnnRelu => {
+                Activations { candidate: own.candidate, clip: own.clip, ..plain }
+            }
+            Cell::Gru => Activations { output: plain.output, cell_clip: None, ..own },
+            Cell::Lstm => own,
         };
-        if is_plain && self.proj_size.is_none() { Form::Plain } else { Form::With }
+        if seen == plain && self.proj_size.is_none() { Form::Plain } else { Form::With }
     }
 }

@@ -129,6 +129,15 @@ pub struct Options {
     pub output: Activation,
     /// GRU: `n = f(xa_n + b_hn + W_hn (r h))`.
     pub reset_before: bool,
+    /// Largest magnitude of the argument of `gate` and `candidate`; infinity for none.
+    pub clip: f64,
+    /// Largest magnitude of the LSTM's `c'`; infinity for none.
+    pub cell_clip: f64,
+}
+
+/// 1 within the limit, 0 beyond: the derivative of `x.clamp(-limit, limit)`.
+fn inside(x: f64, limit: f64) -> f64 {
+    if x.abs() < limit { 1.0 } else { 0.0 }
 }
 
 impl Options {
@@ -139,21 +148,48 @@ impl Options {
         }
     }
 
-    /// What the activation of a gate's unit `j` is applied to.
+    /// What the activation of a gate's unit `j` is applied to, before it is clipped.
     fn argument(&self, cell: Cell, xa: &[f64], ha: &[f64], r: f64, gate: usize, at: usize) -> f64 {
         let scales = cell == Cell::Gru && gate == 2 && !self.reset_before;
         xa[at] + ha[at] * if scales { r } else { 1.0 }
     }
 
-    /// Every activation of one step of one row, and what it is applied to.
-    pub fn arguments(&self, cell: Cell, step: &CellStep, xa: &[f64], ha: &[f64]) -> Vec<(Activation, f64)> {
+    /// The value of a gate's activation.
+    fn value(&self, cell: Cell, gate: usize, x: f64) -> f64 {
+        self.of_gate(cell, gate).value(x.clamp(-self.clip, self.clip))
+    }
+
+    /// Its derivative by x.
+    fn slope(&self, cell: Cell, gate: usize, x: f64) -> f64 {
+        self.of_gate(cell, gate).slope(x.clamp(-self.clip, self.clip)) * inside(x, self.clip)
+    }
+
+    /// How near anything in one step of one row comes to where a derivative jumps: an activation's argument, or what is clipped.
+    pub fn distance_to_jump(
+        &self,
+        cell: Cell,
+        step: &CellStep,
+        (xa, ha): (&[f64], &[f64]),
+        c_in: &[f64],
+    ) -> f64 {
+        let from = |x: f64, jumps: Vec<f64>| {
+            jumps.into_iter().map(|jump| (x - jump).abs()).fold(f64::INFINITY, f64::min)
+        };
         let hidden = step.u.len();
-        let gates = (0..xa.len()).map(|at| {
-            let (gate, j) = (at / hidden, at % hidden);
-            (self.of_gate(cell, gate), self.argument(cell, xa, ha, step.gates[j], gate, at))
-        });
-        let outputs = step.c.iter().filter(|_| cell == Cell::Lstm).map(|&c| (self.output, c));
-        gates.chain(outputs).collect()
+        let mut nearest = f64::INFINITY;
+        for (at, gate) in (0..xa.len()).map(|at| (at, at / hidden)) {
+            let x = self.argument(cell, xa, ha, step.gates[at % hidden], gate, at);
+            let kinks = from(x, self.of_gate(cell, gate).kinks());
+            nearest = nearest.min(kinks).min((x.abs() - self.clip).abs());
+        }
+        if cell == Cell::Lstm {
+            for (j, (&c, c_in)) in step.c.iter().zip(c_in).enumerate() {
+                let gate = |g: usize| step.gates[g * hidden + j];
+                let sum = gate(1) * c_in + gate(0) * gate(2);
+                nearest = nearest.min(from(c, self.output.kinks())).min((sum.abs() - self.cell_clip).abs());
+            }
+        }
+        nearest
     }
 
     /// One step of one row; as [`Cell::step`].
@@ -165,7 +201,7 @@ impl Options {
             for gate in 0..cell.gates() {
                 let r = gates.first().copied().unwrap_or(0.0);
                 let x = self.argument(cell, xa, ha, r, gate, gate * hidden + j);
-                gates.push(self.of_gate(cell, gate).value(x));
+                gates.push(self.value(cell, gate, x));
                 new.gates[gate * hidden + j] = gates[gate];
             }
             match gates[..] {
@@ -175,7 +211,8 @@ impl Options {
                     new.c.push(new.u[j]);
                 }
                 _ => {
-                    new.c.push(gates[1] * c[j] + gates[0] * gates[2]);
+                    let c = gates[1] * c[j] + gates[0] * gates[2];
+                    new.c.push(c.clamp(-self.cell_clip, self.cell_clip));
                     new.u[j] = gates[3] * self.output.value(new.c[j]);
                 }
             }
@@ -200,9 +237,8 @@ impl Options {
             CellGrads { xa: vec![0.0; xa.len()], ha: vec![0.0; xa.len()], c: vec![], c_prev: vec![] };
         for j in 0..hidden {
             let gate = |g: usize| step.gates[g * hidden + j];
-            let slope = |g: usize| {
-                self.of_gate(cell, g).slope(self.argument(cell, xa, ha, step.gates[j], g, g * hidden + j))
-            };
+            let slope =
+                |g: usize| self.slope(cell, g, self.argument(cell, xa, ha, step.gates[j], g, g * hidden + j));
             let mut set = |g: usize, d: f64, by_ha: f64| {
                 back.xa[g * hidden + j] = d;
                 back.ha[g * hidden + j] = d * by_ha;
@@ -212,12 +248,13 @@ impl Options {
                 Cell::Lstm => {
                     let value = self.output.value(step.c[j]);
                     let dc_new = flush_c(dc[j] + du[j] * gate(3) * self.output.slope(step.c[j]));
-                    set(0, dc_new * gate(2) * slope(0), 1.0);
-                    set(1, dc_new * c[j] * slope(1), 1.0);
-                    set(2, dc_new * gate(0) * slope(2), 1.0);
+                    let d_sum = dc_new * inside(step.c[j], self.cell_clip);
+                    set(0, d_sum * gate(2) * slope(0), 1.0);
+                    set(1, d_sum * c[j] * slope(1), 1.0);
+                    set(2, d_sum * gate(0) * slope(2), 1.0);
                     set(3, du[j] * value * slope(3), 1.0);
                     back.c.push(dc_new);
-                    back.c_prev.push(dc_new * gate(1));
+                    back.c_prev.push(d_sum * gate(1));
                 }
                 Cell::Gru => {
                     let dc_new = flush_c(dc[j] + du[j]);
@@ -241,7 +278,7 @@ impl Options {
     pub(super) fn sums_of_reset(&self, shape: &Shape, weights: &Weights, xa: &[f64], h: &[f64]) -> Vec<f64> {
         let hidden = shape.hidden;
         let mut ha = affine(3 * hidden, &weights.w_hh, weights.b_hh.as_deref(), h);
-        let scaled: Vec<f64> = (0..hidden).map(|j| self.gate.value(xa[j] + ha[j]) * h[j]).collect();
+        let scaled: Vec<f64> = (0..hidden).map(|j| self.value(Cell::Gru, 0, xa[j] + ha[j]) * h[j]).collect();
         let b_n = weights.b_hh.as_ref().map(|b| &b[2 * hidden..]);
         let ha_n = affine(hidden, &weights.w_hh[2 * hidden * hidden..], b_n, &scaled);
         ha[2 * hidden..].copy_from_slice(&ha_n);
@@ -251,7 +288,7 @@ impl Options {
     /// The gradients of r where it comes first: `dm` is that of `r h`.
     pub(super) fn reset(&self, back: &mut CellGrads, xa: &[f64], ha: &[f64], h: &[f64], dm: &[f64]) {
         for j in 0..dm.len() {
-            back.xa[j] = dm[j] * h[j] * self.gate.slope(xa[j] + ha[j]);
+            back.xa[j] = dm[j] * h[j] * self.slope(Cell::Gru, 0, xa[j] + ha[j]);
             back.ha[j] = back.xa[j];
         }
     }

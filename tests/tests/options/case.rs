@@ -84,7 +84,14 @@ impl Case {
             gate: one_of(cell.gates() > 1, plain.gate),
             candidate: one_of(true, plain.candidate),
             output: one_of(cell == Cell::Lstm, plain.output),
+            ..plain
         };
+        // Small enough to be met often.
+        let mut limit = |exists: bool, largest| {
+            (exists && rng.chance(0.3)).then(|| single(rng.uniform(0.1, largest)) as f32)
+        };
+        let activations =
+            Activations { clip: limit(true, 1.2), cell_clip: limit(cell == Cell::Lstm, 0.5), ..activations };
         let hidden = 1 + rng.below(21);
         let linear_before_reset = cell != Cell::Gru || rng.chance(0.5);
         let proj = (hidden > 1 && linear_before_reset && rng.chance(0.5)).then(|| 1 + rng.below(hidden - 1));
@@ -117,7 +124,14 @@ impl Case {
 
     /// The network.
     pub(super) fn build(&self, kernels: Kernels) -> Network<Any> {
-        Network::with_cell(self.cell, self.input, self.hidden)
+        let mut builder = Network::with_cell(self.cell, self.input, self.hidden);
+        if let Some(limit) = self.activations.clip {
+            builder = builder.pre_activation_clip(limit);
+        }
+        if let Some(limit) = self.activations.cell_clip {
+            builder = builder.cell_clip(limit);
+        }
+        builder
             .hidden_sizes(&self.hidden_sizes())
             .bias(self.bias)
             .bidirectional(self.bidirectional)
@@ -170,12 +184,15 @@ impl Case {
     }
 
     pub(super) fn options(&self) -> oracle::Options {
-        let Activations { gate, candidate, output } = self.activations;
+        let Activations { gate, candidate, output, clip, cell_clip } = self.activations;
+        let limit = |clip: Option<f32>| clip.map_or(f64::INFINITY, f64::from);
         oracle::Options {
             gate: named(gate),
             candidate: named(candidate),
             output: named(output),
             reset_before: !self.linear_before_reset,
+            clip: limit(clip),
+            cell_clip: limit(cell_clip),
         }
     }
 }
@@ -185,8 +202,8 @@ pub(super) fn single(x: f64) -> f64 {
     f64::from(x as f32)
 }
 
-/// How near any activation's argument comes to where its derivative jumps, in one layer.
-pub(super) fn distance_to_kink(cell: oracle::Cell, run: &LayerRun, trace: &LayerTrace) -> f64 {
+/// How near anything in one layer comes to where a derivative jumps.
+pub(super) fn distance_to_jump(cell: oracle::Cell, run: &LayerRun, trace: &LayerTrace) -> f64 {
     let options = run.options.expect("a run with options");
     let cells = (run.steps * run.batch).max(1);
     let row = |array: &[f64], at: usize| array[at * (array.len() / cells)..][..array.len() / cells].to_vec();
@@ -195,11 +212,8 @@ pub(super) fn distance_to_kink(cell: oracle::Cell, run: &LayerRun, trace: &Layer
         for t in run.order(b) {
             let at = t * run.batch + b;
             let step = CellStep { gates: row(&trace.gates, at), c: row(&trace.c, at), u: row(&trace.u, at) };
-            for (activation, x) in options.arguments(cell, &step, &row(&trace.xa, at), &row(&trace.ha, at)) {
-                for kink in activation.kinks() {
-                    nearest = nearest.min((x - kink).abs());
-                }
-            }
+            let sums = (&row(&trace.xa, at)[..], &row(&trace.ha, at)[..]);
+            nearest = nearest.min(options.distance_to_jump(cell, &step, sums, &row(&trace.c_in, at)));
         }
     }
     nearest

@@ -129,3 +129,17 @@ fn activations_have_a_place_and_a_slope() {
         assert!(text.starts_with("activation must be one with finite parameters"), "{text}");
     }
 }
+
+#[test]
+fn clips_are_finite_limits_of_what_the_cell_has() {
+    for limit in [0.0, -1.0, f32::INFINITY, f32::NAN] {
+        let refused = message(Rnn::builder(3, 4).pre_activation_clip(limit).build());
+        assert_eq!(refused, format!("pre_activation_clip must be finite and greater than zero: got {limit}"));
+        let refused = message(Lstm::builder(3, 4).cell_clip(limit).build());
+        assert_eq!(refused, format!("cell_clip must be finite and greater than zero: got {limit}"));
+    }
+    assert_eq!(
+        message(Gru::builder(3, 4).cell_clip(1.0).build()),
+        "cell_clip must be left out for a cell that has no c: got 1"
+    );
+}

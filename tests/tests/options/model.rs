@@ -1,6 +1,6 @@
 //! Networks with options against the oracle, and against themselves bit by bit.
 
-use super::case::{Case, distance_to_kink, single};
+use super::case::{Case, distance_to_jump, single};
 use gatewise::{Activation, Activations, Any, Cell, Input, Kernels, Network, State, Upstream, View};
 use proptest::prelude::*;
 use tests::bounds::largest;
@@ -10,7 +10,7 @@ use tests::rng::Rng;
 /// Half a unit in the last place of 1.
 const EPS: f64 = 1.0 / (1 << 24) as f64;
 
-fn narrow(values: &[f64]) -> Vec<f32> {
+pub(super) fn narrow(values: &[f64]) -> Vec<f32> {
     values.iter().map(|&x| x as f32).collect()
 }
 
@@ -40,7 +40,7 @@ fn close(what: &str, got: &[f32], expected: &[f64], allowed: f64) -> Result<(), 
     Ok(())
 }
 
-fn fill(network: &mut Network<Any>, stack: &Stack) {
+pub(super) fn fill(network: &mut Network<Any>, stack: &Stack) {
     let mut params = network.params_mut();
     assert_eq!(params.len(), stack.tensors().len());
     for (name, values) in stack.tensors() {
@@ -48,7 +48,7 @@ fn fill(network: &mut Network<Any>, stack: &Stack) {
     }
 }
 
-fn initial(network: &Network<Any>, run: &StackRun) -> State {
+pub(super) fn initial(network: &Network<Any>, run: &StackRun) -> State {
     let zeros = || network.zero_state(run.batch).unwrap();
     given(network, [&run.h0, &run.c0], run.batch).unwrap_or_else(zeros)
 }
@@ -70,7 +70,7 @@ fn against_the_oracle(seed: u64) -> Result<(), TestCaseError> {
     let margin = 1e-4;
     let mut layers = trace.runs.iter().zip(&trace.layers);
     // Where a derivative jumps, or the value with it, the nearest float may stand on the other side.
-    prop_assume!(layers.all(|(run, layer)| distance_to_kink(stack.shape.cell, run, layer) > margin));
+    prop_assume!(layers.all(|(run, layer)| distance_to_jump(stack.shape.cell, run, layer) > margin));
     let mut values = |len: usize| -> Vec<f64> { (0..len).map(|_| single(rng.uniform(-1.0, 1.0))).collect() };
     let upstream = oracle::Upstream {
         out: Some(values(trace.out.len())),
@@ -82,6 +82,8 @@ fn against_the_oracle(seed: u64) -> Result<(), TestCaseError> {
     let terms = case.input + 2 * stack.shape.hidden[0] * stack.shape.cell.gates() + 8;
     let passes = case.steps * case.layers;
     let scale = scale(&stack, &run, &trace);
+    // Identities and products of directions can grow out of what an f32 holds.
+    prop_assume!(scale < 1e9);
     let forward = EPS * scale * scale * (terms * passes) as f64;
     let rows = case.steps * case.batch;
     let backward = EPS * scale * scale * scale_of(&expected) * ((terms + rows) * passes) as f64;
@@ -96,7 +98,7 @@ fn against_the_oracle(seed: u64) -> Result<(), TestCaseError> {
         input.reset_state = reset.as_ref();
         let (y, end) = network.forward(input, Some(&state)).unwrap();
         let mut tape = network.forward_train(input, Some(&state)).unwrap();
-        prop_assert_eq!(y.data(), tape.output().data());
+        prop_assert_eq!(bits(y.data()), bits(tape.output().data()));
         let mut recorded = network.zero_state(case.batch).unwrap();
         tape.final_state(&mut recorded).unwrap();
         prop_assert_eq!(&end, &recorded);
@@ -163,7 +165,7 @@ fn against_itself(seed: u64) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-fn bits(values: &[f32]) -> Vec<u32> {
+pub(super) fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|x| if x.is_nan() { f32::NAN.to_bits() } else { x.to_bits() }).collect()
 }
 

@@ -42,6 +42,8 @@ pub(super) struct Node {
     pub(super) linear_before_reset: bool,
     /// f g h of an LSTM: of the gates, the candidate and the output; sigmoid or tanh.
     pub(super) activations: [Activation; 3],
+    /// Largest magnitude of what the activations f and g are applied to.
+    pub(super) clip: Option<f32>,
     /// [D, B, H]; layout 0 only.
     pub(super) initial_h: Option<Vec<f32>>,
     pub(super) initial_c: Option<Vec<f32>>,
@@ -79,6 +81,7 @@ impl Node {
             sequence_lens: None,
             linear_before_reset: false,
             activations: [Activation::Sigmoid, Activation::Tanh, Activation::Tanh],
+            clip: None,
             initial_h: None,
             initial_c: None,
         }
@@ -159,28 +162,29 @@ impl Node {
         let of_x = |g: usize, j: usize| row(w, g * hidden + j, x) + f64::from(b[g * hidden + j]);
         let of_h = |g: usize, j: usize| row(r, g * hidden + j, h) + f64::from(b[(gates + g) * hidden + j]);
         let sigmoid = function(Activation::Sigmoid);
+        let clip = |x: f64| self.clip.map_or(x, |clip| x.clamp(-f64::from(clip), f64::from(clip)));
+        let sum = |g: usize, j: usize| clip(of_x(g, j) + of_h(g, j));
         let units = 0..hidden;
         match self.cell {
-            Cell::RnnTanh => (units.map(|j| (of_x(0, j) + of_h(0, j)).tanh()).collect(), Vec::new()),
-            Cell::RnnRelu => (units.map(|j| (of_x(0, j) + of_h(0, j)).max(0.0)).collect(), Vec::new()),
+            Cell::RnnTanh => (units.map(|j| sum(0, j).tanh()).collect(), Vec::new()),
+            Cell::RnnRelu => (units.map(|j| sum(0, j).max(0.0)).collect(), Vec::new()),
             // i o f c~: C = f . C + i . c~ and H = o . tanh(C)
             Cell::Lstm => {
                 let [f, g, h] = self.activations.map(function);
-                let gate = |g: usize, j: usize| of_x(g, j) + of_h(g, j);
                 let c: Vec<f64> =
-                    units.clone().map(|j| f(gate(2, j)) * c[j] + f(gate(0, j)) * g(gate(3, j))).collect();
-                (units.map(|j| f(gate(1, j)) * h(c[j])).collect(), c)
+                    units.clone().map(|j| f(sum(2, j)) * c[j] + f(sum(0, j)) * g(sum(3, j))).collect();
+                (units.map(|j| f(sum(1, j)) * h(c[j])).collect(), c)
             }
             // z r h~: H = (1 - z) . h~ + z . H, where
             // h~ = tanh(W x + W_B + r . (R h + R_B)) if linear_before_reset, else tanh(W x + W_B + R (r . h) + R_B)
             Cell::Gru => {
-                let gate = |g: usize, j: usize| sigmoid(of_x(g, j) + of_h(g, j));
+                let gate = |g: usize, j: usize| sigmoid(sum(g, j));
                 let reset: Vec<f64> = units.clone().map(|j| gate(1, j)).collect();
                 let reset_h: Vec<f64> = reset.iter().zip(h).map(|(r, h)| r * h).collect();
                 let candidate = |j: usize| {
                     let bias = f64::from(b[(gates + 2) * hidden + j]);
                     let after = row(r, 2 * hidden + j, &reset_h) + bias;
-                    of_x(2, j) + if self.linear_before_reset { reset[j] * of_h(2, j) } else { after }
+                    clip(of_x(2, j) + if self.linear_before_reset { reset[j] * of_h(2, j) } else { after })
                 };
                 let h = units.map(|j| (1.0 - gate(0, j)) * candidate(j).tanh() + gate(0, j) * h[j]);
                 (h.collect(), Vec::new())
@@ -196,6 +200,10 @@ impl Node {
             .bidirectional(!is_single)
             .batch_first(self.layout == 1)
             .kernels(kernels);
+        let network = match self.clip {
+            Some(clip) => network.pre_activation_clip(clip),
+            None => network,
+        };
         let network = match self.cell {
             Cell::Gru => network.linear_before_reset(self.linear_before_reset),
             Cell::Lstm => {

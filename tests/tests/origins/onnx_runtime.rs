@@ -270,3 +270,87 @@ fn TestLSTMZeroSeqInMiddle() {
     ];
     check_but_one(&node, &y, &y_h, &y_c, 24);
 }
+
+/// The attribute `clip`, which acts on the sums before f and g and not on c: results of version 1.32 with the first rows of the
+/// weights above, four steps of one row.
+#[test]
+fn clip_of_every_operator() {
+    let x = [-0.455351, -0.276391, -0.185934, -0.269585, 0.655351, 0.376391, -0.655351, -0.869585];
+    let cases: [(Cell, bool, [f64; 8]); 4] = [
+        (
+            Cell::RnnTanh,
+            false,
+            [
+                0.29131258,
+                0.13829255,
+                0.29131258,
+                0.00074970722,
+                0.11664164,
+                -0.15269756,
+                0.29131258,
+                -0.035613596,
+            ],
+        ),
+        (
+            Cell::Lstm,
+            false,
+            [
+                -0.022719754,
+                0.051022112,
+                -0.032024913,
+                0.052959386,
+                -0.090998635,
+                0.025030628,
+                0.015704961,
+                0.050479889,
+            ],
+        ),
+        (
+            Cell::Gru,
+            false,
+            [
+                -0.077416211,
+                0.13553609,
+                -0.10743,
+                0.21223527,
+                -0.19727583,
+                0.25220925,
+                -0.093200214,
+                0.27146131,
+            ],
+        ),
+        (
+            Cell::Gru,
+            true,
+            [
+                -0.077416211,
+                0.13553609,
+                -0.11082259,
+                0.21223527,
+                -0.19903323,
+                0.25085309,
+                -0.10071379,
+                0.27077276,
+            ],
+        ),
+    ];
+    for (cell, linear_before_reset, y) in cases {
+        let rows = 2 * cell.gates();
+        let weights = Weights {
+            w: W[..2 * rows].to_vec(),
+            r: R[..2 * rows].to_vec(),
+            b: [&W_B[..rows], &vec![0.0; rows]].concat(),
+        };
+        let node = Node {
+            x: x.to_vec(),
+            weights: vec![weights],
+            clip: Some(0.3),
+            linear_before_reset,
+            ..Node::constant(cell, [4, 1, 2, 2], &[0.0], 0.0)
+        };
+        node.check();
+        for kernels in all_kernels() {
+            close("Y", &node.run(kernels)[0], &y, 1e-6);
+        }
+    }
+}

@@ -21,7 +21,8 @@
 //! ```
 //! Saved: r z n m. The places of r z n take da_r da_z da_n; m stays, for the gradient of W_hn.
 //!
-//! With options, other activations stand in the places of sigmoid and tanh, and their slopes in those of s * (1 - s) and 1 - n^2.
+//! With options, other activations stand in the places of sigmoid and tanh, and their slopes in those of s * (1 - s) and 1 - n^2;
+//! what they are applied to may be clipped.
 
 use super::{Backward, CellBody, Forward, FusedForward, Gradients, Updated};
 use crate::math::{activation::Activations, sigmoid::sigmoid, tanh::tanh};
@@ -91,7 +92,7 @@ impl FusedForward<3, 4> for GruWith {
                 2 => (candidate, saved[0].mul_add(ha[2], xa[2])),
                 _ => (gate, xa[g].add(ha[g])),
             };
-            saved[g] = activation.apply(token, sum);
+            saved[g] = self.0.apply(activation, token, sum);
         }
         let [_, z, n, _] = saved;
         let h = z.mul_add(h_prev.sub(n), n);
@@ -111,9 +112,9 @@ impl CellBody<3, 4> for GruWith {
         let Backward { dh, dc, h_prev, .. } = step;
         let Activations { gate, candidate, .. } = self.0;
         let one = V::splat(token, 1.0);
-        let da_n = dh.mul(one.sub(z)).mul(candidate.slope(token, n));
-        let da_z = dh.mul(h_prev.sub(n)).mul(gate.slope(token, z));
-        let da_r = da_n.mul(ha_n).mul(gate.slope(token, r));
+        let da_n = dh.mul(one.sub(z)).mul(self.0.slope(candidate, token, n));
+        let da_z = dh.mul(h_prev.sub(n)).mul(self.0.slope(gate, token, z));
+        let da_r = da_n.mul(ha_n).mul(self.0.slope(gate, token, r));
         Gradients { gates: [da_r, da_z, da_n, da_n.mul(r)], direct: dh.mul(z), dc, dc_prev: dc }
     }
 }
@@ -124,7 +125,7 @@ impl GruResetBefore {
     pub(crate) fn gates<V: Arithmetic>(self, token: V::Token, xa: [V; 2], ha: [V; 2], h_prev: V) -> [V; 3] {
         let mut gates = xa;
         for g in 0..2 {
-            gates[g] = self.0.gate.apply(token, xa[g].add(ha[g]));
+            gates[g] = self.0.apply(self.0.gate, token, xa[g].add(ha[g]));
         }
         [gates[0], gates[1], gates[0].mul(h_prev)]
     }
@@ -132,14 +133,14 @@ impl GruResetBefore {
     /// Second pass forward: n and h'.
     #[inline(always)]
     pub(crate) fn state<V: Arithmetic>(self, token: V::Token, xa_n: V, ha_n: V, z: V, h_prev: V) -> [V; 2] {
-        let n = self.0.candidate.apply(token, xa_n.add(ha_n));
+        let n = self.0.apply(self.0.candidate, token, xa_n.add(ha_n));
         [n, z.mul_add(h_prev.sub(n), n)]
     }
 
     /// Second pass backward: da_r and the direct term.
     #[inline(always)]
     pub(crate) fn reset<V: Arithmetic>(self, token: V::Token, dm: V, r: V, h_prev: V, direct: V) -> [V; 2] {
-        [dm.mul(h_prev).mul(self.0.gate.slope(token, r)), dm.mul_add(r, direct)]
+        [dm.mul(h_prev).mul(self.0.slope(self.0.gate, token, r)), dm.mul_add(r, direct)]
     }
 }
 
@@ -154,8 +155,8 @@ impl CellBody<3, 4> for GruResetBefore {
         let [r, z, n, m] = step.saved;
         let Backward { dh, dc, h_prev, .. } = step;
         let Activations { gate, candidate, .. } = self.0;
-        let da_n = dh.mul(V::splat(token, 1.0).sub(z)).mul(candidate.slope(token, n));
-        let da_z = dh.mul(h_prev.sub(n)).mul(gate.slope(token, z));
+        let da_n = dh.mul(V::splat(token, 1.0).sub(z)).mul(self.0.slope(candidate, token, n));
+        let da_z = dh.mul(h_prev.sub(n)).mul(self.0.slope(gate, token, z));
         Gradients { gates: [r, da_z, da_n, m], direct: dh.mul(z), dc, dc_prev: dc }
     }
 }

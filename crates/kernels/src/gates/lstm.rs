@@ -10,7 +10,7 @@
 //! Saved: i f g o. tanh(c') is computed again: it costs less than the memory that would hold it.
 //!
 //! With options, other activations stand in the place of sigmoid, of the tanh of g and of the tanh of c', and their slopes in
-//! that of s * (1 - s) and 1 - tanh^2.
+//! that of s * (1 - s) and 1 - tanh^2; what the gates' are applied to may be clipped, and so may c'.
 
 use super::{Backward, CellBody, Forward, FusedForward, Gradients, Updated};
 use crate::math::{activation::Activations, sigmoid::sigmoid, tanh::tanh};
@@ -68,15 +68,15 @@ impl CellBody<4, 4> for Lstm {
 impl FusedForward<4, 4> for LstmWith {
     #[inline(always)]
     fn forward<V: Arithmetic>(self, token: V::Token, step: Forward<V, 4>) -> Updated<V, 4> {
-        let Activations { gate, candidate, output } = self.0;
+        let Activations { gate, candidate, output, .. } = self.0;
         let mut saved = step.xa;
         // One place for the code of all gates: there are many activations.
         for g in 0..4 {
             let activation = if g == 2 { candidate } else { gate };
-            saved[g] = activation.apply(token, step.xa[g].add(step.ha[g]));
+            saved[g] = self.0.apply(activation, token, step.xa[g].add(step.ha[g]));
         }
         let [i, f, g, o] = saved;
-        let c = f.mul_add(step.c_prev, i.mul(g));
+        let c = self.0.clip_cell(token, f.mul_add(step.c_prev, i.mul(g)));
         Updated { h: o.mul(output.apply(token, c)), c, saved }
     }
 }
@@ -89,16 +89,17 @@ impl CellBody<4, 4> for LstmWith {
 
     #[inline(always)]
     fn backward<V: Arithmetic>(self, token: V::Token, step: Backward<V, 4>) -> Gradients<V, 4> {
-        let Activations { gate, candidate, output } = self.0;
+        let Activations { gate, candidate, output, .. } = self.0;
         let [i, f, g, o] = step.saved;
         let squashed = output.apply(token, step.c);
         let d_o = step.dh.mul(squashed);
         let dc = step.dh.mul(o).mul_add(output.slope(token, squashed), step.dc);
-        let mut gates = [dc.mul(g), dc.mul(step.c_prev), dc.mul(i), d_o];
+        let d_sum = self.0.through_cell_clip(token, step.c, dc);
+        let mut gates = [d_sum.mul(g), d_sum.mul(step.c_prev), d_sum.mul(i), d_o];
         for g in 0..4 {
             let activation = if g == 2 { candidate } else { gate };
-            gates[g] = gates[g].mul(activation.slope(token, step.saved[g]));
+            gates[g] = gates[g].mul(self.0.slope(activation, token, step.saved[g]));
         }
-        Gradients { gates, direct: step.dh, dc, dc_prev: dc.mul(f) }
+        Gradients { gates, direct: step.dh, dc, dc_prev: d_sum.mul(f) }
     }
 }

@@ -4,7 +4,7 @@
 //! forward    h  = f(xa + ha)                       f = tanh or relu
 //! backward   da = dh * f'                          tanh: f' = 1 - h^2     relu: f' = 1 where h > 0, else 0
 //! ```
-//! Saved: h. With options f is any activation, and f' its slope.
+//! Saved: h. With options f is any activation, f' its slope, and what f is applied to may be clipped.
 
 use super::{Backward, CellBody, Forward, FusedForward, Gradients, Updated};
 use crate::math::{activation::Activations, tanh::tanh};
@@ -76,7 +76,7 @@ impl CellBody<1, 1> for RnnRelu {
 impl FusedForward<1, 1> for RnnWith {
     #[inline(always)]
     fn forward<V: Arithmetic>(self, token: V::Token, step: Forward<V, 1>) -> Updated<V, 1> {
-        let h = self.0.candidate.apply(token, step.xa[0].add(step.ha[0]));
+        let h = self.0.apply(self.0.candidate, token, step.xa[0].add(step.ha[0]));
         Updated { h, c: h, saved: [h] }
     }
 }
@@ -89,7 +89,7 @@ impl CellBody<1, 1> for RnnWith {
 
     #[inline(always)]
     fn backward<V: Arithmetic>(self, token: V::Token, step: Backward<V, 1>) -> Gradients<V, 1> {
-        let slope = self.0.candidate.slope(token, step.saved[0]);
+        let slope = self.0.slope(self.0.candidate, token, step.saved[0]);
         Gradients { gates: [step.dh.mul(slope)], direct: step.dc, dc: step.dc, dc_prev: step.dc }
     }
 }

@@ -60,7 +60,7 @@ pub enum Activation {
     Softplus,
 }
 
-/// The activations of a cell.
+/// The activations of a cell, and how far what they work on may reach.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Activations {
     /// Of the gates: i f o of an LSTM, r z of a GRU. An RNN has none.
@@ -69,6 +69,55 @@ pub struct Activations {
     pub candidate: Activation,
     /// Of the c that an LSTM puts out. The others have none.
     pub output: Activation,
+    /// Largest magnitude of what `gate` and `candidate` are applied to, ONNX's `clip`; no gradient passes at that limit or beyond it.
+    pub clip: Option<f32>,
+    /// Largest magnitude of an LSTM's c, cuDNN's clip; no gradient passes at that limit or beyond it.
+    pub cell_clip: Option<f32>,
+}
+
+/// x where that is between -limit and limit, else the limit on its side; NaN for NaN.
+#[inline(always)]
+fn clamp<V: Arithmetic>(token: V::Token, x: V, limit: f32) -> V {
+    V::splat(token, limit).min(V::splat(token, -limit).max(x))
+}
+
+impl Activations {
+    /// y = f(clip(x)), where f is `gate` or `candidate`.
+    #[inline(always)]
+    pub(crate) fn apply<V: Arithmetic>(&self, activation: Activation, token: V::Token, x: V) -> V {
+        activation.apply(token, clamp(token, x, self.clip.unwrap_or(f32::INFINITY)))
+    }
+
+    /// The derivative of [`apply`](Self::apply) by x, from y. Where f has any slope it is strictly monotone, so that only a clipped x
+    /// gives y = f(limit).
+    #[inline(always)]
+    pub(crate) fn slope<V: Arithmetic>(&self, activation: Activation, token: V::Token, y: V) -> V {
+        let mut slope = activation.slope(token, y);
+        if let Some(limit) = self.clip {
+            for limit in [-limit, limit] {
+                let end = activation.apply(token, V::splat(token, limit));
+                // y * 0 is NaN where y is.
+                let at_end = y.mul(V::splat(token, 0.0));
+                slope = y.select_lt(end, slope, end.select_lt(y, slope, at_end));
+            }
+        }
+        slope
+    }
+
+    /// What is kept of a new c.
+    #[inline(always)]
+    pub(crate) fn clip_cell<V: Arithmetic>(&self, token: V::Token, c: V) -> V {
+        clamp(token, c, self.cell_clip.unwrap_or(f32::INFINITY))
+    }
+
+    /// What of the gradient of a kept c reaches the c that was computed.
+    #[inline(always)]
+    pub(crate) fn through_cell_clip<V: Arithmetic>(&self, token: V::Token, c: V, dc: V) -> V {
+        match self.cell_clip {
+            Some(limit) => c.abs().select_lt(V::splat(token, limit), dc, c.mul(V::splat(token, 0.0))),
+            None => dc,
+        }
+    }
 }
 
 impl Activation {

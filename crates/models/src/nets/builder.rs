@@ -143,6 +143,30 @@ impl<K> Builder<K> {
         self
     }
 
+    /// Largest magnitude of the sums that the gates' and the candidate's activations are applied to, ONNX's `clip`; without limit if
+    /// not called. The gradient of a sum at the limit or beyond is zero.
+    pub fn pre_activation_clip(mut self, limit: f32) -> Builder<K> {
+        self.config.activations.clip = Some(limit);
+        self
+    }
+
+    /// Largest magnitude of an LSTM's c, which each step clips before it puts it out and hands it on, as cuDNN and TensorFlow do;
+    /// without limit if not called. No gradient passes a c at the limit.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Lstm, View};
+    ///
+    /// let lstm = Lstm::builder(2, 3).cell_clip(0.1).build()?;
+    /// let (_, state) = lstm.forward(View::new(&[5.0; 40 * 2], [40, 1, 2])?, None)?; // 40 steps of one row
+    /// assert!(state.c().iter().all(|c| c.abs() <= 0.1));
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
+    pub fn cell_clip(mut self, limit: f32) -> Builder<K> {
+        self.config.activations.cell_clip = Some(limit);
+        self
+    }
+
     /// For a GRU, ONNX's name: whether the reset gate scales W_hn h + b_hn, as in PyTorch, or else h before the product,
     /// n = tanh(W_in x + b_in + W_hn (r * h) + b_hn); true if not called.
     pub fn linear_before_reset(mut self, linear_before_reset: bool) -> Builder<K> {

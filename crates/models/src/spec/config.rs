@@ -41,7 +41,7 @@ pub struct Config {
     pub hidden_sizes: Vec<usize>,
     /// Features that h is projected to; 0 for none.
     pub proj_size: usize,
-    /// The activations of the cell.
+    /// The activations of the cell, and what is clipped before and after them.
     pub activations: Activations,
     /// For a GRU: whether the reset gate scales W_hn h + b_hn, as in PyTorch, and not h before the product.
     pub linear_before_reset: bool,
@@ -123,7 +123,7 @@ impl Config {
 
     /// Those that the cell has are as they have to be, and the others as they were.
     fn check_activations(&self) -> Result<(), Error> {
-        let Activations { gate, candidate, output } = self.activations;
+        let Activations { gate, candidate, output, clip, cell_clip } = self.activations;
         let plain = Activations::of(self.cell);
         let has_gates = self.cell.gates() > 1;
         for (arg, activation, plain, exists) in [
@@ -139,6 +139,19 @@ impl Config {
                 continue;
             };
             return Err(Error::Config { arg, expected, got: format!("{activation:?}") });
+        }
+        for (arg, limit, exists) in
+            [("pre_activation_clip", clip, true), ("cell_clip", cell_clip, self.cell == Cell::Lstm)]
+        {
+            let Some(limit) = limit else { continue };
+            let expected = if !exists {
+                "left out for a cell that has no c"
+            } else if limit.is_nan() || limit.is_infinite() || limit <= 0.0 {
+                "finite and greater than zero"
+            } else {
+                continue;
+            };
+            return Err(Error::Config { arg, expected, got: limit.to_string() });
         }
         Ok(())
     }
