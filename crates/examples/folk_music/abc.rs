@@ -1,8 +1,9 @@
 //! Whether a tune is well-formed ABC notation (the standard, version 2.1): what any reader of ABC takes.
 //!
-//! A header whose fields are in order, X first, T second, K last; then music of notes, rests, chords, grace notes, tuplets, slurs,
-//! bar lines and repeats, in which everything that opens is closed, and which ends with a bar line. How long the bars are is a
-//! matter of music, not of notation, and not checked.
+//! A header whose fields are in order, X first, T second, K last, in which key, metre and unit of length can be read; then music of
+//! notes, rests, chords, grace notes, tuplets, slurs, bar lines and repeats, in which everything that opens is closed, and which ends
+//! with a bar line. How long the bars are, whether each repeat has its other end, and what is tied to what are matters of music, not of
+//! notation, and not checked.
 
 /// The fields that a header may have (section 3 of the standard).
 const FIELDS: &str = "ABCDFGHIKLMNOPQRrSsTUVWwXZm";
@@ -22,7 +23,7 @@ pub(crate) fn check(tune: &str) -> Result<(), String> {
             (1, 'T') => {}
             (1, _) => return Err(at(i, "the second field is not T")),
             (_, 'X') => return Err(at(i, "a second X")),
-            _ => {}
+            _ => check_value(field, &line[2..]).map_err(|what| at(i, &what))?,
         }
     }
     let mut music = Music::default();
@@ -30,8 +31,10 @@ pub(crate) fn check(tune: &str) -> Result<(), String> {
         if line.trim().is_empty() {
             return Err(at(i, "an empty line inside the tune"));
         }
-        if field(line).is_none() {
-            music.line(line).map_err(|what| at(i, &what))?;
+        match field(line) {
+            Some('K') => check_value('K', &line[2..]).map_err(|what| at(i, &what))?,
+            Some(_) => {}
+            None => music.line(line).map_err(|what| at(i, &what))?,
         }
     }
     music.end().map_err(|what| at(lines.len() - 1, what))
@@ -42,6 +45,52 @@ fn field(line: &str) -> Option<char> {
     let mut characters = line.chars();
     let letter = characters.next().filter(|&c| FIELDS.contains(c))?;
     (characters.next() == Some(':') && !matches!(characters.next(), Some('|' | ':'))).then_some(letter)
+}
+
+/// Whether a key, a metre or a unit of length is one: without them no reader knows what the notes mean.
+fn check_value(field: char, value: &str) -> Result<(), String> {
+    let value = value.split('%').next().unwrap_or_default().trim();
+    let is_right = match field {
+        'K' => is_key(value),
+        'M' => matches!(value, "" | "C" | "C|" | "none") || is_fraction(value),
+        'L' => is_fraction(value) || value == "1",
+        _ => true,
+    };
+    if is_right { Ok(()) } else { Err(format!("{field} is no {}: {value:?}", meaning(field))) }
+}
+
+fn meaning(field: char) -> &'static str {
+    match field {
+        'K' => "key",
+        'M' => "metre",
+        _ => "length",
+    }
+}
+
+/// A tonic and a mode, of which three letters count, and whatever comes behind: `D`, `F# minor`, `Gmix`, `Am`, `D exp ^f`.
+fn is_key(value: &str) -> bool {
+    if matches!(value, "" | "none" | "HP" | "Hp") {
+        return true;
+    }
+    let Some(rest) = value.strip_prefix(|c| matches!(c, 'A'..='G')) else { return false };
+    let rest = rest.strip_prefix(['#', 'b']).unwrap_or(rest).trim_start();
+    let word: String = rest.chars().take_while(char::is_ascii_alphabetic).collect();
+    // A word such as `clef` in `clef=bass` is no mode.
+    if word.is_empty() || rest[word.len()..].starts_with('=') {
+        return true;
+    }
+    let word = word.to_ascii_lowercase();
+    const MODES: [&str; 10] = ["maj", "min", "ion", "dor", "phr", "lyd", "mix", "aeo", "loc", "exp"];
+    const CLEFS: [&str; 5] = ["treble", "bass", "alto", "tenor", "perc"];
+    word == "m" || CLEFS.contains(&word.as_str()) || MODES.iter().any(|mode| word.starts_with(mode))
+}
+
+/// `6/8`, or `2+3/8`.
+fn is_fraction(value: &str) -> bool {
+    let is_number = |text: &str| text.trim().parse::<u16>().is_ok_and(|number| number > 0);
+    let parts = value.split_once('/').map(|(above, below)| (above.trim_matches(['(', ')']), below));
+    let is_note = |text: &str| text.trim().parse::<u16>().is_ok_and(u16::is_power_of_two);
+    parts.is_some_and(|(above, below)| above.split('+').all(is_number) && is_note(below))
 }
 
 /// What is open while music is read.
@@ -81,7 +130,12 @@ impl Music {
             // A tie, a broken rhythm, a decoration.
             '-' | '<' | '>' | '.' | '~' | 'H' | 'L' | 'M' | 'O' | 'P' | 'S' | 'T' | 'u' | 'v' => Ok(rest),
             '(' if rest.starts_with(|c: char| c.is_ascii_digit()) => {
-                Ok(rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == ':'))
+                let behind = rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == ':');
+                let notes = rest[..rest.len() - behind.len()].split(':').next().unwrap_or_default();
+                match notes {
+                    "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9" => Ok(behind),
+                    _ => Err(format!("a tuplet of {notes} notes")),
+                }
             }
             '(' => {
                 self.slurs += 1;
@@ -179,6 +233,7 @@ mod tests {
     fn music_that_is_well_formed() {
         for music in [
             "ABc|",
+            "(3:2:3ABc (5ABcde|",
             "(3ABc d2 e/2f3/2|[1 ~g=a _b:|[2 ^^c,, d''||",
             "|:A2 z4 [Ace]2 {gf}e|\"Am\"A>B c<d|1 A-A:|2 (AB) c|]",
             "A|!\nK:G\nB|!\n",
@@ -201,6 +256,8 @@ mod tests {
             ("A{gf|", "line 6: there is no '}' to close what was opened"),
             ("[Aq]|", "line 6: a chord of something else than notes: \"q\""),
             ("A|k|", "line 6: 'k' is no music"),
+            ("(1ABc|", "line 6: a tuplet of 1 notes"),
+            ("(32:3 ABc|", "line 6: a tuplet of 32 notes"),
             ("|", "line 6: there are no notes"),
             ("A|\n\nB|", "line 7: an empty line inside the tune"),
         ] {
@@ -217,10 +274,35 @@ mod tests {
             ("X:one\nT:a\nK:D\nA|", "line 1: X is no number"),
             ("X:1\nT:a\nA|\nK:D\n", "line 3: no field, and the header has no K yet"),
             ("X:1\nT:a\nA|\n", "no field K ends the header"),
+            ("X:1\nT:a\nK:G Dajor\nA|\n", "line 3: K is no key: \"G Dajor\""),
+            ("X:1\nT:a\nK:H\nA|\n", "line 3: K is no key: \"H\""),
+            ("X:1\nT:a\nM:6//8\nK:D\nA|\n", "line 3: M is no metre: \"6//8\""),
+            ("X:1\nT:a\nM:6/9\nK:D\nA|\n", "line 3: M is no metre: \"6/9\""),
+            ("X:1\nT:a\nL:8\nK:D\nA|\n", "line 3: L is no length: \"8\""),
+            ("X:1\nT:a\nK:D\nA|\nK:Q\nA|\n", "line 5: K is no key: \"Q\""),
             ("", "no field K ends the header"),
         ] {
             assert_eq!(check(tune), Err(problem.to_string()), "{tune:?}");
         }
+    }
+
+    #[test]
+    fn values_that_readers_know() {
+        for (field, values) in [
+            (
+                'K',
+                "D|F# minor|Gmix|Am|Bb Dorian|D exp ^f|G clef=bass|C bass|none|HP| A Mixolydian % hornpipe",
+            ),
+            ('M', "C|6/8|2+3/8|(2+3)/8|none|"),
+            ('L', "1/8|1|1/16"),
+        ] {
+            for value in values.split('|') {
+                assert_eq!(check_value(field, value), Ok(()), "{field}:{value}");
+            }
+        }
+        assert_eq!(check_value('M', "C|"), Ok(()));
+        assert_eq!(check_value('K', "D minnow"), Ok(()), "three letters of a mode count");
+        assert!(["7", "d", "D Bajor", "Dmo"].iter().all(|key| check_value('K', key).is_err()));
     }
 
     /// The checker takes what people wrote. Two of the tunes have a header and no music, and one has an `s` among its notes.

@@ -43,15 +43,16 @@ pub(crate) fn save(path: &Path, lists: &[(&str, &Tensors)], text: &str) -> Resul
     save_weights_with(path, lists, (KEY, text))
 }
 
-/// Writes a model.
+/// Writes a model, with what else there is to say of it.
 pub(crate) fn save_model(
     path: &Path,
     model: &Model,
     settings: &Settings,
     alphabet: &Alphabet,
+    entries: &[(&str, String)],
 ) -> Result<(), gatewise::Error> {
     let settings = settings.list().into_iter().filter(|(name, _)| OF_MODEL.contains(name));
-    save(path, &model.lists(), &write(&settings.collect::<Vec<_>>(), alphabet, &[]))
+    save(path, &model.lists(), &write(&settings.collect::<Vec<_>>(), alphabet, entries))
 }
 
 /// Reads a model. The text that it learned is not needed.

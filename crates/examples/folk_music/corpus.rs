@@ -63,7 +63,7 @@ impl Corpus {
         let bytes = std::fs::read(path).map_err(|error| format!("{name}: {error}"))?;
         let text = std::str::from_utf8(&bytes)
             .map_err(|error| format!("{name}: not UTF-8: wrong after byte {}", error.valid_up_to()))?;
-        Corpus::new(text, &name)
+        Corpus::new(&plain(text), &name)
     }
 
     fn new(text: &str, name: &str) -> Result<Corpus, String> {
@@ -73,7 +73,7 @@ impl Corpus {
         let mut characters: Vec<char> = text.chars().collect();
         characters.sort_unstable();
         characters.dedup();
-        let alphabet = Alphabet { characters, is_abc: text.starts_with("X:") };
+        let alphabet = Alphabet { characters, is_abc: is_abc(text) };
         let fnv = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         let fingerprint = text.bytes().fold(0xcbf2_9ce4_8422_2325, fnv);
         Ok(Corpus { text: alphabet.encode(text)?, alphabet, fingerprint, name: name.to_string() })
@@ -95,6 +95,17 @@ impl Corpus {
         }
         Ok((train, validation))
     }
+}
+
+/// A text as other programs may have saved it: without a byte order mark, lines that end with a line feed alone.
+fn plain(text: &str) -> String {
+    text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n")
+}
+
+/// Whether a text is tunes in ABC notation: after empty lines and comments, which may name a version, comes a tune's number.
+fn is_abc(text: &str) -> bool {
+    let mut lines = text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('%'));
+    lines.next().is_some_and(|line| line.starts_with("X:"))
 }
 
 impl Streams {
@@ -139,6 +150,16 @@ pub(crate) mod tests {
         assert_eq!(corpus.alphabet.opening(), OPENING);
         assert_eq!(corpus.split(32, 100).unwrap().0.windows(100), 55);
         assert!(corpus.split(32, 100_000).is_err());
+    }
+
+    #[test]
+    fn a_text_may_come_from_elsewhere() {
+        assert_eq!(plain("\u{feff}X:1\r\nT:a\r\n\r\nb\rc"), "X:1\nT:a\n\nb\rc");
+        for (text, expected) in
+            [("X:1\n", true), ("%abc-2.1\n\n% mine\nX:1\n", true), ("a\nX:1\n", false), ("", false)]
+        {
+            assert_eq!(is_abc(text), expected, "{text:?}");
+        }
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod tune;
 use corpus::{Alphabet, Corpus};
 use examples::command_line::Unusable;
 use examples::files;
+use examples::print::{complain, say};
 use model::Model;
 use options::Options;
 use run::{Outcome, Run};
@@ -32,12 +33,9 @@ use stop::Stop;
 fn main() -> ExitCode {
     let mut options = match Options::read() {
         Ok(options) => options,
-        Err(Unusable::Help(text)) => {
-            print!("{text}");
-            return ExitCode::SUCCESS;
-        }
+        Err(Unusable::Help(text)) => return exit(say(text.trim_end()).map(|()| ExitCode::SUCCESS)),
         Err(Unusable::Usage(line)) => {
-            eprintln!("folk_music: {line}");
+            complain("folk_music", line);
             return ExitCode::from(2);
         }
     };
@@ -46,8 +44,12 @@ fn main() -> ExitCode {
         Ok(pool) => pool.install(|| work(&mut options).map_err(|error| error.to_string())),
         Err(error) => Err(error.to_string()),
     };
+    exit(done)
+}
+
+fn exit(done: Result<ExitCode, String>) -> ExitCode {
     done.unwrap_or_else(|error| {
-        eprintln!("folk_music: {error}");
+        complain("folk_music", error);
         ExitCode::FAILURE
     })
 }
@@ -68,11 +70,22 @@ fn work(options: &mut Options) -> Result<ExitCode, Box<dyn Error>> {
     };
     let streams = corpus.split(run.settings.batch, run.settings.seq)?;
     files::prepare(&options.out)?;
-    introduce(&run, &corpus);
-    if run.train(&corpus, &streams, options, &Stop::listen()?)? == Outcome::Interrupted {
-        println!("stopped after update {}; to go on: {}", run.updates(), how_to_resume(options));
-        return Ok(ExitCode::from(stop::INTERRUPTED));
+    introduce(&run, &corpus)?;
+    let stop = Stop::listen()?;
+    match run.train(&corpus, &streams, options, &stop)? {
+        Outcome::Interrupted => {
+            let how = options::how_to_resume(std::env::args_os().skip(1));
+            say(format!("stopped after update {}; to go on: {how}", run.updates()))?;
+            return Ok(ExitCode::from(stop::INTERRUPTED));
+        }
+        Outcome::Stalled => {
+            let (done, patience) = (run.updates(), run.settings.patience);
+            say(format!("stopped early, after update {done}: {patience} validations without a better one"))?;
+        }
+        Outcome::Done => {}
     }
+    // All that the run needs to go on is in its files.
+    stop.end_at_once();
     files::write(&options.file("loss.svg"), &plot::draw(&run.curves, &run.settings)?)?;
     if options.observe {
         let (observed, clipping) = run.observe(&streams.0)?;
@@ -81,17 +94,17 @@ fn work(options: &mut Options) -> Result<ExitCode, Box<dyn Error>> {
         }
     }
     // The best model on validation need not be the last one.
-    let (model, _) = card::load_model(&options.file("model.safetensors"))?;
+    let best = run.curves.best().ok_or("there was no validation")?;
+    let (model, _) = checkpoint::load_best(&best, options)?;
     write_tunes(&model, &corpus.alphabet, options)?;
-    println!("model.safetensors and loss.svg are there too");
-    let (best, _) = run.curves.best().ok_or("there was no validation")?;
-    println!("val_nats_per_char {best:.4}");
+    say("model.safetensors and loss.svg are there too")?;
+    say(format!("val_nats_per_char {:.4}", best.loss))?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Says what will be trained.
-fn introduce(run: &Run, corpus: &Corpus) {
-    println!(
+fn introduce(run: &Run, corpus: &Corpus) -> Result<(), String> {
+    say(format!(
         "{} characters, {} distinct; {} {}x{} with {} parameters on {}, {} thread(s)",
         corpus.text.len(),
         corpus.alphabet.characters.len(),
@@ -101,20 +114,11 @@ fn introduce(run: &Run, corpus: &Corpus) {
         run.model.num_parameters(),
         run.model.network.kernels().isa(),
         rayon::current_num_threads()
-    );
-    if run.updates() > 0 {
-        println!("{} updates are done already", run.updates());
+    ))?;
+    match run.updates() {
+        0 => Ok(()),
+        done => say(format!("{done} updates are done already")),
     }
-}
-
-/// The command that goes on from the checkpoint.
-fn how_to_resume(options: &Options) -> String {
-    let corpus = options.corpus.as_ref().map(|path| format!(" --corpus {}", path.display()));
-    format!(
-        "cargo run --release --example folk_music -- --resume --out {}{}",
-        options.out.display(),
-        corpus.unwrap_or_default()
-    )
 }
 
 /// Draws tunes, shows them, and writes them to their file.
@@ -124,17 +128,17 @@ fn write_tunes(model: &Model, alphabet: &Alphabet, options: &Options) -> Result<
     let text = tunes.texts.join("\n");
     files::write(&name, &text)?;
     if !options.check {
-        println!("\n{text}\n");
+        say(format!("\n{text}\n"))?;
     }
     for (number, problem) in &tunes.problems {
-        println!("tune {number} is not well-formed: {problem}");
+        say(format!("tune {number} is not well-formed: {problem}"))?;
     }
     if options.check {
         let well = tunes.texts.len() - tunes.problems.len();
-        println!("{well} of {} tunes are well-formed", tunes.texts.len());
+        say(format!("{well} of {} tunes are well-formed", tunes.texts.len()))?;
     } else if tunes.rejected > 0 {
-        println!("drawn again because not well-formed: {}", tunes.rejected);
+        say(format!("drawn again because not well-formed: {}", tunes.rejected))?;
     }
-    println!("{} is written", name.display());
+    say(format!("{} is written", name.display()))?;
     Ok(())
 }

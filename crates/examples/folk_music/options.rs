@@ -4,7 +4,8 @@ use crate::settings::Settings;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser};
-use examples::command_line::{Unusable, positive, size};
+use examples::command_line::{Unusable, positive, size, threads};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// What the program is asked to do.
@@ -50,8 +51,8 @@ pub(crate) struct Options {
     #[arg(long, help_heading = "Tunes")]
     pub(crate) check: bool,
 
-    /// Threads; 0 is one per core
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    /// Threads; 0 is one per core. No result depends on it
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = threads(), help_heading = None)]
     pub(crate) threads: usize,
 }
 
@@ -64,7 +65,13 @@ Into --out go model.safetensors (the best on validation), checkpoint.safetensors
 tune.abc (sample.txt if the text is not ABC notation); with --observe flow.svg, influence.svg,
 gates.svg and norms.svg too. The last line of standard output is
 val_nats_per_char and the validation loss of that model.
-Exit codes: 0 done, 1 something went wrong, 2 wrong usage, 130 interrupted and saved.";
+Exit codes: 0 done, 1 something went wrong, 2 wrong usage, 130 interrupted and saved.
+
+Examples:
+  folk_music --cell gru --layers 2 --dropout 0.3 --patience 3
+  folk_music --corpus poems.txt --out poems
+  folk_music --corpus poems.txt --out poems --resume --steps 2000
+  folk_music --out poems --sample-only --prime 'The sea' --temperature 0.9";
 
 impl Options {
     /// Reads the command line.
@@ -114,5 +121,38 @@ impl Options {
     /// A file in the folder for all that is written.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.out.join(name)
+    }
+}
+
+/// The command that goes on from the checkpoint: all words of the one that began, so that nothing is lost, and `--resume`.
+pub(crate) fn how_to_resume(words: impl Iterator<Item = OsString>) -> String {
+    let words = words
+        .map(|word| word.to_string_lossy().into_owned())
+        .filter(|word| word != "--resume")
+        .map(|word| format!(" {}", quoted(&word)));
+    format!("cargo run --release --example folk_music -- --resume{}", words.collect::<String>())
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_=./,:+@%".contains(c);
+    match !word.is_empty() && word.chars().all(is_plain) {
+        true => word.to_string(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_to_go_on_can_be_pasted() {
+        let words =
+            ["--out", "my tunes", "--resume", "--prime", "it's\n", "--steps=9", ""].map(OsString::from);
+        assert_eq!(
+            how_to_resume(words.into_iter()),
+            "cargo run --release --example folk_music -- --resume --out 'my tunes' --prime 'it'\\''s\n' --steps=9 ''"
+        );
     }
 }

@@ -1,8 +1,9 @@
 //! How far the training is: a bar on a terminal, plain lines elsewhere.
 
+use examples::print::say;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Updates between two plain lines.
 const LINE_EVERY: usize = 50;
@@ -46,7 +47,10 @@ impl Progress {
     }
 
     /// Takes one update.
-    pub(crate) fn update(&mut self, update: &Update) {
+    ///
+    /// # Errors
+    /// One line if standard output is closed.
+    pub(crate) fn update(&mut self, update: &Update) -> Result<(), String> {
         self.clipped += usize::from(update.is_clipped);
         let here = update.done - self.first;
         let weight = 1.0 / here.min(20) as f64;
@@ -67,17 +71,39 @@ impl Progress {
             }
             None if update.done.is_multiple_of(LINE_EVERY) || update.done == self.updates => {
                 let left = seconds / here as f64 * (self.updates - update.done) as f64;
-                let left = Duration::from_secs(left.round() as u64);
-                println!("update {}/{}  {text}  {left:?} left", update.done, self.updates);
+                say(format!("update {}/{}  {text}  {} left", update.done, self.updates, span(left)))?;
             }
             None => {}
         }
+        Ok(())
     }
 
     /// Leaves the bar as it stands.
     pub(crate) fn finish(&self) {
         if let Some(bar) = &self.bar {
             bar.abandon();
+        }
+    }
+}
+
+/// Seconds as people say them: `43s`, `2m 05s`, `3h 20m`.
+fn span(seconds: f64) -> String {
+    let seconds = seconds.round() as u64;
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds}s"),
+        (0, minutes, seconds) => format!("{minutes}m {seconds:02}s"),
+        (hours, minutes, _) => format!("{hours}h {minutes:02}m"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_short() {
+        for (seconds, text) in [(0.4, "0s"), (59.6, "1m 00s"), (125.0, "2m 05s"), (12_053.0, "3h 20m")] {
+            assert_eq!(span(seconds), text);
         }
     }
 }

@@ -84,8 +84,8 @@ def main():
     torch.set_num_threads(o.threads)
     torch.manual_seed(o.seed)
 
-    # Bytes, so that line ends stay as they are.
-    text = Path(o.corpus).read_bytes().decode("utf-8")
+    # As the example does: no byte order mark, lines that end with a line feed alone.
+    text = Path(o.corpus).read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
     characters = sorted(set(text))
     number = {c: i for i, c in enumerate(characters)}
     text = torch.tensor([number[c] for c in text])

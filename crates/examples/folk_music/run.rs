@@ -1,6 +1,5 @@
 //! The training: updates, validations, the best model, checkpoints.
 
-use crate::card;
 use crate::checkpoint;
 use crate::corpus::{Corpus, Streams};
 use crate::model::Model;
@@ -9,7 +8,7 @@ use crate::progress::{Progress, Update};
 use crate::settings::Settings;
 use crate::stop::Stop;
 use crate::trainer::{Observed, Trainer, Window};
-use gatewise::{Adam, ClipGroup, ClipLedger, NonFinite, Norm, Optimizer};
+use gatewise::{Adam, ClipGroup, ClipLedger, NonFinite, Norm, Optimizer, Place};
 use std::error::Error;
 
 /// Losses over the updates.
@@ -35,19 +34,35 @@ pub(crate) struct Run {
 /// The name of the only group of parameters in the ledger.
 const ALL: &str = "all";
 
+/// Updates that the ledger keeps, the last ones: it makes room for them in the beginning, and `--steps` may be more than any memory has
+/// room for, when a run is meant to go on until Ctrl-C.
+const NORMS: usize = 1 << 16;
+
 /// How a training ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Done,
+    /// Validation got no better any more.
+    Stalled,
     Interrupted,
 }
 
+/// The validation with the lowest loss, the first of equals.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Best {
+    /// Updates done.
+    pub(crate) update: usize,
+    pub(crate) loss: f64,
+    /// Validations after it.
+    pub(crate) since: usize,
+}
+
 impl Curves {
-    /// The lowest validation loss, and how many validations came after it.
-    pub(crate) fn best(&self) -> Option<(f64, usize)> {
-        let losses = self.validation.iter().map(|&(_, loss)| loss);
-        let (place, best) = losses.enumerate().min_by(|(_, a), (_, b)| a.total_cmp(b))?;
-        Some((best, self.validation.len() - 1 - place))
+    /// The best validation.
+    pub(crate) fn best(&self) -> Option<Best> {
+        let validations = self.validation.iter().enumerate();
+        let (place, &(update, loss)) = validations.min_by(|(_, a), (_, b)| a.1.total_cmp(&b.1))?;
+        Some(Best { update, loss, since: self.validation.len() - 1 - place })
     }
 }
 
@@ -56,7 +71,7 @@ impl Run {
     pub(crate) fn new(settings: &Settings, characters: usize) -> Result<Run, gatewise::Error> {
         let model = Model::new(settings, characters)?;
         let (adam, trainer) = (Adam::new(settings.lr), Trainer::new(&model));
-        let ledger = ClipLedger::new(Norm::L2, NonFinite::Error, settings.steps);
+        let ledger = ClipLedger::new(Norm::L2, NonFinite::Error, settings.steps.min(NORMS));
         Ok(Run { settings: settings.clone(), model, adam, trainer, curves: Curves::default(), ledger })
     }
 
@@ -88,19 +103,19 @@ impl Run {
                 self.validate(corpus, validation, options)?;
             }
             let validation = self.curves.validation.last().map(|&(_, loss)| loss);
-            progress.update(&Update { done, loss, norm, is_clipped: norm > clip, validation });
+            progress.update(&Update { done, loss, norm, is_clipped: norm > clip, validation })?;
         }
         progress.finish();
         if self.curves.validation.last().is_none_or(|&(done, _)| done < self.updates()) {
             self.validate(corpus, validation, options)?;
         }
-        Ok(Outcome::Done)
+        Ok(if self.updates() < steps { Outcome::Stalled } else { Outcome::Done })
     }
 
     /// Whether too many validations have brought nothing.
     fn has_stalled(&self) -> bool {
         let patience = self.settings.patience;
-        patience > 0 && self.curves.best().is_some_and(|(_, since)| since >= patience)
+        patience > 0 && self.curves.best().is_some_and(|best| best.since >= patience)
     }
 
     /// One update; answers its loss and the norm of its gradient.
@@ -127,8 +142,21 @@ impl Run {
     /// What to say of a window that has no update, and where it began.
     fn failure(&mut self, window: Window<'_>, what: String) -> Result<String, gatewise::Error> {
         let place = self.trainer.find_non_finite(&self.model, window)?;
-        let place = place.map(|place| format!("; the first value that is not finite is in {place}"));
-        Ok(format!("update {}: {what}{}; try a lower --lr", window.update + 1, place.unwrap_or_default()))
+        Ok(explain(window.update + 1, &what, place))
+    }
+
+    /// What to say of a validation whose loss is not finite, and where in its text that began.
+    fn validation_failure(&mut self, streams: &Streams, loss: f64) -> Result<String, gatewise::Error> {
+        let Settings { seq, seed, .. } = self.settings;
+        let seq = seq.min(streams.length - 1);
+        let mut place = None;
+        for update in 0..streams.windows(seq) {
+            place = self.trainer.look_for_non_finite(&self.model, Window { streams, update, seq, seed })?;
+            if place.is_some() {
+                break;
+            }
+        }
+        Ok(explain(self.updates(), &format!("the validation loss is {loss}"), place))
     }
 
     /// What the network does in the next window, and what clipping did.
@@ -148,16 +176,19 @@ impl Run {
     ) -> Result<(), Box<dyn Error>> {
         let (loss, update) = (self.model.validate(streams, self.settings.seq)?, self.updates());
         if !loss.is_finite() {
-            let text = format!("update {update}: the validation loss is {loss}; try a lower --lr");
-            return Err(text.into());
+            return Err(self.validation_failure(streams, loss)?.into());
         }
         self.curves.validation.push((update, loss));
-        if self.curves.best().is_some_and(|(_, since)| since == 0) {
-            let file = options.file("model.safetensors");
-            card::save_model(&file, &self.model, &self.settings, &corpus.alphabet)?;
+        if let Some(best) = self.curves.best().filter(|best| best.since == 0) {
+            checkpoint::save_best(self, &best, corpus, options)?;
         }
         checkpoint::save(self, corpus, options)
     }
+}
+
+fn explain(update: usize, what: &str, place: Option<Place>) -> String {
+    let place = place.map(|place| format!("; the first value that is not finite is in {place}"));
+    format!("update {update}: {what}{}; try a lower --lr", place.unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -169,6 +200,6 @@ mod tests {
         let mut curves = Curves::default();
         assert_eq!(curves.best(), None);
         curves.validation = vec![(1, 3.0), (2, 1.0), (3, 1.0), (4, 2.0)];
-        assert_eq!(curves.best(), Some((1.0, 2)));
+        assert_eq!(curves.best(), Some(Best { update: 2, loss: 1.0, since: 2 }));
     }
 }

@@ -22,6 +22,11 @@ impl Stop {
         Ok(stop)
     }
 
+    /// From now on the first Ctrl-C ends the program: there is nothing left to save.
+    pub(crate) fn end_at_once(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
     pub(crate) fn is_asked(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }

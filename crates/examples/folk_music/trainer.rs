@@ -148,6 +148,15 @@ impl Trainer {
         window: Window<'_>,
     ) -> Result<Option<Place>, Error> {
         self.state.clone_from(&self.before);
+        self.look_for_non_finite(model, window)
+    }
+
+    /// The same for any window, from where the streams stand.
+    pub(crate) fn look_for_non_finite(
+        &mut self,
+        model: &Model,
+        window: Window<'_>,
+    ) -> Result<Option<Place>, Error> {
         let mut observer = Observer::new(&model.network);
         self.forward(model, window)?;
         self.backward(model, window, Some(&mut observer))?;

@@ -66,7 +66,7 @@ fn draw_tune(
         model.step(id, &mut state, &mut logits)?;
     }
     let mut tune: String = prime.iter().map(|&id| alphabet.characters[id]).collect();
-    let mut is_cut = true;
+    let (mut is_cut, opening) = (true, tune.len());
     for _ in prime.len()..options.sample {
         let id = draw(&logits, options.temperature, &mut random);
         tune.push(alphabet.characters[id]);
@@ -76,8 +76,9 @@ fn draw_tune(
         }
         model.step(id, &mut state, &mut logits)?;
     }
-    // A tune that was cut off ends with its last whole bar.
-    if let (true, true, Some(bar)) = (is_cut, alphabet.is_abc, tune.rfind('|')) {
+    // A tune that was cut off ends with its last whole bar; what it was asked to begin with stays.
+    let bar = tune.rfind('|').filter(|&bar| bar >= opening);
+    if let (true, true, Some(bar)) = (is_cut, alphabet.is_abc, bar) {
         tune.truncate(bar + 1);
     }
     Ok(tune.trim_end().to_string() + "\n")

@@ -28,6 +28,11 @@ pub fn size() -> impl TypedValueParser<Value = usize> {
     clap::value_parser!(u64).range(1..=1 << 24).map(|size| size as usize)
 }
 
+/// A number of threads; 0 is one per core. More than a thousand would only wait for each other.
+pub fn threads() -> impl TypedValueParser<Value = usize> {
+    clap::value_parser!(u64).range(0..=1024).map(|threads| threads as usize)
+}
+
 /// A finite number above 0.
 ///
 /// # Errors

@@ -63,9 +63,17 @@ fn trains_and_leaves_model_picture_and_text() {
 
     // The same again is the same to the last bit, with more threads too: the last --threads counts.
     let model = bytes(&out, "model.safetensors");
+    let checkpoint = bytes(&out, "checkpoint.safetensors");
     let mut again = command(SMALL, &["--out", &dir, "--corpus", &corpus]);
     assert!(again.args(["--threads", "2"]).output().unwrap().status.success());
     assert_eq!(bytes(&out, "model.safetensors"), model);
+
+    // The same text as another system would have saved it: a byte order mark, and two characters that end a line.
+    let elsewhere = out.join("elsewhere.txt");
+    let text = std::fs::read_to_string(&corpus).unwrap().replace('\n', "\r\n");
+    std::fs::write(&elsewhere, format!("\u{feff}{text}")).unwrap();
+    succeeds(SMALL, &["--out", &dir, "--corpus", elsewhere.to_str().unwrap()]);
+    assert!(bytes(&out, "checkpoint.safetensors") == checkpoint);
 
     // Each option that changes the run changes the model.
     for other in ["--cell gru", "--cell rnn", "--layers 2", "--seed 2", "--lr 0.01", "--clip 0.1"]
@@ -115,6 +123,10 @@ fn the_tunes_give_a_tune() {
     let text = succeeds("--sample-only --check --tunes 3 --sample 80", &["--out", &dir]);
     assert!(text.contains(" of 3 tunes are well-formed"), "{text}");
     assert_eq!(String::from_utf8(bytes(&out, "tune.abc")).unwrap().matches("X:").count(), 3);
+    // A tune that is cut off at once has its opening all the same, a bar line in it or not.
+    let prime = "X:1\nT:Mine\nM:C|\nL:1/8\nK:D";
+    succeeds("--sample-only --sample 3", &["--out", &dir, "--prime", prime]);
+    assert_eq!(bytes(&out, "tune.abc"), format!("{prime}\n").as_bytes());
 }
 
 #[test]
@@ -147,6 +159,8 @@ fn stops_early_and_keeps_the_best() {
     let words = SMALL.replace("--steps 60 --validate-every 20", "--steps 5000 --validate-every 2");
     let text = succeeds(&words, &["--out", &dir, "--corpus", &corpus, "--patience", "3", "--lr", "0.3"]);
     assert!(!text.contains("update 5000/5000"), "it did not stop: {text}");
+    assert!(text.contains("stopped early, after update "), "{text}");
+    assert!(text.contains(": 3 validations without a better one"), "{text}");
     // The number is that of the model in the file: a run that ends at the best update says the same.
     let best: f64 = last_line(&text).split_once(' ').unwrap().1.parse().unwrap();
     assert!(best.is_finite());
@@ -158,13 +172,13 @@ fn stops_early_and_keeps_the_best() {
 fn a_resumed_run_ends_as_if_it_had_not_been_interrupted() {
     use std::io::{BufRead, BufReader};
 
-    let (broken, whole) = (folder("broken"), folder("whole"));
+    let (broken, whole) = (folder("it's broken"), folder("whole"));
     let corpus = corpus(&whole);
     let words = "--hidden 8 --embedding 4 --batch 2 --seq 10 --validate-every 30 --sample 60 --layers 2 --dropout 0.3 \
                  --warmup 40 --schedule step --lr 0.01 --seed 5";
     let dir = broken.display().to_string();
     let more = ["--out", dir.as_str(), "--corpus", &corpus];
-    let mut child = command(&format!("{words} --steps 100000000"), &more)
+    let mut child = command(&format!("{words} --steps 1000000000000000"), &more)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -175,18 +189,20 @@ fn a_resumed_run_ends_as_if_it_had_not_been_interrupted() {
     assert!(killed.success());
     let last = lines.last().unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{last}");
-    assert!(last.contains("--resume --out"), "{last}");
-    let at: usize =
-        last.strip_prefix("stopped after update ").unwrap().split(';').next().unwrap().parse().unwrap();
+    let (at, how) =
+        last.strip_prefix("stopped after update ").unwrap().split_once("; to go on: cargo run ").unwrap();
+    let (at, how) = (at.parse::<usize>().unwrap(), how.split_once(" -- ").unwrap().1);
 
-    // No setting need be repeated, but the number of updates, which has changed.
-    succeeds(&format!("--resume --steps {} --sample 60", at + 7), &more);
+    // What it says works as it stands, but for the number of updates, which has changed.
+    let pasted = format!("{} {how} --steps {}", common::program("folk_music").display(), at + 7);
+    common::success(Command::new("sh").args(["-c", &pasted]).output().unwrap(), &pasted);
     let dir = whole.display().to_string();
     let text = succeeds(&format!("{words} --steps {}", at + 7), &["--out", &dir, "--corpus", &corpus]);
     assert!(last_line(&text).starts_with("val_nats_per_char "));
     for name in ["model.safetensors", "checkpoint.safetensors", "loss.svg", "sample.txt"] {
         assert!(bytes(&broken, name) == bytes(&whole, name), "{name} differs after a break at {at}");
     }
+    // No setting need be repeated.
     let resumed = succeeds("--resume --sample 60", &more);
     assert_eq!(last_line(&resumed), last_line(&text));
 }
@@ -202,6 +218,7 @@ fn usage_that_is_wrong_is_one_line_and_code_2() {
     fails(2, "--tune 3", &[], &["--tune"]);
     fails(2, "--resume --sample-only", &[], &["--resume", "--sample-only"]);
     fails(2, "--prime=", &[], &["--prime"]);
+    fails(2, "--threads 1025", &[], &["--threads", "1025"]);
     let help = succeeds("--help", &[]);
     assert!(help.contains("--resume") && help.contains("Exit codes"), "{help}");
     assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
@@ -245,6 +262,34 @@ fn data_that_is_wrong_is_one_line_and_code_1() {
     );
     assert_eq!(bytes(&made, "model.safetensors"), model);
     assert_eq!(bytes(&made, "checkpoint.safetensors"), checkpoint);
+    // The same if validation meets it first.
+    fails(
+        1,
+        &SMALL.replace("--steps 60", "--steps 1"),
+        &[&more[..], &["--corpus", &corpus, "--lr", "1e38"]].concat(),
+        &["update 1: the validation loss is ", "the first value that is not finite is in ", "lower --lr"],
+    );
+    assert_eq!(bytes(&made, "model.safetensors"), model);
+}
+
+/// Standard output that nobody reads, or that has no room: an error in one line, no panic.
+#[cfg(target_os = "linux")]
+#[test]
+fn standard_output_may_be_closed() {
+    let out = folder("closed");
+    let (dir, corpus) = (out.display().to_string(), corpus(&out));
+    let mut child = command(SMALL, &["--out", &dir, "--corpus", &corpus]);
+    let mut child = child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    common::failure(output, "folk_music", "a closed pipe", 1, &["standard output", "Broken pipe"]);
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    for words in ["--help", SMALL] {
+        let output = command(words, &["--out", &dir, "--corpus", &corpus]).stdout(full()).output().unwrap();
+        common::failure(output, "folk_music", words, 1, &["standard output", "No space left on device"]);
+    }
+    // What is wrong with a command line has its exit code, heard or not.
+    assert_eq!(command("--hidden 0", &[]).stderr(full()).status().unwrap().code(), Some(2));
 }
 
 #[test]
@@ -271,7 +316,17 @@ fn checkpoints_that_do_not_fit_are_refused_and_left_alone() {
     let others = ["--out", dir.as_str(), "--corpus", other.to_str().unwrap()];
     refused("--resume", &others, &["another text", "--corpus"]);
     std::fs::write(&other, reversed + "Ü").unwrap();
-    refused("--resume", &others, &["other characters"]);
+    refused("--resume", &others, &["other characters", "--corpus"]);
+
+    // The best model so far is another run's, or gone.
+    let (path, model) = (out.join("model.safetensors"), bytes(&out, "model.safetensors"));
+    let elsewhere = folder("foreign-other");
+    succeeds(&format!("{SMALL} --seed 2"), &["--out", elsewhere.to_str().unwrap(), "--corpus", &corpus]);
+    std::fs::copy(elsewhere.join("model.safetensors"), &path).unwrap();
+    fails(1, "--resume --steps 70", &more, &["model.safetensors", "not this run's best model"]);
+    std::fs::remove_file(&path).unwrap();
+    fails(1, "--resume --steps 70", &more, &["model.safetensors", "No such file"]);
+    std::fs::write(&path, &model).unwrap();
 
     // Truncated anywhere, no such file at all, and one of another program.
     let path = out.join("checkpoint.safetensors");
@@ -279,6 +334,8 @@ fn checkpoints_that_do_not_fit_are_refused_and_left_alone() {
         std::fs::write(&path, &good[..length]).unwrap();
         refused("--resume", &more, &[]);
     }
+    std::fs::write(&path, &model).unwrap();
+    refused("--resume", &more, &["a model, not a checkpoint"]);
     std::fs::write(&path, b"not a checkpoint at all, and longer than a header").unwrap();
     refused("--resume", &more, &[]);
     let header = br#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}  "#;
