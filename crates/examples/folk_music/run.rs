@@ -109,7 +109,12 @@ impl Run {
         if self.curves.validation.last().is_none_or(|&(done, _)| done < self.updates()) {
             self.validate(corpus, validation, options)?;
         }
-        Ok(if self.updates() < steps { Outcome::Stalled } else { Outcome::Done })
+        Ok(match self.updates() < steps {
+            // Asked in the last update or its validation: that is saved, and what would follow is not wanted.
+            _ if stop.is_asked() => Outcome::Interrupted,
+            true => Outcome::Stalled,
+            false => Outcome::Done,
+        })
     }
 
     /// Whether too many validations have brought nothing.
