@@ -82,7 +82,7 @@ impl<'a> Run<'a> {
             optimizer,
             observer: Observer::new(&model.network),
             probe: LagProbe::new(&model.network, task.steps() - 1, Probes::Random(1), options.seed)?,
-            ledger: ClipLedger::new(Norm::L2, NonFinite::Error, options.steps),
+            ledger: ClipLedger::new(Norm::L2, NonFinite::Error, options.steps.min(LEDGER_ROOM)),
             room: Room::default(),
             grads: model.zero_grads(),
             train_loss: Vec::new(),

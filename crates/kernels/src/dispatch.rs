@@ -11,7 +11,7 @@ use crate::gemm::check_rows;
 use crate::kernels::Kernels;
 use crate::plan::{BackwardPlan, ForwardPlan, Projection, Sizes, part};
 use crate::rows::{Entry, Row};
-use crate::tasks::{backward_task, forward_task, projection_task, step_task};
+use crate::tasks::{backward_task, forward_task, projection_task, single_step_task, step_task};
 use crate::team::Team;
 use crate::weights::PackedCell;
 use rayon::prelude::*;
@@ -114,7 +114,14 @@ impl Kernels {
         let shards = plan.shards.clamp(1, batch.max(1));
         let row = weights.forward_row(plan);
         let projection = weights.projection(plan);
-        let Entry::Forward(kernel) = row.entry else { wrong_entry(row) };
+        // SAFETY: see the module's note, on which those who call it rely.
+        let kernel = |task: &ForwardTask| unsafe {
+            match row.entry {
+                Entry::Forward(kernel) => kernel(task),
+                Entry::Single(kernel) => task.single_rows(|row| kernel(row)),
+                _ => wrong_entry(row),
+            }
+        };
         let Entry::Matmul(project) = self.common().matmul.entry else { wrong_entry(self.common().matmul) };
         let shared = Shared((task, scratch));
         let slices = weights.team(plan.slices);
@@ -137,9 +144,8 @@ impl Kernels {
                         let t = begin + step;
                         let xa = xa.wrapping_add(step * batch * weights.xa_row());
                         let panels = weights.slice(weights.spec.gates(), slices, slice);
-                        // SAFETY: see the module's note; the members write disjoint units, and read what was written in steps
-                        // before (`team`).
-                        unsafe { kernel(&ForwardTask { begin: t, end: t + 1, panels, xa, ..task }) };
+                        // The members write disjoint units, and read what was written in steps before (`team`).
+                        kernel(&ForwardTask { begin: t, end: t + 1, panels, xa, ..task });
                     });
                 }
             });
@@ -150,8 +156,7 @@ impl Kernels {
             let (begin, end) = part(batch, shards, i);
             let task = task.shard(begin, end - begin);
             let Projection::Chunked { chunk } = projection else {
-                // SAFETY: see the module's note.
-                return unsafe { kernel(&task) };
+                return kernel(&task);
             };
             let xa = scratch.wrapping_add(i * plan.shard_scratch);
             let mut t = 0;
@@ -161,8 +166,7 @@ impl Kernels {
                     // SAFETY: see the module's note; `xa` has room for a chunk of a shard (`tasks`).
                     unsafe { project(&block) };
                 }
-                // SAFETY: see the module's note.
-                unsafe { kernel(&ForwardTask { begin: t, end: t + chunk, xa, ..task }) };
+                kernel(&ForwardTask { begin: t, end: t + chunk, xa, ..task });
                 t += chunk;
             }
         });
@@ -176,11 +180,17 @@ impl Kernels {
     /// [`Error::Shape`] if an argument is not as long as the sizes say; nothing is written then.
     pub fn step(&self, weights: &PackedCell, mut args: Step<'_>, threads: usize) -> Result<(), Error> {
         self.check_isa(weights)?;
+        let rows = &weights.rows;
+        if let (1, Entry::Single(kernel)) = (args.batch, rows.step_single.entry) {
+            let task = single_step_task(weights, &mut args)?;
+            // SAFETY: see the module's note.
+            unsafe { kernel(&task) };
+            return Ok(());
+        }
         let task = step_task(weights, &mut args)?;
         if weights.hidden == 0 {
             return Ok(());
         }
-        let rows = weights.rows;
         let row = if args.batch == 1 { rows.step_single } else { rows.step };
         let Entry::Forward(kernel) = row.entry else { wrong_entry(row) };
         let (cell, batch, input, hidden) = (weights.cell(), args.batch, weights.input, weights.hidden);

@@ -1,6 +1,6 @@
 //! What a kernel row is: the words of the registry, which dispatch, tests and benches read alike.
 
-use crate::gates::checked::{BackwardTask, ForwardTask};
+use crate::gates::checked::{BackwardTask, ForwardTask, SingleTask};
 use crate::gemm::block::GemmTask;
 use crate::isa::Isa;
 
@@ -118,6 +118,7 @@ pub struct Row {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Entry {
     Forward(unsafe fn(&ForwardTask)),
+    Single(unsafe fn(&SingleTask)),
     Backward(unsafe fn(&BackwardTask)),
     Matmul(unsafe fn(&GemmTask)),
     Map(unsafe fn(&[f32], &mut [f32])),

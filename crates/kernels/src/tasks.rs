@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::gates::args::{Backward, Forward, Step};
-use crate::gates::checked::{BackwardTask, Carried, ForwardTask, Schedule, Strided, state_rows};
+use crate::gates::checked::{BackwardTask, Carried, ForwardTask, Schedule, SingleTask, Strided, state_rows};
 use crate::gemm::block::{ColumnMap, GemmTask, RowMap, Start};
 use crate::plan::{ForwardPlan, Projection};
 use crate::weights::PackedCell;
@@ -69,15 +69,11 @@ pub(crate) fn forward_task(
     })
 }
 
-/// The task of one step: nothing is optional and nothing strided, so that little has to be checked.
+/// Checks the arguments of one step.
 #[inline]
-pub(crate) fn step_task(weights: &PackedCell, args: &mut Step<'_>) -> Result<ForwardTask, Error> {
+fn check_step(weights: &PackedCell, args: &Step<'_>) -> Result<(), Error> {
     let (batch, input, hidden) = (args.batch, weights.input, weights.hidden);
     let rows_of_c = if weights.spec.cell.has_cell_state() { hidden } else { 0 };
-    if weights.spec.needs_gates() {
-        let expected = weights.spec.saved() * hidden;
-        return Err(Error::Shape { arg: "gates", dim: "length", expected, got: 0 });
-    }
     for (arg, len, width) in [
         ("input", args.x.len(), input),
         ("h_0", args.h_0.len(), hidden),
@@ -89,7 +85,44 @@ pub(crate) fn step_task(weights: &PackedCell, args: &mut Step<'_>) -> Result<For
             return Err(Error::Shape { arg, dim: "length", expected, got: len });
         }
     }
-    let c = if rows_of_c == 0 { Strided::ABSENT } else { Strided::rows_mut(args.c, hidden) };
+    Ok(())
+}
+
+/// The task of one step of a single row, for a kernel of its hidden size.
+#[inline]
+pub(crate) fn single_step_task(weights: &PackedCell, args: &mut Step<'_>) -> Result<SingleTask, Error> {
+    check_step(weights, args)?;
+    let c = args.c.as_mut_ptr();
+    Ok(SingleTask {
+        steps: 1,
+        input: weights.input,
+        x: args.x.as_ptr(),
+        x_step: 0,
+        h_0: args.h_0.as_ptr(),
+        h: args.h_1.as_mut_ptr(),
+        h_step: 0,
+        c_0: c,
+        c,
+        c_step: 0,
+        gates: std::ptr::null_mut(),
+        gates_step: 0,
+        w_ih: weights.w_ih.as_ptr(),
+        b_ih: weights.b_ih.as_ptr(),
+        w_hh: weights.w_hh.as_ptr(),
+        b_hh: weights.b_hh.as_ptr(),
+    })
+}
+
+/// The task of one step: nothing is optional and nothing strided, so that little has to be checked.
+pub(crate) fn step_task(weights: &PackedCell, args: &mut Step<'_>) -> Result<ForwardTask, Error> {
+    if weights.spec.needs_gates() {
+        let expected = weights.spec.saved() * weights.hidden;
+        return Err(Error::Shape { arg: "gates", dim: "length", expected, got: 0 });
+    }
+    check_step(weights, args)?;
+    let (batch, input, hidden) = (args.batch, weights.input, weights.hidden);
+    let has_c = weights.spec.cell.has_cell_state();
+    let c = if has_c { Strided::rows_mut(args.c, hidden) } else { Strided::ABSENT };
     Ok(ForwardTask {
         begin: 0,
         end: 1,

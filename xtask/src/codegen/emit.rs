@@ -96,13 +96,18 @@ fn cell_kernel(isa: &Isa, cell: &'static Cell, pass: &str, hidden: Option<usize>
     let Cell { body, gates, saved, .. } = *cell;
     let (vector, mr, nr, unroll) = (isa.vector, full.rows, full.vectors, full.unroll);
     let (variant, parameters) = match pass {
+        "step" if hidden.is_some() => ("Step", "task: &SingleTask"),
         "step" => ("Step", "task: &ForwardTask"),
         "fwd" => ("Forward", "task: &ForwardTask"),
         _ => ("Backward", "task: &BackwardTask"),
     };
     // The chains of a step back are long: G * H.
     let full = Tile { unroll: if pass == "bwd" { 1 } else { full.unroll }, ..full };
-    let entry = if pass == "bwd" { "Backward" } else { "Forward" };
+    let entry = match (pass, hidden) {
+        ("bwd", _) => "Backward",
+        (_, None) => "Forward",
+        (_, Some(_)) => "Single",
+    };
     let sets = if pass == "step" { 2 } else { 1 };
     let (tile, call) = match (cell.form, pass, hidden) {
         (Form::ResetBefore, "bwd", _) => (full, format!("reset_before::backward::<{vector}, {mr}, {nr}>")),
@@ -113,7 +118,7 @@ fn cell_kernel(isa: &Isa, cell: &'static Cell, pass: &str, hidden: Option<usize>
             let tile = Tile { rows: 1, vectors: panels * gates, unroll: single_unroll(isa, gates) };
             let (unroll, all) = (tile.unroll, hidden.div_ceil(isa.lanes));
             let sizes = format!("{gates}, {saved}, {panels}, {nr}, {unroll}, {hidden}, {all}");
-            (tile, format!("drive::forward_single::<{vector}, _, {sizes}>"))
+            (tile, format!("single::forward::<{vector}, _, {sizes}>"))
         }
         _ => (full, format!("drive::forward::<{vector}, _, {gates}, {saved}, {mr}, {nr}, {unroll}, {sets}>")),
     };
@@ -156,8 +161,8 @@ fn functions(isa: &Isa, kernels: &[Kernel]) -> String {
     vector_imports.sort_unstable();
     let mut text = format!(
         "//! {HEADER}\n//!\n//! The kernels of `{name}`: instantiations of the arithmetic in `gates`, `gemm` and `math`.\n\n\
-         use crate::gates::checked::{{BackwardTask, ForwardTask}};\n\
-         use crate::gates::drive::{{self, reset_before}};\n\
+         use crate::gates::checked::{{BackwardTask, ForwardTask{single_task}}};\n\
+         use crate::gates::drive::{{self, reset_before{single}}};\n\
          use crate::gates::gru::{{Gru, GruResetBefore, GruWith}};\n\
          use crate::gates::lstm::{{Lstm, LstmWith}};\n\
          use crate::gates::rnn::{{RnnRelu, RnnTanh, RnnWith}};\n\
@@ -167,6 +172,8 @@ fn functions(isa: &Isa, kernels: &[Kernel]) -> String {
          use crate::simd::{name}::{{{vectors}}};\n",
         name = isa.name,
         vectors = vector_imports.join(", "),
+        single_task = if isa.specialised { ", SingleTask" } else { "" },
+        single = if isa.specialised { ", single" } else { "" },
     );
     for kernel in kernels {
         let Kernel { id, path, tile, parameters, call, arguments, .. } = kernel;

@@ -295,6 +295,33 @@ impl ForwardTask {
     }
 }
 
+/// A stretch of time of one row that runs through: the argument of the kernels for single rows. It is as small as can be, for it is
+/// made for each step of a stream.
+#[derive(Clone, Copy)]
+pub(crate) struct SingleTask {
+    pub(crate) steps: usize,
+    pub(crate) input: usize,
+    /// The input of the first step, and how far on that of the next one is.
+    pub(crate) x: *const f32,
+    pub(crate) x_step: isize,
+    /// h before the first step.
+    pub(crate) h_0: *const f32,
+    /// Where the first step leaves it.
+    pub(crate) h: *mut f32,
+    pub(crate) h_step: isize,
+    /// The same of c; null where there is none.
+    pub(crate) c_0: *const f32,
+    pub(crate) c: *mut f32,
+    pub(crate) c_step: isize,
+    /// Where the first step saves its values, or null.
+    pub(crate) gates: *mut f32,
+    pub(crate) gates_step: isize,
+    pub(crate) w_ih: *const f32,
+    pub(crate) b_ih: *const f32,
+    pub(crate) w_hh: *const f32,
+    pub(crate) b_hh: *const f32,
+}
+
 /// [`Backward`](super::args::Backward), checked, for one range of rows; the kernels' argument.
 #[derive(Clone, Copy)]
 pub(crate) struct BackwardTask {

@@ -7,27 +7,21 @@
 //! adds the upstream gradient, and turns it into the gate gradients of step u-1 at once.
 //!
 //! A projected state ([`project`]), and a reset gate that comes first ([`reset_before`]), take a second pass over tiles in each
-//! step.
+//! step. Kernels for single rows of one hidden size have a loop of their own ([`single`]).
 
 mod back;
 mod project;
 pub(crate) mod reset_before;
+pub(crate) mod single;
 
 pub(crate) use back::backward;
 
 use super::checked::{Carried, ForwardTask, Schedule};
 use super::{Forward, FusedForward};
 use crate::gemm::micro::{Operands, Tile, accumulate, start_from};
-use crate::gemm::single::walk_single;
 use crate::gemm::tiles::{At, TileBody, walk};
 use crate::simd::{Arithmetic, Vector, group::Group};
 use std::marker::PhantomData;
-
-/// The hidden size: a constant where the kernel is made for one size, the argument's where `H` is 0.
-#[inline(always)]
-fn hidden_size<const H: usize>(argument: usize) -> usize {
-    if H == 0 { argument } else { H }
-}
 
 /// Loads the vector that starts at `from`, of which `left` floats exist.
 ///
@@ -94,7 +88,7 @@ impl Schedule {
 }
 
 /// One time step forward, for [`walk`].
-struct ForwardStep<'a, V, C, const NR: usize, const U: usize, const H: usize> {
+struct ForwardStep<'a, V, C, const NR: usize, const U: usize> {
     task: &'a ForwardTask,
     t: usize,
     cell: C,
@@ -123,7 +117,7 @@ pub(crate) unsafe fn forward<
 ) {
     for t in task.begin..task.end {
         let rows = task.schedule.active(t);
-        let gates = Gates::<_, S>(ForwardStep::<V, C, NR, U, 0> { task, t, cell, vector: PhantomData });
+        let gates = Gates::<_, S>(ForwardStep::<V, C, NR, U> { task, t, cell, vector: PhantomData });
         // SAFETY: the task's arguments cover all its rows and panels at step t, and all features of h.
         unsafe {
             walk::<V, _, G, SETS, MR, NR>(token, &gates, rows, task.panels);
@@ -131,35 +125,6 @@ pub(crate) unsafe fn forward<
                 project::forward::<V, S, MR, NR>(token, task, t, rows);
             }
         }
-    }
-}
-
-/// [`forward`] for single rows of hidden size `H`, `PANELS` panels, the input fused: tiles of at most `P` panels whose sums never
-/// leave the registers.
-///
-/// # Safety
-/// As [`forward`].
-#[inline(always)]
-pub(crate) unsafe fn forward_single<
-    V: Vector,
-    C: FusedForward<G, S>,
-    const G: usize,
-    const S: usize,
-    const P: usize,
-    const NR: usize,
-    const U: usize,
-    const H: usize,
-    const PANELS: usize,
->(
-    token: V::Token,
-    task: &ForwardTask,
-    cell: C,
-) {
-    const { assert!(H.div_ceil(V::LANES) == PANELS) };
-    for t in task.begin..task.end {
-        let gates = Gates::<_, S>(ForwardStep::<V, C, NR, U, H> { task, t, cell, vector: PhantomData });
-        // SAFETY: the task's arguments cover all its rows and panels at step t.
-        unsafe { walk_single::<V, _, G, 2, PANELS, P, NR>(token, &gates, task.schedule.active(t)) };
     }
 }
 
@@ -173,9 +138,8 @@ impl<
     const S: usize,
     const NR: usize,
     const U: usize,
-    const H: usize,
     const SETS: usize,
-> TileBody<V, G, SETS> for Gates<ForwardStep<'_, V, C, NR, U, H>, S>
+> TileBody<V, G, SETS> for Gates<ForwardStep<'_, V, C, NR, U>, S>
 {
     // Activations as data are much code already.
     const AT_ONCE: usize = if C::OPTIONS { 1 } else { 2 };
@@ -189,8 +153,7 @@ impl<
         vector: usize,
     ) -> Tile<V, M, W, K> {
         let ForwardStep { task, t, .. } = self.0;
-        let h = hidden_size::<H>(task.hidden);
-        let state = if C::OPTIONS { task.state } else { h };
+        let state = if C::OPTIONS { task.state } else { task.hidden };
         let (w, bias, depth) =
             if set == 0 { (task.w_hh, task.b_hh, state) } else { (task.w_ih, task.b_ih, task.input) };
         let mut a = [std::ptr::null(); M];
@@ -213,7 +176,7 @@ impl<
     #[inline(always)]
     unsafe fn finish<const N: usize>(&self, token: V::Token, at: [At; N], sums: [[Group<V, N>; G]; SETS]) {
         let ForwardStep { task, t, cell, .. } = self.0;
-        let h = hidden_size::<H>(task.hidden);
+        let h = task.hidden;
         let projected = C::OPTIONS && !task.w_hr.is_null();
         let zero = Group::splat(token, 0.0);
         let mut step = Forward { xa: sums[SETS - 1], ha: sums[0], h_prev: zero, c_prev: zero };

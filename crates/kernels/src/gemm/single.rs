@@ -5,11 +5,11 @@ use super::micro::Tile;
 use super::tiles::{At, TileBody};
 use crate::simd::{Vector, group::Group};
 
-/// Walks `rows`, one after the other, x `PANELS` panels. A tile is at most `P` panels; the widths are balanced, for a narrow tile
-/// takes as long as its chain, and each starts a strip.
+/// Walks the `PANELS` panels of a single row. A tile is at most `P` panels; the widths are balanced, for a narrow tile takes as long
+/// as its chain, and each starts a strip.
 ///
 /// # Safety
-/// The body may be called for every row and panel within `rows` x `PANELS`.
+/// The body may be called for every panel of row 0.
 #[inline(always)]
 pub(crate) unsafe fn walk_single<
     V: Vector,
@@ -22,33 +22,30 @@ pub(crate) unsafe fn walk_single<
 >(
     token: V::Token,
     body: &B,
-    rows: usize,
 ) {
     const { assert!(P <= 12, "no wider tile is known below") };
     let tiles = const { PANELS.div_ceil(P) };
-    for row in 0..rows {
-        let mut panel = 0;
-        for i in 0..tiles {
-            let width = balanced(PANELS - panel, tiles - i, P, const { strip_panels(G, NR) });
-            // SAFETY: the widths add up to `PANELS`.
-            unsafe {
-                match width {
-                    12 => single::<V, B, G, SETS, PANELS, P, NR, 12>(token, body, row, panel),
-                    11 => single::<V, B, G, SETS, PANELS, P, NR, 11>(token, body, row, panel),
-                    10 => single::<V, B, G, SETS, PANELS, P, NR, 10>(token, body, row, panel),
-                    9 => single::<V, B, G, SETS, PANELS, P, NR, 9>(token, body, row, panel),
-                    8 => single::<V, B, G, SETS, PANELS, P, NR, 8>(token, body, row, panel),
-                    7 => single::<V, B, G, SETS, PANELS, P, NR, 7>(token, body, row, panel),
-                    6 => single::<V, B, G, SETS, PANELS, P, NR, 6>(token, body, row, panel),
-                    5 => single::<V, B, G, SETS, PANELS, P, NR, 5>(token, body, row, panel),
-                    4 => single::<V, B, G, SETS, PANELS, P, NR, 4>(token, body, row, panel),
-                    3 => single::<V, B, G, SETS, PANELS, P, NR, 3>(token, body, row, panel),
-                    2 => single::<V, B, G, SETS, PANELS, P, NR, 2>(token, body, row, panel),
-                    _ => single::<V, B, G, SETS, PANELS, P, NR, 1>(token, body, row, panel),
-                }
+    let mut panel = 0;
+    for i in 0..tiles {
+        let width = balanced(PANELS - panel, tiles - i, P, const { strip_panels(G, NR) });
+        // SAFETY: the widths add up to `PANELS`.
+        unsafe {
+            match width {
+                12 => single::<V, B, G, SETS, PANELS, P, NR, 12>(token, body, panel),
+                11 => single::<V, B, G, SETS, PANELS, P, NR, 11>(token, body, panel),
+                10 => single::<V, B, G, SETS, PANELS, P, NR, 10>(token, body, panel),
+                9 => single::<V, B, G, SETS, PANELS, P, NR, 9>(token, body, panel),
+                8 => single::<V, B, G, SETS, PANELS, P, NR, 8>(token, body, panel),
+                7 => single::<V, B, G, SETS, PANELS, P, NR, 7>(token, body, panel),
+                6 => single::<V, B, G, SETS, PANELS, P, NR, 6>(token, body, panel),
+                5 => single::<V, B, G, SETS, PANELS, P, NR, 5>(token, body, panel),
+                4 => single::<V, B, G, SETS, PANELS, P, NR, 4>(token, body, panel),
+                3 => single::<V, B, G, SETS, PANELS, P, NR, 3>(token, body, panel),
+                2 => single::<V, B, G, SETS, PANELS, P, NR, 2>(token, body, panel),
+                _ => single::<V, B, G, SETS, PANELS, P, NR, 1>(token, body, panel),
             }
-            panel += width;
         }
+        panel += width;
     }
 }
 
@@ -87,10 +84,10 @@ const fn is_balanced(width: usize, panels: usize, most: usize, strip: usize) -> 
     false
 }
 
-/// `W` panels of a single row. A width that does not occur is never asked for, and nothing is compiled for it.
+/// `W` panels. A width that does not occur is never asked for, and nothing is compiled for it.
 ///
 /// # Safety
-/// The body may be called for these panels of the row.
+/// The body may be called for these panels of row 0.
 #[inline(always)]
 unsafe fn single<
     V: Vector,
@@ -104,7 +101,6 @@ unsafe fn single<
 >(
     token: V::Token,
     body: &B,
-    row: usize,
     panel: usize,
 ) {
     if const { is_balanced(W, PANELS, P, strip_panels(G, NR)) } {
@@ -112,13 +108,13 @@ unsafe fn single<
         // SAFETY: the caller's promise.
         unsafe {
             for set in 0..SETS {
-                sums[set] = body.products::<1, W, G>(token, set, row, panel * G);
+                sums[set] = body.products::<1, W, G>(token, set, 0, panel * G);
             }
             for p in 0..W / 2 {
-                some::<V, B, G, SETS, W, 2>(token, body, At { row, panel }, &sums, 2 * p);
+                some::<V, B, G, SETS, W, 2>(token, body, At { row: 0, panel }, &sums, 2 * p);
             }
             if !W.is_multiple_of(2) {
-                some::<V, B, G, SETS, W, 1>(token, body, At { row, panel }, &sums, W - 1);
+                some::<V, B, G, SETS, W, 1>(token, body, At { row: 0, panel }, &sums, W - 1);
             }
         }
     }
@@ -127,7 +123,7 @@ unsafe fn single<
 /// What follows from the sums of `N` of a tile's panels, from the `p`-th on.
 ///
 /// # Safety
-/// The body may be called for these panels of the row.
+/// The body may be called for these panels of row 0.
 #[inline(always)]
 unsafe fn some<
     V: Vector,

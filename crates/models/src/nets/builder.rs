@@ -2,7 +2,7 @@
 
 use super::{Any, Network};
 use crate::run::{Stack, layers, next_stamp, parameters};
-use crate::spec::{Config, Error, Init, Merge, init};
+use crate::spec::{Config, Error, Init, Merge, StateShape, init};
 use gatewise_kernels::{Activation, Activations, Cell, Kernels};
 use std::marker::PhantomData;
 
@@ -224,7 +224,15 @@ impl<K> Builder<K> {
         self.init.apply(&mut params, self.config.cell, self.seed);
         let layers = layers(&kernels, &self.config, &params, self.training)?;
         let (projection_chunk, stamp) = (self.projection_chunk, next_stamp());
-        let stack = Stack { kernels, config: self.config, layers, projection_chunk, stamp };
+        let stack = Stack {
+            kernels,
+            state_shape: StateShape::new(&self.config).into(),
+            needs_gates: self.config.spec().needs_gates(),
+            config: self.config,
+            layers,
+            projection_chunk,
+            stamp,
+        };
         Ok(Network::from_parts(stack, params))
     }
 }

@@ -84,7 +84,7 @@ impl<K> Network<K> {
     /// # Errors
     /// [`Error::SizeOverflow`] if it does not fit in memory.
     pub fn zero_state(&self, batch: usize) -> Result<State, Error> {
-        State::zero(&self.stack.config, batch)
+        self.stack.zero_state(batch)
     }
 
     /// A sequence without a batch axis, [time, feature], as a batch of one in the network's layout. The data of what comes out are

@@ -30,8 +30,9 @@ pub use upstream::{Gradients, Upstream};
 pub use watch::StepClip;
 pub(crate) use watch::{Carried, Seen, Watch, WatchRoom, Watched};
 
-use crate::spec::{Config, Error};
+use crate::spec::{Config, Error, StateShape};
 use gatewise_kernels::Kernels;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A network, packed and ready to run.
@@ -40,6 +41,10 @@ pub(crate) struct Stack {
     pub(crate) kernels: Kernels,
     pub(crate) config: Config,
     pub(crate) layers: Vec<Layer>,
+    /// That of the states that it makes.
+    pub(crate) state_shape: Arc<StateShape>,
+    /// Whether a step of its cell passes values on by way of the gates.
+    pub(crate) needs_gates: bool,
     /// Steps that the input is projected at a time; `None` is the planner's choice.
     pub(crate) projection_chunk: Option<usize>,
     /// Another one after each change of the parameters: who recorded with a stamp knows by it whether they are still the same.

@@ -107,6 +107,42 @@ impl Stack {
         Ok(())
     }
 
+    #[inline(never)]
+    fn reserve_gates(&self, state: &mut State) -> Result<(), Error> {
+        state.reserve_gates(&Dims::new(&self.config, 1, state.batch())?.widest(&self.config))
+    }
+
+    /// One time step of a layer whose cell passes values on by way of its gates. Apart from [`step`](Stack::step), whose other cells are
+    /// in a hurry.
+    #[inline(never)]
+    fn step_by_way_of(
+        &self,
+        gates: &mut [f32],
+        index: usize,
+        Step { batch, x, h_0, h_1, c }: Step<'_>,
+        threads: usize,
+    ) -> Result<(), Error> {
+        let layer = &self.layers[index];
+        let dims = Dims::new(&self.config, 1, batch)?.of(&self.config, index);
+        let args = Forward {
+            steps: 1,
+            batch,
+            x: Seq::time_major(x, batch, layer.input),
+            h_0: Some(h_0),
+            c_0: None,
+            y: SeqMut::in_place(h_1, dims.features),
+            c: self.state_shape.has_c().then(|| SeqMut::in_place(c, dims.hidden)),
+            gates: Some(SeqMut::in_place(gates, dims.hidden * dims.saved)),
+            active: None,
+            resets: None,
+            reset_h: None,
+            reset_c: None,
+            scratch: &mut [],
+        };
+        let plan = self.plan(layer, &dims, threads);
+        Ok(self.kernels.forward(&layer.directions[0], &plan, args)?)
+    }
+
     fn run_layers(
         &self,
         dims: &Dims,
@@ -219,6 +255,11 @@ impl Stack {
         Ok(())
     }
 
+    /// The state of all zeros for a batch.
+    pub(crate) fn zero_state(&self, batch: usize) -> Result<State, Error> {
+        State::zero(&self.state_shape, &self.config, batch)
+    }
+
     /// One time step of a batch, [B, input_size] to [B, features of h]. Allocates nothing, but for room in the state that some
     /// cells need in the first one.
     pub(crate) fn step(&self, x: &[f32], state: &mut State, out: &mut [f32]) -> Result<(), Error> {
@@ -230,14 +271,14 @@ impl Stack {
         }
         // A state of this network exists, so its sizes multiply: small steps are too short to see to that again.
         let batch = state.batch();
-        state.check(config, batch)?;
+        state.check_made(&self.state_shape, config)?;
         expect_len("input", x.len(), product("input", &[batch, config.input_size])?)?;
         expect_len("output", out.len(), batch * config.state_size())?;
         // A single row has nothing to share out.
         let threads = if batch > 1 { rayon::current_num_threads() } else { 1 };
-        let (has_c, needs_gates) = (config.spec().has_cell_state(), config.spec().needs_gates());
+        let (has_c, needs_gates) = (self.state_shape.has_c(), self.needs_gates);
         if needs_gates {
-            state.reserve_gates(&Dims::new(config, 1, batch)?.widest(config))?;
+            self.reserve_gates(state)?;
         }
         let (h_0, h_1, c, gates) = state.split();
         let (mut of_h, mut of_c) = (0..0, 0..0);
@@ -248,27 +289,12 @@ impl Stack {
             of_h = of_h.end..of_h.end + batch * packed.state_size();
             of_c = of_c.end..of_c.end + if has_c { batch * packed.hidden_size() } else { 0 };
             let (h_0, h_1, c) = (&h_0[of_h.clone()], &mut above[..of_h.len()], &mut c[of_c.clone()]);
-            if !needs_gates {
-                self.kernels.step(packed, Step { batch, x, h_0, h_1, c }, threads)?;
-                continue;
+            let step = Step { batch, x, h_0, h_1, c };
+            if needs_gates {
+                self.step_by_way_of(gates, i, step, threads)?;
+            } else {
+                self.kernels.step(packed, step, threads)?;
             }
-            let dims = Dims::new(config, 1, batch)?.of(config, i);
-            let args = Forward {
-                steps: 1,
-                batch,
-                x: Seq::time_major(x, batch, layer.input),
-                h_0: Some(h_0),
-                c_0: None,
-                y: SeqMut::in_place(h_1, dims.features),
-                c: has_c.then(|| SeqMut::in_place(c, dims.hidden)),
-                gates: Some(SeqMut::in_place(gates, dims.hidden * dims.saved)),
-                active: None,
-                resets: None,
-                reset_h: None,
-                reset_c: None,
-                scratch: &mut [],
-            };
-            self.kernels.forward(packed, &self.plan(layer, &dims, threads), args)?;
         }
         out.copy_from_slice(&h_1[of_h]);
         state.advance();

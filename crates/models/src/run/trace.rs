@@ -89,7 +89,7 @@ impl Stack {
         self.record(input, state, &mut tape, 0.0)?;
         let output = tape.output();
         let output = Sequence::new(output.data().to_vec(), output.shape())?;
-        let mut end = State::zero(&self.config, tape.record.dims()?.batch)?;
+        let mut end = self.zero_state(tape.record.dims()?.batch)?;
         tape.final_state(&mut end)?;
         Ok((output, end, self.trace(&tape)?))
     }

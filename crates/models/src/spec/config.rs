@@ -173,12 +173,16 @@ impl Config {
 
     /// Features of h: proj_size, or hidden_size without a projection; of the last layer where they differ.
     pub fn state_size(&self) -> usize {
-        self.spec().state_size(self.hidden_size)
+        self.projected(self.hidden_size)
     }
 
     /// Features of a layer's h.
     pub(crate) fn state_size_of(&self, layer: usize) -> usize {
-        self.spec().state_size(self.hidden_size_of(layer))
+        self.projected(self.hidden_size_of(layer))
+    }
+
+    fn projected(&self, hidden_size: usize) -> usize {
+        if self.proj_size > 0 { self.proj_size } else { hidden_size }
     }
 
     /// Features of the output: those of the last layer's h for each direction, the forward one first, or those of h where the

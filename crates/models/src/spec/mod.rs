@@ -22,4 +22,5 @@ pub use place::Place;
 pub use random::Philox;
 pub(crate) use random::philox_at;
 pub use state::State;
+pub(crate) use state::StateShape;
 pub use view::{Sequence, View};

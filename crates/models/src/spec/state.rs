@@ -3,6 +3,7 @@
 use super::shape::{Dims, expect, expect_len, reserve, resize, zeros};
 use super::{Config, Error};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// The state of a network for a batch: h, and c for an LSTM or a projected GRU. Nothing else is carried from call to call.
 ///
@@ -13,10 +14,7 @@ use std::ops::Range;
 #[derive(Clone, Debug)]
 pub struct State {
     batch: usize,
-    directions: usize,
-    has_c: bool,
-    /// Features of h and of c of each layer, of c even where there is none.
-    sizes: Vec<[usize; 2]>,
+    shape: Arc<StateShape>,
     h: Vec<f32>,
     /// Empty where the cell has no c.
     c: Vec<f32>,
@@ -26,22 +24,49 @@ pub struct State {
     gates: Vec<f32>,
 }
 
+/// What the states of a network have in common. The network and the states that it made share one, so that each step of a stream
+/// sees at a glance whether a state fits.
+#[derive(Debug, PartialEq)]
+pub(crate) struct StateShape {
+    directions: usize,
+    has_c: bool,
+    /// Features of h and of c of each layer, of c even where there is none.
+    sizes: Vec<[usize; 2]>,
+}
+
+impl StateShape {
+    pub(crate) fn new(config: &Config) -> StateShape {
+        let sizes_of = |layer| [config.state_size_of(layer), config.hidden_size_of(layer)];
+        StateShape {
+            directions: config.directions(),
+            has_c: config.spec().has_cell_state(),
+            sizes: (0..config.num_layers).map(sizes_of).collect(),
+        }
+    }
+
+    /// Whether each layer and direction has a c.
+    pub(crate) fn has_c(&self) -> bool {
+        self.has_c
+    }
+}
+
 impl PartialEq for State {
     fn eq(&self, other: &State) -> bool {
-        let sizes = |s: &State| (s.batch, s.directions);
-        sizes(self) == sizes(other) && self.sizes == other.sizes && self.h == other.h && self.c == other.c
+        let sizes = |s: &State| (s.batch, s.shape.directions);
+        sizes(self) == sizes(other)
+            && self.shape.sizes == other.shape.sizes
+            && self.h == other.h
+            && self.c == other.c
     }
 }
 
 impl State {
     /// The state of all zeros, from which a sequence starts where no other is given.
-    pub(crate) fn zero(config: &Config, batch: usize) -> Result<State, Error> {
+    pub(crate) fn zero(shape: &Arc<StateShape>, config: &Config, batch: usize) -> Result<State, Error> {
         let dims = Dims::new(config, 1, batch)?;
         Ok(State {
             batch,
-            directions: dims.directions,
-            has_c: dims.has_c,
-            sizes: (0..config.num_layers).map(|layer| sizes_of(config, layer)).collect(),
+            shape: shape.clone(),
             h: zeros("h_0", dims.states())?,
             c: zeros("c_0", dims.cell_states())?,
             spare: zeros("h_0", dims.states())?,
@@ -56,13 +81,13 @@ impl State {
 
     /// Layers times directions.
     fn parts(&self) -> usize {
-        self.sizes.len() * self.directions
+        self.shape.sizes.len() * self.shape.directions
     }
 
     /// The shape of h: [num_layers * directions, batch, hidden_size], or [.., proj_size]; the last axis is the last layer's where layers
     /// differ.
     pub fn shape(&self) -> [usize; 3] {
-        [self.parts(), self.batch, self.sizes.last().map_or(0, |[features, _]| *features)]
+        [self.parts(), self.batch, self.shape.sizes.last().map_or(0, |[features, _]| *features)]
     }
 
     /// Where h of a layer in a direction (0 forward, 1 reverse), [batch, hidden_size], stands in [`h`](State::h), and in the gradients
@@ -73,13 +98,13 @@ impl State {
 
     /// Likewise of c in [`c`](State::c); `None` for a cell without c, too.
     pub fn c_range(&self, layer: usize, direction: usize) -> Option<Range<usize>> {
-        self.range(layer, direction, 1).filter(|_| self.has_c)
+        self.range(layer, direction, 1).filter(|_| self.shape.has_c)
     }
 
     fn range(&self, layer: usize, direction: usize, of: usize) -> Option<Range<usize>> {
-        let len = self.batch * self.sizes.get(layer).filter(|_| direction < self.directions)?[of];
-        let below: usize = self.sizes[..layer].iter().map(|sizes| sizes[of]).sum();
-        let begin = self.directions * self.batch * below + direction * len;
+        let len = self.batch * self.shape.sizes.get(layer).filter(|_| direction < self.shape.directions)?[of];
+        let below: usize = self.shape.sizes[..layer].iter().map(|sizes| sizes[of]).sum();
+        let begin = self.shape.directions * self.batch * below + direction * len;
         Some(begin..begin + len)
     }
 
@@ -120,7 +145,12 @@ impl State {
         let gather = |from: &[f32], of: usize| {
             let mut to = Vec::with_capacity(from.len() / self.batch.max(1) * rows.len());
             let mut rest = from;
-            for width in self.sizes.iter().flat_map(|sizes| std::iter::repeat_n(sizes[of], self.directions)) {
+            for width in self
+                .shape
+                .sizes
+                .iter()
+                .flat_map(|sizes| std::iter::repeat_n(sizes[of], self.shape.directions))
+            {
                 let (part, behind) = rest.split_at(rest.len().min(self.batch * width));
                 for row in rows.iter().filter(|_| !part.is_empty()) {
                     to.extend_from_slice(&part[row * width..][..width]);
@@ -130,13 +160,18 @@ impl State {
             to
         };
         let (h, c) = (gather(&self.h, 0), gather(&self.c, 1));
-        let (sizes, spare) = (self.sizes.clone(), vec![0.0; h.len()]);
-        Ok(State { batch: rows.len(), sizes, h, c, spare, gates: Vec::new(), ..*self })
+        let spare = vec![0.0; h.len()];
+        Ok(State { batch: rows.len(), shape: self.shape.clone(), h, c, spare, gates: Vec::new() })
     }
 
     /// Checks that this is a state of such a network for such a batch.
     pub(crate) fn check(&self, config: &Config, batch: usize) -> Result<(), Error> {
         self.check_as(["h_0", "c_0"], config, batch)
+    }
+
+    /// [`check`](State::check) in little time for a state that this network made. `shape`: that of its states.
+    pub(crate) fn check_made(&self, shape: &Arc<StateShape>, config: &Config) -> Result<(), Error> {
+        if Arc::ptr_eq(&self.shape, shape) { Ok(()) } else { self.check(config, self.batch) }
     }
 
     /// Checks that resets of such a batch can lead to this state.
@@ -147,11 +182,11 @@ impl State {
     fn check_as(&self, [h, c]: [&'static str; 2], config: &Config, batch: usize) -> Result<(), Error> {
         expect(h, "batch size", self.batch, batch)?;
         let dim = if config.proj_size > 0 { "proj_size" } else { "hidden_size" };
-        for (layer, [features, _]) in self.sizes.iter().enumerate().take(config.num_layers) {
+        for (layer, [features, _]) in self.shape.sizes.iter().enumerate().take(config.num_layers) {
             expect(h, dim, *features, config.state_size_of(layer))?;
         }
         expect(h, "num_layers * directions", self.parts(), config.num_layers * config.directions())?;
-        for (layer, [_, hidden]) in self.sizes.iter().enumerate() {
+        for (layer, [_, hidden]) in self.shape.sizes.iter().enumerate() {
             expect(c, "hidden_size", *hidden, config.hidden_size_of(layer))?;
         }
         let has_c = config.spec().has_cell_state();
@@ -160,13 +195,13 @@ impl State {
 
     /// Floats of c, if there is one.
     fn cell_states(&self) -> usize {
-        self.directions * self.batch * self.sizes.iter().map(|[_, hidden]| hidden).sum::<usize>()
+        self.shape.directions * self.batch * self.shape.sizes.iter().map(|[_, hidden]| hidden).sum::<usize>()
     }
 
     /// Checks that another state has the sizes of this one.
     pub(crate) fn check_alike(&self, other: &State) -> Result<(), Error> {
         expect("h_0", "batch size", other.batch, self.batch)?;
-        for ([_, expected], [_, got]) in self.sizes.iter().zip(&other.sizes) {
+        for ([_, expected], [_, got]) in self.shape.sizes.iter().zip(&other.shape.sizes) {
             expect("h_0", "hidden_size", *got, *expected)?;
         }
         expect("h_0", "num_layers * directions", other.parts(), self.parts())?;
@@ -178,16 +213,20 @@ impl State {
     pub(crate) fn reshape(
         &mut self,
         dims: &Dims,
-        sizes: impl Iterator<Item = [usize; 2]>,
+        sizes: impl Iterator<Item = [usize; 2]> + Clone,
     ) -> Result<(), Error> {
-        let more = dims.layers.saturating_sub(self.sizes.len());
-        reserve("h_n", &mut self.sizes, more)?;
         resize("h_n", &mut self.h, dims.states())?;
         resize("h_n", &mut self.spare, dims.states())?;
         resize("c_n", &mut self.c, dims.cell_states())?;
-        self.sizes.clear();
-        self.sizes.extend(sizes);
-        (self.batch, self.directions, self.has_c) = (dims.batch, dims.directions, dims.has_c);
+        let (directions, has_c) = (dims.directions, dims.has_c);
+        let is_alike = (self.shape.directions, self.shape.has_c) == (directions, has_c);
+        if !is_alike || !sizes.clone().eq(self.shape.sizes.iter().copied()) {
+            let mut all = Vec::new();
+            reserve("h_n", &mut all, dims.layers)?;
+            all.extend(sizes);
+            self.shape = Arc::new(StateShape { directions, has_c, sizes: all });
+        }
+        self.batch = dims.batch;
         Ok(())
     }
 
@@ -205,9 +244,4 @@ impl State {
     pub(crate) fn advance(&mut self) {
         std::mem::swap(&mut self.h, &mut self.spare);
     }
-}
-
-/// Features of a layer's h and c.
-fn sizes_of(config: &Config, layer: usize) -> [usize; 2] {
-    [config.state_size_of(layer), config.hidden_size_of(layer)]
 }

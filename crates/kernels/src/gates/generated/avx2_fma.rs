@@ -2,8 +2,8 @@
 //!
 //! The kernels of `avx2_fma`: instantiations of the arithmetic in `gates`, `gemm` and `math`.
 
-use crate::gates::checked::{BackwardTask, ForwardTask};
-use crate::gates::drive::{self, reset_before};
+use crate::gates::checked::{BackwardTask, ForwardTask, SingleTask};
+use crate::gates::drive::{self, reset_before, single};
 use crate::gates::gru::{Gru, GruResetBefore, GruWith};
 use crate::gates::lstm::{Lstm, LstmWith};
 use crate::gates::rnn::{RnnRelu, RnnTanh, RnnWith};
@@ -97,9 +97,9 @@ pub(crate) unsafe fn rnn_tanh_bwd_hn(task: &BackwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn rnn_tanh_step_h8(task: &ForwardTask) {
+pub(crate) unsafe fn rnn_tanh_step_h8(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 1, 1, 1, 2, 1, 8, 1>(Avx2Fma::assume(), task, RnnTanh) }
+    unsafe { single::forward::<F32x8, _, 1, 1, 1, 2, 1, 8, 1>(Avx2Fma::assume(), task, RnnTanh) }
 }
 
 /// `f32-rnn_tanh-step-h12-avx2_fma`: tile 1x2, k unrolled 1 times.
@@ -107,9 +107,9 @@ pub(crate) unsafe fn rnn_tanh_step_h8(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn rnn_tanh_step_h12(task: &ForwardTask) {
+pub(crate) unsafe fn rnn_tanh_step_h12(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 1, 1, 2, 2, 1, 12, 2>(Avx2Fma::assume(), task, RnnTanh) }
+    unsafe { single::forward::<F32x8, _, 1, 1, 2, 2, 1, 12, 2>(Avx2Fma::assume(), task, RnnTanh) }
 }
 
 /// `f32-rnn_tanh-step-h16-avx2_fma`: tile 1x2, k unrolled 1 times.
@@ -117,9 +117,9 @@ pub(crate) unsafe fn rnn_tanh_step_h12(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn rnn_tanh_step_h16(task: &ForwardTask) {
+pub(crate) unsafe fn rnn_tanh_step_h16(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 1, 1, 2, 2, 1, 16, 2>(Avx2Fma::assume(), task, RnnTanh) }
+    unsafe { single::forward::<F32x8, _, 1, 1, 2, 2, 1, 16, 2>(Avx2Fma::assume(), task, RnnTanh) }
 }
 
 /// `f32-rnn_tanh-step-h20-avx2_fma`: tile 1x3, k unrolled 1 times.
@@ -127,9 +127,9 @@ pub(crate) unsafe fn rnn_tanh_step_h16(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn rnn_tanh_step_h20(task: &ForwardTask) {
+pub(crate) unsafe fn rnn_tanh_step_h20(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 1, 1, 3, 2, 1, 20, 3>(Avx2Fma::assume(), task, RnnTanh) }
+    unsafe { single::forward::<F32x8, _, 1, 1, 3, 2, 1, 20, 3>(Avx2Fma::assume(), task, RnnTanh) }
 }
 
 /// `f32-rnn_tanh-step-h24-avx2_fma`: tile 1x3, k unrolled 1 times.
@@ -137,9 +137,9 @@ pub(crate) unsafe fn rnn_tanh_step_h20(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn rnn_tanh_step_h24(task: &ForwardTask) {
+pub(crate) unsafe fn rnn_tanh_step_h24(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 1, 1, 3, 2, 1, 24, 3>(Avx2Fma::assume(), task, RnnTanh) }
+    unsafe { single::forward::<F32x8, _, 1, 1, 3, 2, 1, 24, 3>(Avx2Fma::assume(), task, RnnTanh) }
 }
 
 /// `f32-rnn_tanh-step-h32-avx2_fma`: tile 1x4, k unrolled 1 times.
@@ -147,9 +147,9 @@ pub(crate) unsafe fn rnn_tanh_step_h24(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn rnn_tanh_step_h32(task: &ForwardTask) {
+pub(crate) unsafe fn rnn_tanh_step_h32(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 1, 1, 4, 2, 1, 32, 4>(Avx2Fma::assume(), task, RnnTanh) }
+    unsafe { single::forward::<F32x8, _, 1, 1, 4, 2, 1, 32, 4>(Avx2Fma::assume(), task, RnnTanh) }
 }
 
 /// `f32-rnn_tanh-step-h40-avx2_fma`: tile 1x5, k unrolled 1 times.
@@ -157,9 +157,9 @@ pub(crate) unsafe fn rnn_tanh_step_h32(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn rnn_tanh_step_h40(task: &ForwardTask) {
+pub(crate) unsafe fn rnn_tanh_step_h40(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 1, 1, 5, 2, 1, 40, 5>(Avx2Fma::assume(), task, RnnTanh) }
+    unsafe { single::forward::<F32x8, _, 1, 1, 5, 2, 1, 40, 5>(Avx2Fma::assume(), task, RnnTanh) }
 }
 
 /// `f32-rnn_tanh-step-h48-avx2_fma`: tile 1x6, k unrolled 1 times.
@@ -167,9 +167,9 @@ pub(crate) unsafe fn rnn_tanh_step_h40(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn rnn_tanh_step_h48(task: &ForwardTask) {
+pub(crate) unsafe fn rnn_tanh_step_h48(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 1, 1, 6, 2, 1, 48, 6>(Avx2Fma::assume(), task, RnnTanh) }
+    unsafe { single::forward::<F32x8, _, 1, 1, 6, 2, 1, 48, 6>(Avx2Fma::assume(), task, RnnTanh) }
 }
 
 /// `f32-rnn_tanh-step-h64-avx2_fma`: tile 1x8, k unrolled 1 times.
@@ -177,9 +177,9 @@ pub(crate) unsafe fn rnn_tanh_step_h48(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn rnn_tanh_step_h64(task: &ForwardTask) {
+pub(crate) unsafe fn rnn_tanh_step_h64(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 1, 1, 8, 2, 1, 64, 8>(Avx2Fma::assume(), task, RnnTanh) }
+    unsafe { single::forward::<F32x8, _, 1, 1, 8, 2, 1, 64, 8>(Avx2Fma::assume(), task, RnnTanh) }
 }
 
 /// `f32-rnn_tanh-step-h80-avx2_fma`: tile 1x10, k unrolled 1 times.
@@ -187,9 +187,9 @@ pub(crate) unsafe fn rnn_tanh_step_h64(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn rnn_tanh_step_h80(task: &ForwardTask) {
+pub(crate) unsafe fn rnn_tanh_step_h80(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 1, 1, 10, 2, 1, 80, 10>(Avx2Fma::assume(), task, RnnTanh) }
+    unsafe { single::forward::<F32x8, _, 1, 1, 10, 2, 1, 80, 10>(Avx2Fma::assume(), task, RnnTanh) }
 }
 
 /// `f32-rnn_tanh-step-h96-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -197,9 +197,9 @@ pub(crate) unsafe fn rnn_tanh_step_h80(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn rnn_tanh_step_h96(task: &ForwardTask) {
+pub(crate) unsafe fn rnn_tanh_step_h96(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 1, 1, 12, 2, 1, 96, 12>(Avx2Fma::assume(), task, RnnTanh) }
+    unsafe { single::forward::<F32x8, _, 1, 1, 12, 2, 1, 96, 12>(Avx2Fma::assume(), task, RnnTanh) }
 }
 
 /// `f32-rnn_tanh-step-h128-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -207,9 +207,9 @@ pub(crate) unsafe fn rnn_tanh_step_h96(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn rnn_tanh_step_h128(task: &ForwardTask) {
+pub(crate) unsafe fn rnn_tanh_step_h128(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 1, 1, 12, 2, 1, 128, 16>(Avx2Fma::assume(), task, RnnTanh) }
+    unsafe { single::forward::<F32x8, _, 1, 1, 12, 2, 1, 128, 16>(Avx2Fma::assume(), task, RnnTanh) }
 }
 
 /// `f32-rnn_tanh-step-h192-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -217,9 +217,9 @@ pub(crate) unsafe fn rnn_tanh_step_h128(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn rnn_tanh_step_h192(task: &ForwardTask) {
+pub(crate) unsafe fn rnn_tanh_step_h192(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 1, 1, 12, 2, 1, 192, 24>(Avx2Fma::assume(), task, RnnTanh) }
+    unsafe { single::forward::<F32x8, _, 1, 1, 12, 2, 1, 192, 24>(Avx2Fma::assume(), task, RnnTanh) }
 }
 
 /// `f32-rnn_tanh-step-h256-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -227,9 +227,9 @@ pub(crate) unsafe fn rnn_tanh_step_h192(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn rnn_tanh_step_h256(task: &ForwardTask) {
+pub(crate) unsafe fn rnn_tanh_step_h256(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 1, 1, 12, 2, 1, 256, 32>(Avx2Fma::assume(), task, RnnTanh) }
+    unsafe { single::forward::<F32x8, _, 1, 1, 12, 2, 1, 256, 32>(Avx2Fma::assume(), task, RnnTanh) }
 }
 
 /// `f32-rnn_tanh-step-h320-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -237,9 +237,9 @@ pub(crate) unsafe fn rnn_tanh_step_h256(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn rnn_tanh_step_h320(task: &ForwardTask) {
+pub(crate) unsafe fn rnn_tanh_step_h320(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 1, 1, 12, 2, 1, 320, 40>(Avx2Fma::assume(), task, RnnTanh) }
+    unsafe { single::forward::<F32x8, _, 1, 1, 12, 2, 1, 320, 40>(Avx2Fma::assume(), task, RnnTanh) }
 }
 
 /// `f32-rnn_tanh-step-h384-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -247,9 +247,9 @@ pub(crate) unsafe fn rnn_tanh_step_h320(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn rnn_tanh_step_h384(task: &ForwardTask) {
+pub(crate) unsafe fn rnn_tanh_step_h384(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 1, 1, 12, 2, 1, 384, 48>(Avx2Fma::assume(), task, RnnTanh) }
+    unsafe { single::forward::<F32x8, _, 1, 1, 12, 2, 1, 384, 48>(Avx2Fma::assume(), task, RnnTanh) }
 }
 
 /// `f32-rnn_tanh-step-h512-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -257,9 +257,9 @@ pub(crate) unsafe fn rnn_tanh_step_h384(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn rnn_tanh_step_h512(task: &ForwardTask) {
+pub(crate) unsafe fn rnn_tanh_step_h512(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 1, 1, 12, 2, 1, 512, 64>(Avx2Fma::assume(), task, RnnTanh) }
+    unsafe { single::forward::<F32x8, _, 1, 1, 12, 2, 1, 512, 64>(Avx2Fma::assume(), task, RnnTanh) }
 }
 
 /// `f32-rnn_tanh-step-h640-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -267,9 +267,9 @@ pub(crate) unsafe fn rnn_tanh_step_h512(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn rnn_tanh_step_h640(task: &ForwardTask) {
+pub(crate) unsafe fn rnn_tanh_step_h640(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 1, 1, 12, 2, 1, 640, 80>(Avx2Fma::assume(), task, RnnTanh) }
+    unsafe { single::forward::<F32x8, _, 1, 1, 12, 2, 1, 640, 80>(Avx2Fma::assume(), task, RnnTanh) }
 }
 
 /// `f32-rnn_tanh-step-h1024-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -277,9 +277,9 @@ pub(crate) unsafe fn rnn_tanh_step_h640(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn rnn_tanh_step_h1024(task: &ForwardTask) {
+pub(crate) unsafe fn rnn_tanh_step_h1024(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 1, 1, 12, 2, 1, 1024, 128>(Avx2Fma::assume(), task, RnnTanh) }
+    unsafe { single::forward::<F32x8, _, 1, 1, 12, 2, 1, 1024, 128>(Avx2Fma::assume(), task, RnnTanh) }
 }
 
 /// `f32-rnn_relu-step-hn-avx2_fma`: tile 6x2, k unrolled 4 times.
@@ -317,9 +317,9 @@ pub(crate) unsafe fn rnn_relu_bwd_hn(task: &BackwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn rnn_relu_step_h8(task: &ForwardTask) {
+pub(crate) unsafe fn rnn_relu_step_h8(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 1, 1, 1, 2, 1, 8, 1>(Avx2Fma::assume(), task, RnnRelu) }
+    unsafe { single::forward::<F32x8, _, 1, 1, 1, 2, 1, 8, 1>(Avx2Fma::assume(), task, RnnRelu) }
 }
 
 /// `f32-rnn_relu-step-h12-avx2_fma`: tile 1x2, k unrolled 1 times.
@@ -327,9 +327,9 @@ pub(crate) unsafe fn rnn_relu_step_h8(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn rnn_relu_step_h12(task: &ForwardTask) {
+pub(crate) unsafe fn rnn_relu_step_h12(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 1, 1, 2, 2, 1, 12, 2>(Avx2Fma::assume(), task, RnnRelu) }
+    unsafe { single::forward::<F32x8, _, 1, 1, 2, 2, 1, 12, 2>(Avx2Fma::assume(), task, RnnRelu) }
 }
 
 /// `f32-rnn_relu-step-h16-avx2_fma`: tile 1x2, k unrolled 1 times.
@@ -337,9 +337,9 @@ pub(crate) unsafe fn rnn_relu_step_h12(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn rnn_relu_step_h16(task: &ForwardTask) {
+pub(crate) unsafe fn rnn_relu_step_h16(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 1, 1, 2, 2, 1, 16, 2>(Avx2Fma::assume(), task, RnnRelu) }
+    unsafe { single::forward::<F32x8, _, 1, 1, 2, 2, 1, 16, 2>(Avx2Fma::assume(), task, RnnRelu) }
 }
 
 /// `f32-rnn_relu-step-h20-avx2_fma`: tile 1x3, k unrolled 1 times.
@@ -347,9 +347,9 @@ pub(crate) unsafe fn rnn_relu_step_h16(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn rnn_relu_step_h20(task: &ForwardTask) {
+pub(crate) unsafe fn rnn_relu_step_h20(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 1, 1, 3, 2, 1, 20, 3>(Avx2Fma::assume(), task, RnnRelu) }
+    unsafe { single::forward::<F32x8, _, 1, 1, 3, 2, 1, 20, 3>(Avx2Fma::assume(), task, RnnRelu) }
 }
 
 /// `f32-rnn_relu-step-h24-avx2_fma`: tile 1x3, k unrolled 1 times.
@@ -357,9 +357,9 @@ pub(crate) unsafe fn rnn_relu_step_h20(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn rnn_relu_step_h24(task: &ForwardTask) {
+pub(crate) unsafe fn rnn_relu_step_h24(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 1, 1, 3, 2, 1, 24, 3>(Avx2Fma::assume(), task, RnnRelu) }
+    unsafe { single::forward::<F32x8, _, 1, 1, 3, 2, 1, 24, 3>(Avx2Fma::assume(), task, RnnRelu) }
 }
 
 /// `f32-rnn_relu-step-h32-avx2_fma`: tile 1x4, k unrolled 1 times.
@@ -367,9 +367,9 @@ pub(crate) unsafe fn rnn_relu_step_h24(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn rnn_relu_step_h32(task: &ForwardTask) {
+pub(crate) unsafe fn rnn_relu_step_h32(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 1, 1, 4, 2, 1, 32, 4>(Avx2Fma::assume(), task, RnnRelu) }
+    unsafe { single::forward::<F32x8, _, 1, 1, 4, 2, 1, 32, 4>(Avx2Fma::assume(), task, RnnRelu) }
 }
 
 /// `f32-rnn_relu-step-h40-avx2_fma`: tile 1x5, k unrolled 1 times.
@@ -377,9 +377,9 @@ pub(crate) unsafe fn rnn_relu_step_h32(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn rnn_relu_step_h40(task: &ForwardTask) {
+pub(crate) unsafe fn rnn_relu_step_h40(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 1, 1, 5, 2, 1, 40, 5>(Avx2Fma::assume(), task, RnnRelu) }
+    unsafe { single::forward::<F32x8, _, 1, 1, 5, 2, 1, 40, 5>(Avx2Fma::assume(), task, RnnRelu) }
 }
 
 /// `f32-rnn_relu-step-h48-avx2_fma`: tile 1x6, k unrolled 1 times.
@@ -387,9 +387,9 @@ pub(crate) unsafe fn rnn_relu_step_h40(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn rnn_relu_step_h48(task: &ForwardTask) {
+pub(crate) unsafe fn rnn_relu_step_h48(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 1, 1, 6, 2, 1, 48, 6>(Avx2Fma::assume(), task, RnnRelu) }
+    unsafe { single::forward::<F32x8, _, 1, 1, 6, 2, 1, 48, 6>(Avx2Fma::assume(), task, RnnRelu) }
 }
 
 /// `f32-rnn_relu-step-h64-avx2_fma`: tile 1x8, k unrolled 1 times.
@@ -397,9 +397,9 @@ pub(crate) unsafe fn rnn_relu_step_h48(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn rnn_relu_step_h64(task: &ForwardTask) {
+pub(crate) unsafe fn rnn_relu_step_h64(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 1, 1, 8, 2, 1, 64, 8>(Avx2Fma::assume(), task, RnnRelu) }
+    unsafe { single::forward::<F32x8, _, 1, 1, 8, 2, 1, 64, 8>(Avx2Fma::assume(), task, RnnRelu) }
 }
 
 /// `f32-rnn_relu-step-h80-avx2_fma`: tile 1x10, k unrolled 1 times.
@@ -407,9 +407,9 @@ pub(crate) unsafe fn rnn_relu_step_h64(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn rnn_relu_step_h80(task: &ForwardTask) {
+pub(crate) unsafe fn rnn_relu_step_h80(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 1, 1, 10, 2, 1, 80, 10>(Avx2Fma::assume(), task, RnnRelu) }
+    unsafe { single::forward::<F32x8, _, 1, 1, 10, 2, 1, 80, 10>(Avx2Fma::assume(), task, RnnRelu) }
 }
 
 /// `f32-rnn_relu-step-h96-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -417,9 +417,9 @@ pub(crate) unsafe fn rnn_relu_step_h80(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn rnn_relu_step_h96(task: &ForwardTask) {
+pub(crate) unsafe fn rnn_relu_step_h96(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 1, 1, 12, 2, 1, 96, 12>(Avx2Fma::assume(), task, RnnRelu) }
+    unsafe { single::forward::<F32x8, _, 1, 1, 12, 2, 1, 96, 12>(Avx2Fma::assume(), task, RnnRelu) }
 }
 
 /// `f32-rnn_relu-step-h128-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -427,9 +427,9 @@ pub(crate) unsafe fn rnn_relu_step_h96(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn rnn_relu_step_h128(task: &ForwardTask) {
+pub(crate) unsafe fn rnn_relu_step_h128(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 1, 1, 12, 2, 1, 128, 16>(Avx2Fma::assume(), task, RnnRelu) }
+    unsafe { single::forward::<F32x8, _, 1, 1, 12, 2, 1, 128, 16>(Avx2Fma::assume(), task, RnnRelu) }
 }
 
 /// `f32-rnn_relu-step-h192-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -437,9 +437,9 @@ pub(crate) unsafe fn rnn_relu_step_h128(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn rnn_relu_step_h192(task: &ForwardTask) {
+pub(crate) unsafe fn rnn_relu_step_h192(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 1, 1, 12, 2, 1, 192, 24>(Avx2Fma::assume(), task, RnnRelu) }
+    unsafe { single::forward::<F32x8, _, 1, 1, 12, 2, 1, 192, 24>(Avx2Fma::assume(), task, RnnRelu) }
 }
 
 /// `f32-rnn_relu-step-h256-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -447,9 +447,9 @@ pub(crate) unsafe fn rnn_relu_step_h192(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn rnn_relu_step_h256(task: &ForwardTask) {
+pub(crate) unsafe fn rnn_relu_step_h256(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 1, 1, 12, 2, 1, 256, 32>(Avx2Fma::assume(), task, RnnRelu) }
+    unsafe { single::forward::<F32x8, _, 1, 1, 12, 2, 1, 256, 32>(Avx2Fma::assume(), task, RnnRelu) }
 }
 
 /// `f32-rnn_relu-step-h320-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -457,9 +457,9 @@ pub(crate) unsafe fn rnn_relu_step_h256(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn rnn_relu_step_h320(task: &ForwardTask) {
+pub(crate) unsafe fn rnn_relu_step_h320(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 1, 1, 12, 2, 1, 320, 40>(Avx2Fma::assume(), task, RnnRelu) }
+    unsafe { single::forward::<F32x8, _, 1, 1, 12, 2, 1, 320, 40>(Avx2Fma::assume(), task, RnnRelu) }
 }
 
 /// `f32-rnn_relu-step-h384-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -467,9 +467,9 @@ pub(crate) unsafe fn rnn_relu_step_h320(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn rnn_relu_step_h384(task: &ForwardTask) {
+pub(crate) unsafe fn rnn_relu_step_h384(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 1, 1, 12, 2, 1, 384, 48>(Avx2Fma::assume(), task, RnnRelu) }
+    unsafe { single::forward::<F32x8, _, 1, 1, 12, 2, 1, 384, 48>(Avx2Fma::assume(), task, RnnRelu) }
 }
 
 /// `f32-rnn_relu-step-h512-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -477,9 +477,9 @@ pub(crate) unsafe fn rnn_relu_step_h384(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn rnn_relu_step_h512(task: &ForwardTask) {
+pub(crate) unsafe fn rnn_relu_step_h512(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 1, 1, 12, 2, 1, 512, 64>(Avx2Fma::assume(), task, RnnRelu) }
+    unsafe { single::forward::<F32x8, _, 1, 1, 12, 2, 1, 512, 64>(Avx2Fma::assume(), task, RnnRelu) }
 }
 
 /// `f32-rnn_relu-step-h640-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -487,9 +487,9 @@ pub(crate) unsafe fn rnn_relu_step_h512(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn rnn_relu_step_h640(task: &ForwardTask) {
+pub(crate) unsafe fn rnn_relu_step_h640(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 1, 1, 12, 2, 1, 640, 80>(Avx2Fma::assume(), task, RnnRelu) }
+    unsafe { single::forward::<F32x8, _, 1, 1, 12, 2, 1, 640, 80>(Avx2Fma::assume(), task, RnnRelu) }
 }
 
 /// `f32-rnn_relu-step-h1024-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -497,9 +497,9 @@ pub(crate) unsafe fn rnn_relu_step_h640(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn rnn_relu_step_h1024(task: &ForwardTask) {
+pub(crate) unsafe fn rnn_relu_step_h1024(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 1, 1, 12, 2, 1, 1024, 128>(Avx2Fma::assume(), task, RnnRelu) }
+    unsafe { single::forward::<F32x8, _, 1, 1, 12, 2, 1, 1024, 128>(Avx2Fma::assume(), task, RnnRelu) }
 }
 
 /// `f32-lstm-step-hn-avx2_fma`: tile 6x2, k unrolled 4 times.
@@ -537,9 +537,9 @@ pub(crate) unsafe fn lstm_bwd_hn(task: &BackwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn lstm_step_h8(task: &ForwardTask) {
+pub(crate) unsafe fn lstm_step_h8(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 4, 4, 1, 2, 1, 8, 1>(Avx2Fma::assume(), task, Lstm) }
+    unsafe { single::forward::<F32x8, _, 4, 4, 1, 2, 1, 8, 1>(Avx2Fma::assume(), task, Lstm) }
 }
 
 /// `f32-lstm-step-h12-avx2_fma`: tile 1x8, k unrolled 1 times.
@@ -547,9 +547,9 @@ pub(crate) unsafe fn lstm_step_h8(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn lstm_step_h12(task: &ForwardTask) {
+pub(crate) unsafe fn lstm_step_h12(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 4, 4, 2, 2, 1, 12, 2>(Avx2Fma::assume(), task, Lstm) }
+    unsafe { single::forward::<F32x8, _, 4, 4, 2, 2, 1, 12, 2>(Avx2Fma::assume(), task, Lstm) }
 }
 
 /// `f32-lstm-step-h16-avx2_fma`: tile 1x8, k unrolled 1 times.
@@ -557,9 +557,9 @@ pub(crate) unsafe fn lstm_step_h12(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn lstm_step_h16(task: &ForwardTask) {
+pub(crate) unsafe fn lstm_step_h16(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 4, 4, 2, 2, 1, 16, 2>(Avx2Fma::assume(), task, Lstm) }
+    unsafe { single::forward::<F32x8, _, 4, 4, 2, 2, 1, 16, 2>(Avx2Fma::assume(), task, Lstm) }
 }
 
 /// `f32-lstm-step-h20-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -567,9 +567,9 @@ pub(crate) unsafe fn lstm_step_h16(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn lstm_step_h20(task: &ForwardTask) {
+pub(crate) unsafe fn lstm_step_h20(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 1, 20, 3>(Avx2Fma::assume(), task, Lstm) }
+    unsafe { single::forward::<F32x8, _, 4, 4, 3, 2, 1, 20, 3>(Avx2Fma::assume(), task, Lstm) }
 }
 
 /// `f32-lstm-step-h24-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -577,9 +577,9 @@ pub(crate) unsafe fn lstm_step_h20(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn lstm_step_h24(task: &ForwardTask) {
+pub(crate) unsafe fn lstm_step_h24(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 1, 24, 3>(Avx2Fma::assume(), task, Lstm) }
+    unsafe { single::forward::<F32x8, _, 4, 4, 3, 2, 1, 24, 3>(Avx2Fma::assume(), task, Lstm) }
 }
 
 /// `f32-lstm-step-h32-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -587,9 +587,9 @@ pub(crate) unsafe fn lstm_step_h24(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn lstm_step_h32(task: &ForwardTask) {
+pub(crate) unsafe fn lstm_step_h32(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 1, 32, 4>(Avx2Fma::assume(), task, Lstm) }
+    unsafe { single::forward::<F32x8, _, 4, 4, 3, 2, 1, 32, 4>(Avx2Fma::assume(), task, Lstm) }
 }
 
 /// `f32-lstm-step-h40-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -597,9 +597,9 @@ pub(crate) unsafe fn lstm_step_h32(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn lstm_step_h40(task: &ForwardTask) {
+pub(crate) unsafe fn lstm_step_h40(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 1, 40, 5>(Avx2Fma::assume(), task, Lstm) }
+    unsafe { single::forward::<F32x8, _, 4, 4, 3, 2, 1, 40, 5>(Avx2Fma::assume(), task, Lstm) }
 }
 
 /// `f32-lstm-step-h48-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -607,9 +607,9 @@ pub(crate) unsafe fn lstm_step_h40(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn lstm_step_h48(task: &ForwardTask) {
+pub(crate) unsafe fn lstm_step_h48(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 1, 48, 6>(Avx2Fma::assume(), task, Lstm) }
+    unsafe { single::forward::<F32x8, _, 4, 4, 3, 2, 1, 48, 6>(Avx2Fma::assume(), task, Lstm) }
 }
 
 /// `f32-lstm-step-h64-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -617,9 +617,9 @@ pub(crate) unsafe fn lstm_step_h48(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn lstm_step_h64(task: &ForwardTask) {
+pub(crate) unsafe fn lstm_step_h64(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 1, 64, 8>(Avx2Fma::assume(), task, Lstm) }
+    unsafe { single::forward::<F32x8, _, 4, 4, 3, 2, 1, 64, 8>(Avx2Fma::assume(), task, Lstm) }
 }
 
 /// `f32-lstm-step-h80-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -627,9 +627,9 @@ pub(crate) unsafe fn lstm_step_h64(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn lstm_step_h80(task: &ForwardTask) {
+pub(crate) unsafe fn lstm_step_h80(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 1, 80, 10>(Avx2Fma::assume(), task, Lstm) }
+    unsafe { single::forward::<F32x8, _, 4, 4, 3, 2, 1, 80, 10>(Avx2Fma::assume(), task, Lstm) }
 }
 
 /// `f32-lstm-step-h96-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -637,9 +637,9 @@ pub(crate) unsafe fn lstm_step_h80(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn lstm_step_h96(task: &ForwardTask) {
+pub(crate) unsafe fn lstm_step_h96(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 1, 96, 12>(Avx2Fma::assume(), task, Lstm) }
+    unsafe { single::forward::<F32x8, _, 4, 4, 3, 2, 1, 96, 12>(Avx2Fma::assume(), task, Lstm) }
 }
 
 /// `f32-lstm-step-h128-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -647,9 +647,9 @@ pub(crate) unsafe fn lstm_step_h96(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn lstm_step_h128(task: &ForwardTask) {
+pub(crate) unsafe fn lstm_step_h128(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 1, 128, 16>(Avx2Fma::assume(), task, Lstm) }
+    unsafe { single::forward::<F32x8, _, 4, 4, 3, 2, 1, 128, 16>(Avx2Fma::assume(), task, Lstm) }
 }
 
 /// `f32-lstm-step-h192-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -657,9 +657,9 @@ pub(crate) unsafe fn lstm_step_h128(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn lstm_step_h192(task: &ForwardTask) {
+pub(crate) unsafe fn lstm_step_h192(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 1, 192, 24>(Avx2Fma::assume(), task, Lstm) }
+    unsafe { single::forward::<F32x8, _, 4, 4, 3, 2, 1, 192, 24>(Avx2Fma::assume(), task, Lstm) }
 }
 
 /// `f32-lstm-step-h256-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -667,9 +667,9 @@ pub(crate) unsafe fn lstm_step_h192(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn lstm_step_h256(task: &ForwardTask) {
+pub(crate) unsafe fn lstm_step_h256(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 1, 256, 32>(Avx2Fma::assume(), task, Lstm) }
+    unsafe { single::forward::<F32x8, _, 4, 4, 3, 2, 1, 256, 32>(Avx2Fma::assume(), task, Lstm) }
 }
 
 /// `f32-lstm-step-h320-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -677,9 +677,9 @@ pub(crate) unsafe fn lstm_step_h256(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn lstm_step_h320(task: &ForwardTask) {
+pub(crate) unsafe fn lstm_step_h320(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 1, 320, 40>(Avx2Fma::assume(), task, Lstm) }
+    unsafe { single::forward::<F32x8, _, 4, 4, 3, 2, 1, 320, 40>(Avx2Fma::assume(), task, Lstm) }
 }
 
 /// `f32-lstm-step-h384-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -687,9 +687,9 @@ pub(crate) unsafe fn lstm_step_h320(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn lstm_step_h384(task: &ForwardTask) {
+pub(crate) unsafe fn lstm_step_h384(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 1, 384, 48>(Avx2Fma::assume(), task, Lstm) }
+    unsafe { single::forward::<F32x8, _, 4, 4, 3, 2, 1, 384, 48>(Avx2Fma::assume(), task, Lstm) }
 }
 
 /// `f32-lstm-step-h512-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -697,9 +697,9 @@ pub(crate) unsafe fn lstm_step_h384(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn lstm_step_h512(task: &ForwardTask) {
+pub(crate) unsafe fn lstm_step_h512(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 1, 512, 64>(Avx2Fma::assume(), task, Lstm) }
+    unsafe { single::forward::<F32x8, _, 4, 4, 3, 2, 1, 512, 64>(Avx2Fma::assume(), task, Lstm) }
 }
 
 /// `f32-lstm-step-h640-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -707,9 +707,9 @@ pub(crate) unsafe fn lstm_step_h512(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn lstm_step_h640(task: &ForwardTask) {
+pub(crate) unsafe fn lstm_step_h640(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 1, 640, 80>(Avx2Fma::assume(), task, Lstm) }
+    unsafe { single::forward::<F32x8, _, 4, 4, 3, 2, 1, 640, 80>(Avx2Fma::assume(), task, Lstm) }
 }
 
 /// `f32-lstm-step-h1024-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -717,9 +717,9 @@ pub(crate) unsafe fn lstm_step_h640(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn lstm_step_h1024(task: &ForwardTask) {
+pub(crate) unsafe fn lstm_step_h1024(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 4, 4, 3, 2, 1, 1024, 128>(Avx2Fma::assume(), task, Lstm) }
+    unsafe { single::forward::<F32x8, _, 4, 4, 3, 2, 1, 1024, 128>(Avx2Fma::assume(), task, Lstm) }
 }
 
 /// `f32-gru-step-hn-avx2_fma`: tile 6x2, k unrolled 4 times.
@@ -757,9 +757,9 @@ pub(crate) unsafe fn gru_bwd_hn(task: &BackwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn gru_step_h8(task: &ForwardTask) {
+pub(crate) unsafe fn gru_step_h8(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 3, 4, 1, 2, 1, 8, 1>(Avx2Fma::assume(), task, Gru) }
+    unsafe { single::forward::<F32x8, _, 3, 4, 1, 2, 1, 8, 1>(Avx2Fma::assume(), task, Gru) }
 }
 
 /// `f32-gru-step-h12-avx2_fma`: tile 1x6, k unrolled 1 times.
@@ -767,9 +767,9 @@ pub(crate) unsafe fn gru_step_h8(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn gru_step_h12(task: &ForwardTask) {
+pub(crate) unsafe fn gru_step_h12(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 3, 4, 2, 2, 1, 12, 2>(Avx2Fma::assume(), task, Gru) }
+    unsafe { single::forward::<F32x8, _, 3, 4, 2, 2, 1, 12, 2>(Avx2Fma::assume(), task, Gru) }
 }
 
 /// `f32-gru-step-h16-avx2_fma`: tile 1x6, k unrolled 1 times.
@@ -777,9 +777,9 @@ pub(crate) unsafe fn gru_step_h12(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn gru_step_h16(task: &ForwardTask) {
+pub(crate) unsafe fn gru_step_h16(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 3, 4, 2, 2, 1, 16, 2>(Avx2Fma::assume(), task, Gru) }
+    unsafe { single::forward::<F32x8, _, 3, 4, 2, 2, 1, 16, 2>(Avx2Fma::assume(), task, Gru) }
 }
 
 /// `f32-gru-step-h20-avx2_fma`: tile 1x9, k unrolled 1 times.
@@ -787,9 +787,9 @@ pub(crate) unsafe fn gru_step_h16(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn gru_step_h20(task: &ForwardTask) {
+pub(crate) unsafe fn gru_step_h20(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 3, 4, 3, 2, 1, 20, 3>(Avx2Fma::assume(), task, Gru) }
+    unsafe { single::forward::<F32x8, _, 3, 4, 3, 2, 1, 20, 3>(Avx2Fma::assume(), task, Gru) }
 }
 
 /// `f32-gru-step-h24-avx2_fma`: tile 1x9, k unrolled 1 times.
@@ -797,9 +797,9 @@ pub(crate) unsafe fn gru_step_h20(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn gru_step_h24(task: &ForwardTask) {
+pub(crate) unsafe fn gru_step_h24(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 3, 4, 3, 2, 1, 24, 3>(Avx2Fma::assume(), task, Gru) }
+    unsafe { single::forward::<F32x8, _, 3, 4, 3, 2, 1, 24, 3>(Avx2Fma::assume(), task, Gru) }
 }
 
 /// `f32-gru-step-h32-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -807,9 +807,9 @@ pub(crate) unsafe fn gru_step_h24(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn gru_step_h32(task: &ForwardTask) {
+pub(crate) unsafe fn gru_step_h32(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 1, 32, 4>(Avx2Fma::assume(), task, Gru) }
+    unsafe { single::forward::<F32x8, _, 3, 4, 4, 2, 1, 32, 4>(Avx2Fma::assume(), task, Gru) }
 }
 
 /// `f32-gru-step-h40-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -817,9 +817,9 @@ pub(crate) unsafe fn gru_step_h32(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn gru_step_h40(task: &ForwardTask) {
+pub(crate) unsafe fn gru_step_h40(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 1, 40, 5>(Avx2Fma::assume(), task, Gru) }
+    unsafe { single::forward::<F32x8, _, 3, 4, 4, 2, 1, 40, 5>(Avx2Fma::assume(), task, Gru) }
 }
 
 /// `f32-gru-step-h48-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -827,9 +827,9 @@ pub(crate) unsafe fn gru_step_h40(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn gru_step_h48(task: &ForwardTask) {
+pub(crate) unsafe fn gru_step_h48(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 1, 48, 6>(Avx2Fma::assume(), task, Gru) }
+    unsafe { single::forward::<F32x8, _, 3, 4, 4, 2, 1, 48, 6>(Avx2Fma::assume(), task, Gru) }
 }
 
 /// `f32-gru-step-h64-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -837,9 +837,9 @@ pub(crate) unsafe fn gru_step_h48(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn gru_step_h64(task: &ForwardTask) {
+pub(crate) unsafe fn gru_step_h64(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 1, 64, 8>(Avx2Fma::assume(), task, Gru) }
+    unsafe { single::forward::<F32x8, _, 3, 4, 4, 2, 1, 64, 8>(Avx2Fma::assume(), task, Gru) }
 }
 
 /// `f32-gru-step-h80-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -847,9 +847,9 @@ pub(crate) unsafe fn gru_step_h64(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn gru_step_h80(task: &ForwardTask) {
+pub(crate) unsafe fn gru_step_h80(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 1, 80, 10>(Avx2Fma::assume(), task, Gru) }
+    unsafe { single::forward::<F32x8, _, 3, 4, 4, 2, 1, 80, 10>(Avx2Fma::assume(), task, Gru) }
 }
 
 /// `f32-gru-step-h96-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -857,9 +857,9 @@ pub(crate) unsafe fn gru_step_h80(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn gru_step_h96(task: &ForwardTask) {
+pub(crate) unsafe fn gru_step_h96(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 1, 96, 12>(Avx2Fma::assume(), task, Gru) }
+    unsafe { single::forward::<F32x8, _, 3, 4, 4, 2, 1, 96, 12>(Avx2Fma::assume(), task, Gru) }
 }
 
 /// `f32-gru-step-h128-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -867,9 +867,9 @@ pub(crate) unsafe fn gru_step_h96(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn gru_step_h128(task: &ForwardTask) {
+pub(crate) unsafe fn gru_step_h128(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 1, 128, 16>(Avx2Fma::assume(), task, Gru) }
+    unsafe { single::forward::<F32x8, _, 3, 4, 4, 2, 1, 128, 16>(Avx2Fma::assume(), task, Gru) }
 }
 
 /// `f32-gru-step-h192-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -877,9 +877,9 @@ pub(crate) unsafe fn gru_step_h128(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn gru_step_h192(task: &ForwardTask) {
+pub(crate) unsafe fn gru_step_h192(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 1, 192, 24>(Avx2Fma::assume(), task, Gru) }
+    unsafe { single::forward::<F32x8, _, 3, 4, 4, 2, 1, 192, 24>(Avx2Fma::assume(), task, Gru) }
 }
 
 /// `f32-gru-step-h256-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -887,9 +887,9 @@ pub(crate) unsafe fn gru_step_h192(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn gru_step_h256(task: &ForwardTask) {
+pub(crate) unsafe fn gru_step_h256(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 1, 256, 32>(Avx2Fma::assume(), task, Gru) }
+    unsafe { single::forward::<F32x8, _, 3, 4, 4, 2, 1, 256, 32>(Avx2Fma::assume(), task, Gru) }
 }
 
 /// `f32-gru-step-h320-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -897,9 +897,9 @@ pub(crate) unsafe fn gru_step_h256(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn gru_step_h320(task: &ForwardTask) {
+pub(crate) unsafe fn gru_step_h320(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 1, 320, 40>(Avx2Fma::assume(), task, Gru) }
+    unsafe { single::forward::<F32x8, _, 3, 4, 4, 2, 1, 320, 40>(Avx2Fma::assume(), task, Gru) }
 }
 
 /// `f32-gru-step-h384-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -907,9 +907,9 @@ pub(crate) unsafe fn gru_step_h320(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn gru_step_h384(task: &ForwardTask) {
+pub(crate) unsafe fn gru_step_h384(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 1, 384, 48>(Avx2Fma::assume(), task, Gru) }
+    unsafe { single::forward::<F32x8, _, 3, 4, 4, 2, 1, 384, 48>(Avx2Fma::assume(), task, Gru) }
 }
 
 /// `f32-gru-step-h512-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -917,9 +917,9 @@ pub(crate) unsafe fn gru_step_h384(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn gru_step_h512(task: &ForwardTask) {
+pub(crate) unsafe fn gru_step_h512(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 1, 512, 64>(Avx2Fma::assume(), task, Gru) }
+    unsafe { single::forward::<F32x8, _, 3, 4, 4, 2, 1, 512, 64>(Avx2Fma::assume(), task, Gru) }
 }
 
 /// `f32-gru-step-h640-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -927,9 +927,9 @@ pub(crate) unsafe fn gru_step_h512(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn gru_step_h640(task: &ForwardTask) {
+pub(crate) unsafe fn gru_step_h640(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 1, 640, 80>(Avx2Fma::assume(), task, Gru) }
+    unsafe { single::forward::<F32x8, _, 3, 4, 4, 2, 1, 640, 80>(Avx2Fma::assume(), task, Gru) }
 }
 
 /// `f32-gru-step-h1024-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -937,9 +937,9 @@ pub(crate) unsafe fn gru_step_h640(task: &ForwardTask) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn gru_step_h1024(task: &ForwardTask) {
+pub(crate) unsafe fn gru_step_h1024(task: &SingleTask) {
     // SAFETY: the caller's promise.
-    unsafe { drive::forward_single::<F32x8, _, 3, 4, 4, 2, 1, 1024, 128>(Avx2Fma::assume(), task, Gru) }
+    unsafe { single::forward::<F32x8, _, 3, 4, 4, 2, 1, 1024, 128>(Avx2Fma::assume(), task, Gru) }
 }
 
 /// `f32-rnn_with-step-hn-avx2_fma`: tile 3x2, k unrolled 1 times.

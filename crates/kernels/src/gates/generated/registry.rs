@@ -507,7 +507,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 1),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::rnn_tanh_step_h8),
+        entry: Entry::Single(avx2_fma::rnn_tanh_step_h8),
     },
     Row {
         id: "f32-rnn_tanh-step-h12-avx2_fma",
@@ -520,7 +520,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 2),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::rnn_tanh_step_h12),
+        entry: Entry::Single(avx2_fma::rnn_tanh_step_h12),
     },
     Row {
         id: "f32-rnn_tanh-step-h16-avx2_fma",
@@ -533,7 +533,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 2),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::rnn_tanh_step_h16),
+        entry: Entry::Single(avx2_fma::rnn_tanh_step_h16),
     },
     Row {
         id: "f32-rnn_tanh-step-h20-avx2_fma",
@@ -546,7 +546,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 3),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::rnn_tanh_step_h20),
+        entry: Entry::Single(avx2_fma::rnn_tanh_step_h20),
     },
     Row {
         id: "f32-rnn_tanh-step-h24-avx2_fma",
@@ -559,7 +559,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 3),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::rnn_tanh_step_h24),
+        entry: Entry::Single(avx2_fma::rnn_tanh_step_h24),
     },
     Row {
         id: "f32-rnn_tanh-step-h32-avx2_fma",
@@ -572,7 +572,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 4),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::rnn_tanh_step_h32),
+        entry: Entry::Single(avx2_fma::rnn_tanh_step_h32),
     },
     Row {
         id: "f32-rnn_tanh-step-h40-avx2_fma",
@@ -585,7 +585,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 5),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::rnn_tanh_step_h40),
+        entry: Entry::Single(avx2_fma::rnn_tanh_step_h40),
     },
     Row {
         id: "f32-rnn_tanh-step-h48-avx2_fma",
@@ -598,7 +598,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 6),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::rnn_tanh_step_h48),
+        entry: Entry::Single(avx2_fma::rnn_tanh_step_h48),
     },
     Row {
         id: "f32-rnn_tanh-step-h64-avx2_fma",
@@ -611,7 +611,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 8),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::rnn_tanh_step_h64),
+        entry: Entry::Single(avx2_fma::rnn_tanh_step_h64),
     },
     Row {
         id: "f32-rnn_tanh-step-h80-avx2_fma",
@@ -624,7 +624,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 10),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::rnn_tanh_step_h80),
+        entry: Entry::Single(avx2_fma::rnn_tanh_step_h80),
     },
     Row {
         id: "f32-rnn_tanh-step-h96-avx2_fma",
@@ -637,7 +637,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 12),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::rnn_tanh_step_h96),
+        entry: Entry::Single(avx2_fma::rnn_tanh_step_h96),
     },
     Row {
         id: "f32-rnn_tanh-step-h128-avx2_fma",
@@ -650,7 +650,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 12),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::rnn_tanh_step_h128),
+        entry: Entry::Single(avx2_fma::rnn_tanh_step_h128),
     },
     Row {
         id: "f32-rnn_tanh-step-h192-avx2_fma",
@@ -663,7 +663,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 12),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::rnn_tanh_step_h192),
+        entry: Entry::Single(avx2_fma::rnn_tanh_step_h192),
     },
     Row {
         id: "f32-rnn_tanh-step-h256-avx2_fma",
@@ -676,7 +676,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 12),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::rnn_tanh_step_h256),
+        entry: Entry::Single(avx2_fma::rnn_tanh_step_h256),
     },
     Row {
         id: "f32-rnn_tanh-step-h320-avx2_fma",
@@ -689,7 +689,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 12),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::rnn_tanh_step_h320),
+        entry: Entry::Single(avx2_fma::rnn_tanh_step_h320),
     },
     Row {
         id: "f32-rnn_tanh-step-h384-avx2_fma",
@@ -702,7 +702,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 12),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::rnn_tanh_step_h384),
+        entry: Entry::Single(avx2_fma::rnn_tanh_step_h384),
     },
     Row {
         id: "f32-rnn_tanh-step-h512-avx2_fma",
@@ -715,7 +715,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 12),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::rnn_tanh_step_h512),
+        entry: Entry::Single(avx2_fma::rnn_tanh_step_h512),
     },
     Row {
         id: "f32-rnn_tanh-step-h640-avx2_fma",
@@ -728,7 +728,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 12),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::rnn_tanh_step_h640),
+        entry: Entry::Single(avx2_fma::rnn_tanh_step_h640),
     },
     Row {
         id: "f32-rnn_tanh-step-h1024-avx2_fma",
@@ -741,7 +741,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 12),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::rnn_tanh_step_h1024),
+        entry: Entry::Single(avx2_fma::rnn_tanh_step_h1024),
     },
     Row {
         id: "f32-rnn_relu-step-hn-avx2_fma",
@@ -793,7 +793,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 1),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::rnn_relu_step_h8),
+        entry: Entry::Single(avx2_fma::rnn_relu_step_h8),
     },
     Row {
         id: "f32-rnn_relu-step-h12-avx2_fma",
@@ -806,7 +806,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 2),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::rnn_relu_step_h12),
+        entry: Entry::Single(avx2_fma::rnn_relu_step_h12),
     },
     Row {
         id: "f32-rnn_relu-step-h16-avx2_fma",
@@ -819,7 +819,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 2),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::rnn_relu_step_h16),
+        entry: Entry::Single(avx2_fma::rnn_relu_step_h16),
     },
     Row {
         id: "f32-rnn_relu-step-h20-avx2_fma",
@@ -832,7 +832,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 3),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::rnn_relu_step_h20),
+        entry: Entry::Single(avx2_fma::rnn_relu_step_h20),
     },
     Row {
         id: "f32-rnn_relu-step-h24-avx2_fma",
@@ -845,7 +845,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 3),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::rnn_relu_step_h24),
+        entry: Entry::Single(avx2_fma::rnn_relu_step_h24),
     },
     Row {
         id: "f32-rnn_relu-step-h32-avx2_fma",
@@ -858,7 +858,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 4),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::rnn_relu_step_h32),
+        entry: Entry::Single(avx2_fma::rnn_relu_step_h32),
     },
     Row {
         id: "f32-rnn_relu-step-h40-avx2_fma",
@@ -871,7 +871,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 5),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::rnn_relu_step_h40),
+        entry: Entry::Single(avx2_fma::rnn_relu_step_h40),
     },
     Row {
         id: "f32-rnn_relu-step-h48-avx2_fma",
@@ -884,7 +884,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 6),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::rnn_relu_step_h48),
+        entry: Entry::Single(avx2_fma::rnn_relu_step_h48),
     },
     Row {
         id: "f32-rnn_relu-step-h64-avx2_fma",
@@ -897,7 +897,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 8),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::rnn_relu_step_h64),
+        entry: Entry::Single(avx2_fma::rnn_relu_step_h64),
     },
     Row {
         id: "f32-rnn_relu-step-h80-avx2_fma",
@@ -910,7 +910,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 10),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::rnn_relu_step_h80),
+        entry: Entry::Single(avx2_fma::rnn_relu_step_h80),
     },
     Row {
         id: "f32-rnn_relu-step-h96-avx2_fma",
@@ -923,7 +923,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 12),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::rnn_relu_step_h96),
+        entry: Entry::Single(avx2_fma::rnn_relu_step_h96),
     },
     Row {
         id: "f32-rnn_relu-step-h128-avx2_fma",
@@ -936,7 +936,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 12),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::rnn_relu_step_h128),
+        entry: Entry::Single(avx2_fma::rnn_relu_step_h128),
     },
     Row {
         id: "f32-rnn_relu-step-h192-avx2_fma",
@@ -949,7 +949,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 12),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::rnn_relu_step_h192),
+        entry: Entry::Single(avx2_fma::rnn_relu_step_h192),
     },
     Row {
         id: "f32-rnn_relu-step-h256-avx2_fma",
@@ -962,7 +962,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 12),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::rnn_relu_step_h256),
+        entry: Entry::Single(avx2_fma::rnn_relu_step_h256),
     },
     Row {
         id: "f32-rnn_relu-step-h320-avx2_fma",
@@ -975,7 +975,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 12),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::rnn_relu_step_h320),
+        entry: Entry::Single(avx2_fma::rnn_relu_step_h320),
     },
     Row {
         id: "f32-rnn_relu-step-h384-avx2_fma",
@@ -988,7 +988,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 12),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::rnn_relu_step_h384),
+        entry: Entry::Single(avx2_fma::rnn_relu_step_h384),
     },
     Row {
         id: "f32-rnn_relu-step-h512-avx2_fma",
@@ -1001,7 +1001,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 12),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::rnn_relu_step_h512),
+        entry: Entry::Single(avx2_fma::rnn_relu_step_h512),
     },
     Row {
         id: "f32-rnn_relu-step-h640-avx2_fma",
@@ -1014,7 +1014,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 12),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::rnn_relu_step_h640),
+        entry: Entry::Single(avx2_fma::rnn_relu_step_h640),
     },
     Row {
         id: "f32-rnn_relu-step-h1024-avx2_fma",
@@ -1027,7 +1027,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 12),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::rnn_relu_step_h1024),
+        entry: Entry::Single(avx2_fma::rnn_relu_step_h1024),
     },
     Row {
         id: "f32-lstm-step-hn-avx2_fma",
@@ -1079,7 +1079,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 4),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::lstm_step_h8),
+        entry: Entry::Single(avx2_fma::lstm_step_h8),
     },
     Row {
         id: "f32-lstm-step-h12-avx2_fma",
@@ -1092,7 +1092,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 8),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::lstm_step_h12),
+        entry: Entry::Single(avx2_fma::lstm_step_h12),
     },
     Row {
         id: "f32-lstm-step-h16-avx2_fma",
@@ -1105,7 +1105,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 8),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::lstm_step_h16),
+        entry: Entry::Single(avx2_fma::lstm_step_h16),
     },
     Row {
         id: "f32-lstm-step-h20-avx2_fma",
@@ -1118,7 +1118,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 12),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::lstm_step_h20),
+        entry: Entry::Single(avx2_fma::lstm_step_h20),
     },
     Row {
         id: "f32-lstm-step-h24-avx2_fma",
@@ -1131,7 +1131,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 12),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::lstm_step_h24),
+        entry: Entry::Single(avx2_fma::lstm_step_h24),
     },
     Row {
         id: "f32-lstm-step-h32-avx2_fma",
@@ -1144,7 +1144,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 12),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::lstm_step_h32),
+        entry: Entry::Single(avx2_fma::lstm_step_h32),
     },
     Row {
         id: "f32-lstm-step-h40-avx2_fma",
@@ -1157,7 +1157,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 12),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::lstm_step_h40),
+        entry: Entry::Single(avx2_fma::lstm_step_h40),
     },
     Row {
         id: "f32-lstm-step-h48-avx2_fma",
@@ -1170,7 +1170,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 12),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::lstm_step_h48),
+        entry: Entry::Single(avx2_fma::lstm_step_h48),
     },
     Row {
         id: "f32-lstm-step-h64-avx2_fma",
@@ -1183,7 +1183,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 12),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::lstm_step_h64),
+        entry: Entry::Single(avx2_fma::lstm_step_h64),
     },
     Row {
         id: "f32-lstm-step-h80-avx2_fma",
@@ -1196,7 +1196,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 12),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::lstm_step_h80),
+        entry: Entry::Single(avx2_fma::lstm_step_h80),
     },
     Row {
         id: "f32-lstm-step-h96-avx2_fma",
@@ -1209,7 +1209,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 12),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::lstm_step_h96),
+        entry: Entry::Single(avx2_fma::lstm_step_h96),
     },
     Row {
         id: "f32-lstm-step-h128-avx2_fma",
@@ -1222,7 +1222,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 12),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::lstm_step_h128),
+        entry: Entry::Single(avx2_fma::lstm_step_h128),
     },
     Row {
         id: "f32-lstm-step-h192-avx2_fma",
@@ -1235,7 +1235,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 12),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::lstm_step_h192),
+        entry: Entry::Single(avx2_fma::lstm_step_h192),
     },
     Row {
         id: "f32-lstm-step-h256-avx2_fma",
@@ -1248,7 +1248,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 12),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::lstm_step_h256),
+        entry: Entry::Single(avx2_fma::lstm_step_h256),
     },
     Row {
         id: "f32-lstm-step-h320-avx2_fma",
@@ -1261,7 +1261,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 12),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::lstm_step_h320),
+        entry: Entry::Single(avx2_fma::lstm_step_h320),
     },
     Row {
         id: "f32-lstm-step-h384-avx2_fma",
@@ -1274,7 +1274,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 12),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::lstm_step_h384),
+        entry: Entry::Single(avx2_fma::lstm_step_h384),
     },
     Row {
         id: "f32-lstm-step-h512-avx2_fma",
@@ -1287,7 +1287,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 12),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::lstm_step_h512),
+        entry: Entry::Single(avx2_fma::lstm_step_h512),
     },
     Row {
         id: "f32-lstm-step-h640-avx2_fma",
@@ -1300,7 +1300,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 12),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::lstm_step_h640),
+        entry: Entry::Single(avx2_fma::lstm_step_h640),
     },
     Row {
         id: "f32-lstm-step-h1024-avx2_fma",
@@ -1313,7 +1313,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 12),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::lstm_step_h1024),
+        entry: Entry::Single(avx2_fma::lstm_step_h1024),
     },
     Row {
         id: "f32-gru-step-hn-avx2_fma",
@@ -1365,7 +1365,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 3),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::gru_step_h8),
+        entry: Entry::Single(avx2_fma::gru_step_h8),
     },
     Row {
         id: "f32-gru-step-h12-avx2_fma",
@@ -1378,7 +1378,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 6),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::gru_step_h12),
+        entry: Entry::Single(avx2_fma::gru_step_h12),
     },
     Row {
         id: "f32-gru-step-h16-avx2_fma",
@@ -1391,7 +1391,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 6),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::gru_step_h16),
+        entry: Entry::Single(avx2_fma::gru_step_h16),
     },
     Row {
         id: "f32-gru-step-h20-avx2_fma",
@@ -1404,7 +1404,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 9),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::gru_step_h20),
+        entry: Entry::Single(avx2_fma::gru_step_h20),
     },
     Row {
         id: "f32-gru-step-h24-avx2_fma",
@@ -1417,7 +1417,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 9),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::gru_step_h24),
+        entry: Entry::Single(avx2_fma::gru_step_h24),
     },
     Row {
         id: "f32-gru-step-h32-avx2_fma",
@@ -1430,7 +1430,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 12),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::gru_step_h32),
+        entry: Entry::Single(avx2_fma::gru_step_h32),
     },
     Row {
         id: "f32-gru-step-h40-avx2_fma",
@@ -1443,7 +1443,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 12),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::gru_step_h40),
+        entry: Entry::Single(avx2_fma::gru_step_h40),
     },
     Row {
         id: "f32-gru-step-h48-avx2_fma",
@@ -1456,7 +1456,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 12),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::gru_step_h48),
+        entry: Entry::Single(avx2_fma::gru_step_h48),
     },
     Row {
         id: "f32-gru-step-h64-avx2_fma",
@@ -1469,7 +1469,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 12),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::gru_step_h64),
+        entry: Entry::Single(avx2_fma::gru_step_h64),
     },
     Row {
         id: "f32-gru-step-h80-avx2_fma",
@@ -1482,7 +1482,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 12),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::gru_step_h80),
+        entry: Entry::Single(avx2_fma::gru_step_h80),
     },
     Row {
         id: "f32-gru-step-h96-avx2_fma",
@@ -1495,7 +1495,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 12),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::gru_step_h96),
+        entry: Entry::Single(avx2_fma::gru_step_h96),
     },
     Row {
         id: "f32-gru-step-h128-avx2_fma",
@@ -1508,7 +1508,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 12),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::gru_step_h128),
+        entry: Entry::Single(avx2_fma::gru_step_h128),
     },
     Row {
         id: "f32-gru-step-h192-avx2_fma",
@@ -1521,7 +1521,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 12),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::gru_step_h192),
+        entry: Entry::Single(avx2_fma::gru_step_h192),
     },
     Row {
         id: "f32-gru-step-h256-avx2_fma",
@@ -1534,7 +1534,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 12),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::gru_step_h256),
+        entry: Entry::Single(avx2_fma::gru_step_h256),
     },
     Row {
         id: "f32-gru-step-h320-avx2_fma",
@@ -1547,7 +1547,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 12),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::gru_step_h320),
+        entry: Entry::Single(avx2_fma::gru_step_h320),
     },
     Row {
         id: "f32-gru-step-h384-avx2_fma",
@@ -1560,7 +1560,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 12),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::gru_step_h384),
+        entry: Entry::Single(avx2_fma::gru_step_h384),
     },
     Row {
         id: "f32-gru-step-h512-avx2_fma",
@@ -1573,7 +1573,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 12),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::gru_step_h512),
+        entry: Entry::Single(avx2_fma::gru_step_h512),
     },
     Row {
         id: "f32-gru-step-h640-avx2_fma",
@@ -1586,7 +1586,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 12),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::gru_step_h640),
+        entry: Entry::Single(avx2_fma::gru_step_h640),
     },
     Row {
         id: "f32-gru-step-h1024-avx2_fma",
@@ -1599,7 +1599,7 @@ static AVX2_FMA: [Row; 102] = [
         tile: (1, 12),
         nr: 2,
         unroll: 1,
-        entry: Entry::Forward(avx2_fma::gru_step_h1024),
+        entry: Entry::Single(avx2_fma::gru_step_h1024),
     },
     Row {
         id: "f32-rnn_with-step-hn-avx2_fma",
@@ -1846,7 +1846,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 1),
         nr: 4,
         unroll: 1,
-        entry: Entry::Forward(avx512::rnn_tanh_step_h8),
+        entry: Entry::Single(avx512::rnn_tanh_step_h8),
     },
     Row {
         id: "f32-rnn_tanh-step-h12-avx512",
@@ -1859,7 +1859,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 1),
         nr: 4,
         unroll: 1,
-        entry: Entry::Forward(avx512::rnn_tanh_step_h12),
+        entry: Entry::Single(avx512::rnn_tanh_step_h12),
     },
     Row {
         id: "f32-rnn_tanh-step-h16-avx512",
@@ -1872,7 +1872,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 1),
         nr: 4,
         unroll: 1,
-        entry: Entry::Forward(avx512::rnn_tanh_step_h16),
+        entry: Entry::Single(avx512::rnn_tanh_step_h16),
     },
     Row {
         id: "f32-rnn_tanh-step-h20-avx512",
@@ -1885,7 +1885,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 2),
         nr: 4,
         unroll: 1,
-        entry: Entry::Forward(avx512::rnn_tanh_step_h20),
+        entry: Entry::Single(avx512::rnn_tanh_step_h20),
     },
     Row {
         id: "f32-rnn_tanh-step-h24-avx512",
@@ -1898,7 +1898,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 2),
         nr: 4,
         unroll: 1,
-        entry: Entry::Forward(avx512::rnn_tanh_step_h24),
+        entry: Entry::Single(avx512::rnn_tanh_step_h24),
     },
     Row {
         id: "f32-rnn_tanh-step-h32-avx512",
@@ -1911,7 +1911,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 2),
         nr: 4,
         unroll: 1,
-        entry: Entry::Forward(avx512::rnn_tanh_step_h32),
+        entry: Entry::Single(avx512::rnn_tanh_step_h32),
     },
     Row {
         id: "f32-rnn_tanh-step-h40-avx512",
@@ -1924,7 +1924,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 3),
         nr: 4,
         unroll: 1,
-        entry: Entry::Forward(avx512::rnn_tanh_step_h40),
+        entry: Entry::Single(avx512::rnn_tanh_step_h40),
     },
     Row {
         id: "f32-rnn_tanh-step-h48-avx512",
@@ -1937,7 +1937,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 3),
         nr: 4,
         unroll: 1,
-        entry: Entry::Forward(avx512::rnn_tanh_step_h48),
+        entry: Entry::Single(avx512::rnn_tanh_step_h48),
     },
     Row {
         id: "f32-rnn_tanh-step-h64-avx512",
@@ -1950,7 +1950,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 4),
         nr: 4,
         unroll: 1,
-        entry: Entry::Forward(avx512::rnn_tanh_step_h64),
+        entry: Entry::Single(avx512::rnn_tanh_step_h64),
     },
     Row {
         id: "f32-rnn_tanh-step-h80-avx512",
@@ -1963,7 +1963,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 5),
         nr: 4,
         unroll: 1,
-        entry: Entry::Forward(avx512::rnn_tanh_step_h80),
+        entry: Entry::Single(avx512::rnn_tanh_step_h80),
     },
     Row {
         id: "f32-rnn_tanh-step-h96-avx512",
@@ -1976,7 +1976,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 6),
         nr: 4,
         unroll: 1,
-        entry: Entry::Forward(avx512::rnn_tanh_step_h96),
+        entry: Entry::Single(avx512::rnn_tanh_step_h96),
     },
     Row {
         id: "f32-rnn_tanh-step-h128-avx512",
@@ -1989,7 +1989,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 8),
         nr: 4,
         unroll: 1,
-        entry: Entry::Forward(avx512::rnn_tanh_step_h128),
+        entry: Entry::Single(avx512::rnn_tanh_step_h128),
     },
     Row {
         id: "f32-rnn_tanh-step-h192-avx512",
@@ -2002,7 +2002,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 12),
         nr: 4,
         unroll: 1,
-        entry: Entry::Forward(avx512::rnn_tanh_step_h192),
+        entry: Entry::Single(avx512::rnn_tanh_step_h192),
     },
     Row {
         id: "f32-rnn_tanh-step-h256-avx512",
@@ -2015,7 +2015,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 12),
         nr: 4,
         unroll: 1,
-        entry: Entry::Forward(avx512::rnn_tanh_step_h256),
+        entry: Entry::Single(avx512::rnn_tanh_step_h256),
     },
     Row {
         id: "f32-rnn_tanh-step-h320-avx512",
@@ -2028,7 +2028,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 12),
         nr: 4,
         unroll: 1,
-        entry: Entry::Forward(avx512::rnn_tanh_step_h320),
+        entry: Entry::Single(avx512::rnn_tanh_step_h320),
     },
     Row {
         id: "f32-rnn_tanh-step-h384-avx512",
@@ -2041,7 +2041,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 12),
         nr: 4,
         unroll: 1,
-        entry: Entry::Forward(avx512::rnn_tanh_step_h384),
+        entry: Entry::Single(avx512::rnn_tanh_step_h384),
     },
     Row {
         id: "f32-rnn_tanh-step-h512-avx512",
@@ -2054,7 +2054,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 12),
         nr: 4,
         unroll: 1,
-        entry: Entry::Forward(avx512::rnn_tanh_step_h512),
+        entry: Entry::Single(avx512::rnn_tanh_step_h512),
     },
     Row {
         id: "f32-rnn_tanh-step-h640-avx512",
@@ -2067,7 +2067,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 12),
         nr: 4,
         unroll: 1,
-        entry: Entry::Forward(avx512::rnn_tanh_step_h640),
+        entry: Entry::Single(avx512::rnn_tanh_step_h640),
     },
     Row {
         id: "f32-rnn_tanh-step-h1024-avx512",
@@ -2080,7 +2080,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 12),
         nr: 4,
         unroll: 1,
-        entry: Entry::Forward(avx512::rnn_tanh_step_h1024),
+        entry: Entry::Single(avx512::rnn_tanh_step_h1024),
     },
     Row {
         id: "f32-rnn_relu-step-hn-avx512",
@@ -2132,7 +2132,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 1),
         nr: 4,
         unroll: 1,
-        entry: Entry::Forward(avx512::rnn_relu_step_h8),
+        entry: Entry::Single(avx512::rnn_relu_step_h8),
     },
     Row {
         id: "f32-rnn_relu-step-h12-avx512",
@@ -2145,7 +2145,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 1),
         nr: 4,
         unroll: 1,
-        entry: Entry::Forward(avx512::rnn_relu_step_h12),
+        entry: Entry::Single(avx512::rnn_relu_step_h12),
     },
     Row {
         id: "f32-rnn_relu-step-h16-avx512",
@@ -2158,7 +2158,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 1),
         nr: 4,
         unroll: 1,
-        entry: Entry::Forward(avx512::rnn_relu_step_h16),
+        entry: Entry::Single(avx512::rnn_relu_step_h16),
     },
     Row {
         id: "f32-rnn_relu-step-h20-avx512",
@@ -2171,7 +2171,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 2),
         nr: 4,
         unroll: 1,
-        entry: Entry::Forward(avx512::rnn_relu_step_h20),
+        entry: Entry::Single(avx512::rnn_relu_step_h20),
     },
     Row {
         id: "f32-rnn_relu-step-h24-avx512",
@@ -2184,7 +2184,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 2),
         nr: 4,
         unroll: 1,
-        entry: Entry::Forward(avx512::rnn_relu_step_h24),
+        entry: Entry::Single(avx512::rnn_relu_step_h24),
     },
     Row {
         id: "f32-rnn_relu-step-h32-avx512",
@@ -2197,7 +2197,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 2),
         nr: 4,
         unroll: 1,
-        entry: Entry::Forward(avx512::rnn_relu_step_h32),
+        entry: Entry::Single(avx512::rnn_relu_step_h32),
     },
     Row {
         id: "f32-rnn_relu-step-h40-avx512",
@@ -2210,7 +2210,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 3),
         nr: 4,
         unroll: 1,
-        entry: Entry::Forward(avx512::rnn_relu_step_h40),
+        entry: Entry::Single(avx512::rnn_relu_step_h40),
     },
     Row {
         id: "f32-rnn_relu-step-h48-avx512",
@@ -2223,7 +2223,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 3),
         nr: 4,
         unroll: 1,
-        entry: Entry::Forward(avx512::rnn_relu_step_h48),
+        entry: Entry::Single(avx512::rnn_relu_step_h48),
     },
     Row {
         id: "f32-rnn_relu-step-h64-avx512",
@@ -2236,7 +2236,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 4),
         nr: 4,
         unroll: 1,
-        entry: Entry::Forward(avx512::rnn_relu_step_h64),
+        entry: Entry::Single(avx512::rnn_relu_step_h64),
     },
     Row {
         id: "f32-rnn_relu-step-h80-avx512",
@@ -2249,7 +2249,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 5),
         nr: 4,
         unroll: 1,
-        entry: Entry::Forward(avx512::rnn_relu_step_h80),
+        entry: Entry::Single(avx512::rnn_relu_step_h80),
     },
     Row {
         id: "f32-rnn_relu-step-h96-avx512",
@@ -2262,7 +2262,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 6),
         nr: 4,
         unroll: 1,
-        entry: Entry::Forward(avx512::rnn_relu_step_h96),
+        entry: Entry::Single(avx512::rnn_relu_step_h96),
     },
     Row {
         id: "f32-rnn_relu-step-h128-avx512",
@@ -2275,7 +2275,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 8),
         nr: 4,
         unroll: 1,
-        entry: Entry::Forward(avx512::rnn_relu_step_h128),
+        entry: Entry::Single(avx512::rnn_relu_step_h128),
     },
     Row {
         id: "f32-rnn_relu-step-h192-avx512",
@@ -2288,7 +2288,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 12),
         nr: 4,
         unroll: 1,
-        entry: Entry::Forward(avx512::rnn_relu_step_h192),
+        entry: Entry::Single(avx512::rnn_relu_step_h192),
     },
     Row {
         id: "f32-rnn_relu-step-h256-avx512",
@@ -2301,7 +2301,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 12),
         nr: 4,
         unroll: 1,
-        entry: Entry::Forward(avx512::rnn_relu_step_h256),
+        entry: Entry::Single(avx512::rnn_relu_step_h256),
     },
     Row {
         id: "f32-rnn_relu-step-h320-avx512",
@@ -2314,7 +2314,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 12),
         nr: 4,
         unroll: 1,
-        entry: Entry::Forward(avx512::rnn_relu_step_h320),
+        entry: Entry::Single(avx512::rnn_relu_step_h320),
     },
     Row {
         id: "f32-rnn_relu-step-h384-avx512",
@@ -2327,7 +2327,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 12),
         nr: 4,
         unroll: 1,
-        entry: Entry::Forward(avx512::rnn_relu_step_h384),
+        entry: Entry::Single(avx512::rnn_relu_step_h384),
     },
     Row {
         id: "f32-rnn_relu-step-h512-avx512",
@@ -2340,7 +2340,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 12),
         nr: 4,
         unroll: 1,
-        entry: Entry::Forward(avx512::rnn_relu_step_h512),
+        entry: Entry::Single(avx512::rnn_relu_step_h512),
     },
     Row {
         id: "f32-rnn_relu-step-h640-avx512",
@@ -2353,7 +2353,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 12),
         nr: 4,
         unroll: 1,
-        entry: Entry::Forward(avx512::rnn_relu_step_h640),
+        entry: Entry::Single(avx512::rnn_relu_step_h640),
     },
     Row {
         id: "f32-rnn_relu-step-h1024-avx512",
@@ -2366,7 +2366,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 12),
         nr: 4,
         unroll: 1,
-        entry: Entry::Forward(avx512::rnn_relu_step_h1024),
+        entry: Entry::Single(avx512::rnn_relu_step_h1024),
     },
     Row {
         id: "f32-lstm-step-hn-avx512",
@@ -2418,7 +2418,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 4),
         nr: 4,
         unroll: 2,
-        entry: Entry::Forward(avx512::lstm_step_h8),
+        entry: Entry::Single(avx512::lstm_step_h8),
     },
     Row {
         id: "f32-lstm-step-h12-avx512",
@@ -2431,7 +2431,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 4),
         nr: 4,
         unroll: 2,
-        entry: Entry::Forward(avx512::lstm_step_h12),
+        entry: Entry::Single(avx512::lstm_step_h12),
     },
     Row {
         id: "f32-lstm-step-h16-avx512",
@@ -2444,7 +2444,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 4),
         nr: 4,
         unroll: 2,
-        entry: Entry::Forward(avx512::lstm_step_h16),
+        entry: Entry::Single(avx512::lstm_step_h16),
     },
     Row {
         id: "f32-lstm-step-h20-avx512",
@@ -2457,7 +2457,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 8),
         nr: 4,
         unroll: 2,
-        entry: Entry::Forward(avx512::lstm_step_h20),
+        entry: Entry::Single(avx512::lstm_step_h20),
     },
     Row {
         id: "f32-lstm-step-h24-avx512",
@@ -2470,7 +2470,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 8),
         nr: 4,
         unroll: 2,
-        entry: Entry::Forward(avx512::lstm_step_h24),
+        entry: Entry::Single(avx512::lstm_step_h24),
     },
     Row {
         id: "f32-lstm-step-h32-avx512",
@@ -2483,7 +2483,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 8),
         nr: 4,
         unroll: 2,
-        entry: Entry::Forward(avx512::lstm_step_h32),
+        entry: Entry::Single(avx512::lstm_step_h32),
     },
     Row {
         id: "f32-lstm-step-h40-avx512",
@@ -2496,7 +2496,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 12),
         nr: 4,
         unroll: 2,
-        entry: Entry::Forward(avx512::lstm_step_h40),
+        entry: Entry::Single(avx512::lstm_step_h40),
     },
     Row {
         id: "f32-lstm-step-h48-avx512",
@@ -2509,7 +2509,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 12),
         nr: 4,
         unroll: 2,
-        entry: Entry::Forward(avx512::lstm_step_h48),
+        entry: Entry::Single(avx512::lstm_step_h48),
     },
     Row {
         id: "f32-lstm-step-h64-avx512",
@@ -2522,7 +2522,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 16),
         nr: 4,
         unroll: 2,
-        entry: Entry::Forward(avx512::lstm_step_h64),
+        entry: Entry::Single(avx512::lstm_step_h64),
     },
     Row {
         id: "f32-lstm-step-h80-avx512",
@@ -2535,7 +2535,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 16),
         nr: 4,
         unroll: 2,
-        entry: Entry::Forward(avx512::lstm_step_h80),
+        entry: Entry::Single(avx512::lstm_step_h80),
     },
     Row {
         id: "f32-lstm-step-h96-avx512",
@@ -2548,7 +2548,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 16),
         nr: 4,
         unroll: 2,
-        entry: Entry::Forward(avx512::lstm_step_h96),
+        entry: Entry::Single(avx512::lstm_step_h96),
     },
     Row {
         id: "f32-lstm-step-h128-avx512",
@@ -2561,7 +2561,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 16),
         nr: 4,
         unroll: 2,
-        entry: Entry::Forward(avx512::lstm_step_h128),
+        entry: Entry::Single(avx512::lstm_step_h128),
     },
     Row {
         id: "f32-lstm-step-h192-avx512",
@@ -2574,7 +2574,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 16),
         nr: 4,
         unroll: 2,
-        entry: Entry::Forward(avx512::lstm_step_h192),
+        entry: Entry::Single(avx512::lstm_step_h192),
     },
     Row {
         id: "f32-lstm-step-h256-avx512",
@@ -2587,7 +2587,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 16),
         nr: 4,
         unroll: 2,
-        entry: Entry::Forward(avx512::lstm_step_h256),
+        entry: Entry::Single(avx512::lstm_step_h256),
     },
     Row {
         id: "f32-lstm-step-h320-avx512",
@@ -2600,7 +2600,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 16),
         nr: 4,
         unroll: 2,
-        entry: Entry::Forward(avx512::lstm_step_h320),
+        entry: Entry::Single(avx512::lstm_step_h320),
     },
     Row {
         id: "f32-lstm-step-h384-avx512",
@@ -2613,7 +2613,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 16),
         nr: 4,
         unroll: 2,
-        entry: Entry::Forward(avx512::lstm_step_h384),
+        entry: Entry::Single(avx512::lstm_step_h384),
     },
     Row {
         id: "f32-lstm-step-h512-avx512",
@@ -2626,7 +2626,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 16),
         nr: 4,
         unroll: 2,
-        entry: Entry::Forward(avx512::lstm_step_h512),
+        entry: Entry::Single(avx512::lstm_step_h512),
     },
     Row {
         id: "f32-lstm-step-h640-avx512",
@@ -2639,7 +2639,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 16),
         nr: 4,
         unroll: 2,
-        entry: Entry::Forward(avx512::lstm_step_h640),
+        entry: Entry::Single(avx512::lstm_step_h640),
     },
     Row {
         id: "f32-lstm-step-h1024-avx512",
@@ -2652,7 +2652,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 16),
         nr: 4,
         unroll: 2,
-        entry: Entry::Forward(avx512::lstm_step_h1024),
+        entry: Entry::Single(avx512::lstm_step_h1024),
     },
     Row {
         id: "f32-gru-step-hn-avx512",
@@ -2704,7 +2704,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 3),
         nr: 4,
         unroll: 2,
-        entry: Entry::Forward(avx512::gru_step_h8),
+        entry: Entry::Single(avx512::gru_step_h8),
     },
     Row {
         id: "f32-gru-step-h12-avx512",
@@ -2717,7 +2717,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 3),
         nr: 4,
         unroll: 2,
-        entry: Entry::Forward(avx512::gru_step_h12),
+        entry: Entry::Single(avx512::gru_step_h12),
     },
     Row {
         id: "f32-gru-step-h16-avx512",
@@ -2730,7 +2730,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 3),
         nr: 4,
         unroll: 2,
-        entry: Entry::Forward(avx512::gru_step_h16),
+        entry: Entry::Single(avx512::gru_step_h16),
     },
     Row {
         id: "f32-gru-step-h20-avx512",
@@ -2743,7 +2743,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 6),
         nr: 4,
         unroll: 2,
-        entry: Entry::Forward(avx512::gru_step_h20),
+        entry: Entry::Single(avx512::gru_step_h20),
     },
     Row {
         id: "f32-gru-step-h24-avx512",
@@ -2756,7 +2756,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 6),
         nr: 4,
         unroll: 2,
-        entry: Entry::Forward(avx512::gru_step_h24),
+        entry: Entry::Single(avx512::gru_step_h24),
     },
     Row {
         id: "f32-gru-step-h32-avx512",
@@ -2769,7 +2769,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 6),
         nr: 4,
         unroll: 2,
-        entry: Entry::Forward(avx512::gru_step_h32),
+        entry: Entry::Single(avx512::gru_step_h32),
     },
     Row {
         id: "f32-gru-step-h40-avx512",
@@ -2782,7 +2782,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 9),
         nr: 4,
         unroll: 2,
-        entry: Entry::Forward(avx512::gru_step_h40),
+        entry: Entry::Single(avx512::gru_step_h40),
     },
     Row {
         id: "f32-gru-step-h48-avx512",
@@ -2795,7 +2795,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 9),
         nr: 4,
         unroll: 2,
-        entry: Entry::Forward(avx512::gru_step_h48),
+        entry: Entry::Single(avx512::gru_step_h48),
     },
     Row {
         id: "f32-gru-step-h64-avx512",
@@ -2808,7 +2808,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 12),
         nr: 4,
         unroll: 2,
-        entry: Entry::Forward(avx512::gru_step_h64),
+        entry: Entry::Single(avx512::gru_step_h64),
     },
     Row {
         id: "f32-gru-step-h80-avx512",
@@ -2821,7 +2821,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 15),
         nr: 4,
         unroll: 2,
-        entry: Entry::Forward(avx512::gru_step_h80),
+        entry: Entry::Single(avx512::gru_step_h80),
     },
     Row {
         id: "f32-gru-step-h96-avx512",
@@ -2834,7 +2834,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 12),
         nr: 4,
         unroll: 2,
-        entry: Entry::Forward(avx512::gru_step_h96),
+        entry: Entry::Single(avx512::gru_step_h96),
     },
     Row {
         id: "f32-gru-step-h128-avx512",
@@ -2847,7 +2847,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 12),
         nr: 4,
         unroll: 2,
-        entry: Entry::Forward(avx512::gru_step_h128),
+        entry: Entry::Single(avx512::gru_step_h128),
     },
     Row {
         id: "f32-gru-step-h192-avx512",
@@ -2860,7 +2860,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 12),
         nr: 4,
         unroll: 2,
-        entry: Entry::Forward(avx512::gru_step_h192),
+        entry: Entry::Single(avx512::gru_step_h192),
     },
     Row {
         id: "f32-gru-step-h256-avx512",
@@ -2873,7 +2873,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 12),
         nr: 4,
         unroll: 2,
-        entry: Entry::Forward(avx512::gru_step_h256),
+        entry: Entry::Single(avx512::gru_step_h256),
     },
     Row {
         id: "f32-gru-step-h320-avx512",
@@ -2886,7 +2886,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 12),
         nr: 4,
         unroll: 2,
-        entry: Entry::Forward(avx512::gru_step_h320),
+        entry: Entry::Single(avx512::gru_step_h320),
     },
     Row {
         id: "f32-gru-step-h384-avx512",
@@ -2899,7 +2899,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 12),
         nr: 4,
         unroll: 2,
-        entry: Entry::Forward(avx512::gru_step_h384),
+        entry: Entry::Single(avx512::gru_step_h384),
     },
     Row {
         id: "f32-gru-step-h512-avx512",
@@ -2912,7 +2912,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 12),
         nr: 4,
         unroll: 2,
-        entry: Entry::Forward(avx512::gru_step_h512),
+        entry: Entry::Single(avx512::gru_step_h512),
     },
     Row {
         id: "f32-gru-step-h640-avx512",
@@ -2925,7 +2925,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 12),
         nr: 4,
         unroll: 2,
-        entry: Entry::Forward(avx512::gru_step_h640),
+        entry: Entry::Single(avx512::gru_step_h640),
     },
     Row {
         id: "f32-gru-step-h1024-avx512",
@@ -2938,7 +2938,7 @@ static AVX512: [Row; 102] = [
         tile: (1, 12),
         nr: 4,
         unroll: 2,
-        entry: Entry::Forward(avx512::gru_step_h1024),
+        entry: Entry::Single(avx512::gru_step_h1024),
     },
     Row {
         id: "f32-rnn_with-step-hn-avx512",
