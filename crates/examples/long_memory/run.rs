@@ -17,6 +17,9 @@ const TEST_ROWS: usize = 64;
 /// Times that influence and test loss are looked at while a network learns.
 const LOOKS: usize = 20;
 
+/// Updates that the ledger of clipping has room for: the latest, of a very long training.
+const NORMS: usize = 1 << 16;
+
 /// The streams of random numbers that the test rows are drawn from, far from those of the updates.
 fn test_stream(batch: u64) -> u64 {
     u64::MAX - batch
@@ -82,7 +85,7 @@ impl<'a> Run<'a> {
             optimizer,
             observer: Observer::new(&model.network),
             probe: LagProbe::new(&model.network, task.steps() - 1, Probes::Random(1), options.seed)?,
-            ledger: ClipLedger::new(Norm::L2, NonFinite::Error, options.steps.min(LEDGER_ROOM)),
+            ledger: ClipLedger::new(Norm::L2, NonFinite::Error, options.steps.min(NORMS)),
             room: Room::default(),
             grads: model.zero_grads(),
             train_loss: Vec::new(),
