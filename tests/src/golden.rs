@@ -35,18 +35,29 @@ pub struct Tensor {
 impl Tensor {
     /// The elements of an f32 tensor; panics for another type.
     pub fn f32(&self) -> &[f32] {
-        match &self.data {
-            Data::F32(data) => data,
-            other => panic!("not an f32 tensor: {other:?}"),
-        }
+        self.as_f32().unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// The elements of an f64 tensor, or of an f32 tensor widened; panics for integers.
     pub fn f64(&self) -> Vec<f64> {
+        self.as_f64().unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// The elements of an f32 tensor, or what it is instead.
+    pub fn as_f32(&self) -> Result<&[f32], String> {
         match &self.data {
-            Data::F32(data) => data.iter().map(|&value| f64::from(value)).collect(),
-            Data::F64(data) => data.clone(),
-            Data::I64(_) => panic!("a tensor of integers, not of floats"),
+            Data::F32(data) => Ok(data),
+            Data::F64(_) => Err("has type f64, expected f32".to_string()),
+            Data::I64(_) => Err("holds integers, expected f32".to_string()),
+        }
+    }
+
+    /// The elements of an f64 tensor, or of an f32 tensor widened, or what it is instead.
+    pub fn as_f64(&self) -> Result<Vec<f64>, String> {
+        match &self.data {
+            Data::F32(data) => Ok(data.iter().map(|&value| f64::from(value)).collect()),
+            Data::F64(data) => Ok(data.clone()),
+            Data::I64(_) => Err("holds integers, expected floats".to_string()),
         }
     }
 
@@ -108,18 +119,29 @@ pub struct Case {
 ///
 /// Fails on what it cannot read, on an entry without a file and on a `.safetensors` file without an entry.
 pub fn load(folder: impl AsRef<Path>) -> Result<Vec<Case>, String> {
+    load_each(folder)?.into_iter().collect()
+}
+
+/// The same, but what is wrong with one case, or a file without an entry, leaves the others.
+pub fn load_each(folder: impl AsRef<Path>) -> Result<Vec<Result<Case, String>>, String> {
     let folder = folder.as_ref();
     let path = folder.join("index.json");
     let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     let index: Value = serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
-    let entries = index["configs"].as_array().ok_or(format!("{}: no `configs`", path.display()))?;
-    let cases = entries.iter().map(|entry| Case::read(folder, entry)).collect::<Result<Vec<_>, _>>()?;
+    let entries = index["configs"].as_array().ok_or(format!("{}: no list `configs`", path.display()))?;
+    let mut cases: Vec<_> = entries.iter().map(|entry| Case::read(folder, entry)).collect();
 
+    let mut files = Vec::new();
     for file in fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))? {
-        let file = file.map_err(|error| format!("{}: {error}", folder.display()))?.path();
-        let known = cases.iter().any(|case| file.file_stem().is_some_and(|stem| *stem == *case.name));
-        if file.extension().is_some_and(|extension| extension == "safetensors") && !known {
-            return Err(format!("{}: not in the index", file.display()));
+        files.push(file.map_err(|error| format!("{}: {error}", folder.display()))?.path());
+    }
+    files.sort();
+    for file in files {
+        let is_case =
+            |entry: &Value| file.file_stem().is_some_and(|stem| entry["name"] == *stem.to_string_lossy());
+        let is_tensors = file.extension().is_some_and(|extension| extension == "safetensors");
+        if is_tensors && !entries.iter().any(is_case) {
+            cases.push(Err(format!("{}: not in the index", file.display())));
         }
     }
     Ok(cases)
@@ -130,39 +152,115 @@ pub fn load_torch_golden() -> Result<Vec<Case>, String> {
     load(Path::new(env!("CARGO_MANIFEST_DIR")).join("data").join("torch-golden"))
 }
 
+/// Keys of an entry of the index.
+const KNOWN: [&str; 21] = [
+    "name",
+    "kind",
+    "cell",
+    "unbatched",
+    "layers",
+    "bidirectional",
+    "bias",
+    "batch_first",
+    "packed",
+    "initial_state",
+    "full_clip",
+    "T",
+    "B",
+    "input",
+    "hidden",
+    "proj",
+    "lengths",
+    "max_abs_f32_f64",
+    "max_norm",
+    "clip_value",
+    "cases",
+];
+
+fn wrong(entry: &Value, key: &str, expected: &str, got: &Value) -> String {
+    format!("{}: `{key}` in the index must be {expected}: got {got}", entry["name"].as_str().unwrap_or("?"))
+}
+
+/// A flag of an entry; off if it is not there.
+fn flag(entry: &Value, key: &str) -> Result<bool, String> {
+    match &entry[key] {
+        Value::Null => Ok(false),
+        Value::Bool(is_set) => Ok(*is_set),
+        other => Err(wrong(entry, key, "true or false", other)),
+    }
+}
+
+/// A size of an entry, if it is there.
+fn size(entry: &Value, key: &str) -> Result<Option<usize>, String> {
+    match &entry[key] {
+        Value::Null => Ok(None),
+        value => whole(entry, key, value).map(Some),
+    }
+}
+
+fn whole(entry: &Value, key: &str, value: &Value) -> Result<usize, String> {
+    let size = value.as_u64().and_then(|size| usize::try_from(size).ok());
+    size.ok_or_else(|| wrong(entry, key, "whole numbers from 0 on", value))
+}
+
+/// The lengths that stand among the tensors only.
+fn lengths_of(name: &str, tensors: &BTreeMap<String, Tensor>) -> Result<Vec<usize>, String> {
+    let lengths = tensors.get("lengths").ok_or(format!("{name}: packed, but without lengths"))?;
+    let Data::I64(lengths) = &lengths.data else { return Err(format!("{name}: lengths are no integers")) };
+    let whole = |&len: &i64| usize::try_from(len).map_err(|_| format!("{name}: lengths: got {len}"));
+    lengths.iter().map(whole).collect()
+}
+
 impl Case {
     fn read(folder: &Path, entry: &Value) -> Result<Case, String> {
         let name = entry["name"].as_str().ok_or(format!("an entry without a name: {entry}"))?;
-        let flag = |key: &str| entry[key].as_bool().unwrap_or(false);
-        let size = |key: &str| entry[key].as_u64().map(|size| size as usize);
-        let kind = entry["kind"].as_str().ok_or(format!("{name}: no kind"))?;
-        let numbers = entry["max_abs_f32_f64"].as_object();
+        let kind = entry["kind"].as_str().ok_or(format!("{name}: no kind in the index"))?;
+        let tensors = read_tensors(folder.join(format!("{name}.safetensors")))?;
+        let packed = flag(entry, "packed")?;
+        let lengths = match &entry["lengths"] {
+            Value::Null if packed => Some(lengths_of(name, &tensors)?),
+            Value::Null => None,
+            Value::Array(all) => {
+                Some(all.iter().map(|len| whole(entry, "lengths", len)).collect::<Result<_, _>>()?)
+            }
+            other => return Err(wrong(entry, "lengths", "a list", other)),
+        };
+        let max_abs_f32_f64 = match &entry["max_abs_f32_f64"] {
+            Value::Null => BTreeMap::new(),
+            Value::Object(all) => {
+                let number = |v: &Value| v.as_f64().ok_or(wrong(entry, "max_abs_f32_f64", "numbers", v));
+                all.iter().map(|(key, v)| Ok((key.clone(), number(v)?))).collect::<Result<_, String>>()?
+            }
+            other => return Err(wrong(entry, "max_abs_f32_f64", "numbers by name", other)),
+        };
         Ok(Case {
             name: name.to_string(),
             kind: kind.to_string(),
-            is_cell: flag("cell"),
-            unbatched: flag("unbatched"),
-            layers: size("layers").unwrap_or(1),
-            bidirectional: flag("bidirectional"),
-            bias: flag("bias"),
-            batch_first: flag("batch_first"),
-            packed: flag("packed"),
-            initial_state: flag("initial_state"),
-            full_clip: flag("full_clip"),
-            steps: size("T").unwrap_or(0),
-            batch: size("B").unwrap_or(0),
-            input: size("input").unwrap_or(0),
-            hidden: size("hidden").unwrap_or(0),
-            proj: size("proj"),
-            lengths: entry["lengths"]
-                .as_array()
-                .map(|all| all.iter().filter_map(Value::as_u64).map(|len| len as usize).collect()),
-            max_abs_f32_f64: numbers
-                .map(|all| all.iter().filter_map(|(key, v)| Some((key.clone(), v.as_f64()?))).collect())
-                .unwrap_or_default(),
-            tensors: read_tensors(folder.join(format!("{name}.safetensors")))?,
+            is_cell: flag(entry, "cell")?,
+            unbatched: flag(entry, "unbatched")?,
+            layers: size(entry, "layers")?.unwrap_or(1),
+            bidirectional: flag(entry, "bidirectional")?,
+            bias: flag(entry, "bias")?,
+            batch_first: flag(entry, "batch_first")?,
+            packed,
+            initial_state: flag(entry, "initial_state")?,
+            full_clip: flag(entry, "full_clip")?,
+            steps: size(entry, "T")?.unwrap_or(0),
+            batch: size(entry, "B")?.unwrap_or(0),
+            input: size(entry, "input")?.unwrap_or(0),
+            hidden: size(entry, "hidden")?.unwrap_or(0),
+            proj: size(entry, "proj")?,
+            lengths,
+            max_abs_f32_f64,
+            tensors,
             entry: entry.clone(),
         })
+    }
+
+    /// What the index says of the case and nothing here knows.
+    pub fn unknown_options(&self) -> Vec<&str> {
+        let keys = self.entry.as_object().into_iter().flat_map(|entry| entry.keys());
+        keys.map(String::as_str).filter(|key| !KNOWN.contains(key)).collect()
     }
 
     /// The cell, or nothing if the case is no network.

@@ -1,14 +1,17 @@
 //! The project's own copy of the cases that PyTorch computed, on every instruction set of this machine: forward, backward and
 //! clipping. `cargo run --release -p tests --bin golden -- DIR` does the same for any folder.
 
-use gatewise::{CEILING_VARIABLE, Error, Kernels, NonFinite, Norm, Tensors, clip_grad_norm};
+use gatewise::{Error, Kernels, NonFinite, Norm, Tensors, clip_grad_norm};
 use std::collections::BTreeMap;
-use std::process::Command;
-use tests::golden::{self, Case};
+use tests::golden::{Case, load_torch_golden};
 use tests::golden_run;
 
+mod golden {
+    mod program;
+}
+
 fn cases() -> Vec<Case> {
-    golden::load_torch_golden().expect("the cases lie in tests/data/torch-golden")
+    load_torch_golden().expect("the cases lie in tests/data/torch-golden")
 }
 
 /// Every case of every kind passes on every instruction set; the folder holds all kinds.
@@ -129,57 +132,4 @@ fn non_finite_gradients_are_refused_or_treated_as_pytorch_does() {
             }
         }
     }
-}
-
-/// The program `golden`, with that folder and ceiling: exit code, standard output, standard error.
-fn program(folder: Option<&str>, ceiling: &str) -> (Option<i32>, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_golden"));
-    let output = command.args(folder).env(CEILING_VARIABLE, ceiling).output().expect("golden starts");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("golden writes UTF-8");
-    (output.status.code(), text(output.stdout), text(output.stderr))
-}
-
-/// `golden DIR` ends with the count of cases that pass, and its exit code is 1 exactly if one of them failed.
-#[test]
-fn the_program_counts_what_passes() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/data/torch-golden");
-    let (code, out, _) = program(Some(folder), "portable");
-    let all = cases().len();
-    let last = out.lines().last().expect("a last line");
-    assert!(last.starts_with(&format!("golden {all}/{all} max_rel ")), "{last}");
-    assert_eq!(code, Some(0));
-
-    // One case with another expected loss is one that fails.
-    let (code, out, _) = program(Some(&broken_copy(folder)), "portable");
-    let last = out.lines().last().expect("a last line");
-    assert!(last.starts_with(&format!("golden {}/{all} max_rel ", all - 1)), "{last}");
-    assert_eq!(code, Some(1));
-}
-
-/// A copy of a folder of cases in which the input of one case differs.
-fn broken_copy(folder: &str) -> String {
-    let copy = concat!(env!("CARGO_TARGET_TMPDIR"), "/broken-golden");
-    std::fs::create_dir_all(copy).unwrap();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let entry = entry.unwrap();
-        let mut bytes = std::fs::read(entry.path()).unwrap();
-        if entry.file_name() == "gru-02-l3.safetensors" {
-            // The numbers stand behind the header; the last four bytes belong to one of them.
-            let last = bytes.len() - 4;
-            bytes[last..].copy_from_slice(&1e3_f32.to_le_bytes());
-        }
-        std::fs::write(format!("{copy}/{}", entry.file_name().to_str().unwrap()), bytes).unwrap();
-    }
-    copy.to_string()
-}
-
-/// A ceiling that names no instruction set, a folder that is not there, no folder: said in words, and no exit code 0.
-#[test]
-fn the_program_says_what_is_wrong() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/data/torch-golden");
-    let (code, _, error) = program(Some(folder), "avx3");
-    assert!(code == Some(1) && error.contains("avx3"), "{code:?} {error}");
-    let (code, _, error) = program(Some("no-such-folder"), "portable");
-    assert!(code == Some(1) && error.contains("no-such-folder"), "{code:?} {error}");
-    assert_eq!(program(None, "portable").0, Some(2));
 }
