@@ -2,16 +2,19 @@
 
 use super::case::{Case, HIDDEN, INPUT, Options, assert_close, f64s, kernels, oracle_of};
 use gatewise::{
-    Cell, Config, Error, Gradients, Input, Network, NonFinite, Norm, Optimizer, Sgd, Tensors, TruncatedBptt,
-    Truncation, Upstream, View, clip_grad_norm,
+    Cell, Config, Error, Gradients, Input, Network, NonFinite, Norm, Optimizer, Sgd, State, Tensors,
+    TruncatedBptt, Truncation, Upstream, View, clip_grad_norm,
 };
 use tests::oracle::{StackRun, Upstream as OracleUpstream};
 
 const CUTS: [(usize, usize); 7] = [(1, 1), (4, 4), (3, 9), (3, 7), (4, 5), (5, 14), (1, 6)];
 
 fn case(cell: Cell, batch_first: bool, resets: bool, seed: u64) -> Case {
-    let options = Options { cell, steps: 23, batch: 2, layers: 2, batch_first, resets, ..Options::default() };
-    Case::new(options, kernels()[0], seed)
+    case_with(Options { cell, batch_first, resets, ..Options::default() }, seed)
+}
+
+fn case_with(options: Options, seed: u64) -> Case {
+    Case::new(Options { steps: 23, batch: 2, layers: 2, ..options }, kernels()[0], seed)
 }
 
 fn config(case: &Case) -> &Config {
@@ -61,9 +64,18 @@ struct Outcome {
     output: Vec<f32>,
     grads: Tensors,
     grad_input: Vec<f32>,
+    grad_reset: [Vec<f32>; 2],
 }
 
-/// Runs the stream in pieces, and changes the parameters after each window, if asked to.
+/// What a learned reset state becomes after a window.
+fn learned(state: &State, [h, c]: &[Vec<f32>; 2]) -> State {
+    let mut state = state.clone();
+    state.h_mut().iter_mut().zip(h).for_each(|(to, grad)| *to -= 0.1 * grad);
+    state.c_mut().iter_mut().zip(c).for_each(|(to, grad)| *to -= 0.1 * grad);
+    state
+}
+
+/// Runs the stream in pieces, and changes the parameters, the reset state among them, after each window, if asked to.
 fn train(
     case: &mut Case,
     truncation: Truncation,
@@ -71,6 +83,7 @@ fn train(
     mut sgd: Option<Sgd>,
 ) -> (Vec<Outcome>, u64) {
     let mut bptt = TruncatedBptt::new(&case.network, truncation, case.state.clone()).unwrap();
+    bptt.set_reset_state(case.reset_state.clone()).unwrap();
     let mut outcomes = Vec::new();
     let (mut begin, mut done) = (0, 0);
     for &piece in pieces.iter().chain(&[usize::MAX]) {
@@ -93,8 +106,13 @@ fn train(
                 output: bptt.output().data().to_vec(),
                 grads: grads.clone(),
                 grad_input: bptt.grad_input().unwrap().data().to_vec(),
+                grad_reset: [bptt.grad_reset_h(), bptt.grad_reset_c()].map(<[f32]>::to_vec),
             });
             if let Some(sgd) = &mut sgd {
+                if let Some(state) = &mut case.reset_state {
+                    *state = learned(state, &outcomes[outcomes.len() - 1].grad_reset);
+                    bptt.set_reset_state(Some(state.clone())).unwrap();
+                }
                 clip_grad_norm(&mut [&mut grads], 1.0, Norm::L2, NonFinite::Error).unwrap();
                 sgd.step(&mut [&mut case.network.params_mut()], &[&grads]).unwrap();
             }
@@ -112,16 +130,32 @@ fn time_major(data: &[f32], steps: usize, batch: usize, batch_first: bool) -> Ve
     vectors.flat_map(|(t, b)| f64s(&data[at(t, b) * width..][..width])).collect()
 }
 
+/// A state of one row for each row of a batch.
+fn all_rows(state: &State, batch: usize) -> State {
+    let rows: Vec<usize> = (0..batch).map(|row| if state.batch() == 1 { 0 } else { row }).collect();
+    state.gather(&rows).unwrap()
+}
+
+/// The sum over the rows of a state, whose layers are all [batch, `HIDDEN`].
+fn sum_of_rows(grad: &[f64], batch: usize) -> Vec<f64> {
+    let sum = |of_layer: &[f64]| -> Vec<f64> {
+        (0..HIDDEN).map(|unit| of_layer.iter().skip(unit).step_by(HIDDEN).sum()).collect()
+    };
+    grad.chunks(batch * HIDDEN).flat_map(sum).collect()
+}
+
 /// The definition, step by step: each window runs from the state that the one before left there, with the parameters as they are,
 /// and its gradient is that of its new steps' losses.
 #[test]
 fn each_window_is_the_oracle_unrolled() {
     for (seed, cell) in (0..).zip([Cell::RnnTanh, Cell::Lstm, Cell::Gru]) {
         for (k1, k2) in CUTS {
-            for (batch_first, resets) in [(false, false), (true, true)] {
+            for (batch_first, resets, reset_rows) in
+                [(false, false, 0), (true, true, 0), (false, true, 1), (true, true, 2)]
+            {
                 let truncation = Truncation { k1, k2 };
-                let mut case = case(cell, batch_first, resets, seed);
-                let mut shadow = self::case(cell, batch_first, resets, seed);
+                let options = Options { cell, batch_first, resets, reset_rows, ..Options::default() };
+                let [mut case, mut shadow] = [(); 2].map(|()| case_with(options, seed));
                 let mut sgd = Sgd::new(0.2);
                 let (outcomes, _) = train(&mut case, truncation, &[5, 1, 9, 2], Some(Sgd::new(0.2)));
                 let (steps, batch) = (case.options.steps, case.options.batch);
@@ -135,6 +169,7 @@ fn each_window_is_the_oracle_unrolled() {
                     assert_eq!(outcome.window, begin as u64..end as u64);
                     let stack = oracle_of(&shadow.network);
                     let (h_0, c_0) = states[begin].clone();
+                    let reset = shadow.reset_state.as_ref().map(|state| all_rows(state, batch));
                     let run = |end: usize| StackRun {
                         steps: end - begin,
                         batch,
@@ -142,6 +177,8 @@ fn each_window_is_the_oracle_unrolled() {
                         h0: Some(h_0.clone()),
                         c0: Some(c_0.clone()),
                         resets: resets.then(|| case.resets[begin * batch..end * batch].to_vec()),
+                        reset_h: reset.as_ref().map(|state| f64s(state.h())),
+                        reset_c: reset.as_ref().map(|state| f64s(state.c())),
                         ..StackRun::default()
                     };
                     let mut out = vec![0.0; (end - begin) * batch * HIDDEN];
@@ -163,12 +200,21 @@ fn each_window_is_the_oracle_unrolled() {
                     let dx = time_major(&outcome.grad_input, end - begin, batch, batch_first);
                     let dx: Vec<f32> = dx.iter().map(|&dx| dx as f32).collect();
                     assert_close(&format!("{what} dx"), &dx, &grads.x, terms);
+                    let of_reset = [&grads.reset_h, &grads.reset_c].map(|grad| match reset_rows {
+                        0 => vec![],
+                        1 => sum_of_rows(grad, batch),
+                        _ => grad.clone(),
+                    });
+                    for (got, expected) in outcome.grad_reset.iter().zip(of_reset) {
+                        assert_close(&format!("{what} reset state"), got, &expected, batch * terms);
+                    }
 
                     states.truncate(begin + 1);
                     for t in begin + 1..=end {
                         let trace = stack.forward(&run(t));
                         states.push((trace.h_n, trace.c_n));
                     }
+                    shadow.reset_state = shadow.reset_state.map(|s| learned(&s, &outcome.grad_reset));
                     let mut grads = outcome.grads.clone();
                     clip_grad_norm(&mut [&mut grads], 1.0, Norm::L2, NonFinite::Error).unwrap();
                     sgd.step(&mut [&mut shadow.network.params_mut()], &[&grads]).unwrap();
@@ -257,6 +303,76 @@ fn the_state_is_carried_or_detached() {
     bptt.set_state(case.state.clone()).unwrap();
     assert_eq!(bptt.state(), &case.state);
     assert!(!bptt.forward(&case.network).unwrap() && !bptt.finish(&case.network).unwrap());
+}
+
+/// A state that resets lead to comes with a piece, or between two windows; windows that share a reset run it again after a change, and a
+/// window that it has changed under has no backward.
+#[test]
+fn a_reset_state_is_a_parameter_of_the_stream() {
+    let options = Options { cell: Cell::Lstm, resets: true, reset_rows: 1, ..Options::default() };
+    let mut case = case_with(options, 10);
+    case.resets.fill(false);
+    // Between steps 4 and 5 of a stream whose windows are 4 steps of 8.
+    case.resets[5 * 2] = true;
+    let truncation = Truncation { k1: 4, k2: 8 };
+    let mut bptt = TruncatedBptt::new(&case.network, truncation, case.state.clone()).unwrap();
+    let x = steps_of(&case, &case.x, INPUT, 0, 8);
+    let piece = Input::from(View::new(&x, [8, 2, INPUT]).unwrap()).resets(&case.resets[..16]);
+    let reset = case.reset_state.clone().unwrap();
+    bptt.push(piece.reset_state(&reset)).unwrap();
+    push(&case, &mut bptt, 8, 12);
+    let mut grads = case.network.params().zeros_like();
+    let dy = steps_of(&case, &case.dy, HIDDEN, 0, 4);
+    let upstream = Upstream::output(View::new(&dy, [4, 2, HIDDEN]).unwrap());
+    assert!(bptt.forward(&case.network).unwrap());
+    bptt.backward(&case.network, upstream, &mut grads).unwrap();
+    assert!(bptt.grad_reset_h().iter().all(|grad| *grad == 0.0), "no reset in this window");
+    assert!(bptt.forward(&case.network).unwrap());
+    assert!(bptt.grad_reset_h().is_empty(), "no backward of this window yet");
+    let steps = bptt.forward_steps();
+
+    let mut other = reset.clone();
+    other.h_mut().fill(0.75);
+    let (mut changed, before) = (bptt.clone(), grads.clone());
+    changed.set_reset_state(Some(other.clone())).unwrap();
+    assert_eq!(changed.backward(&case.network, upstream, &mut grads), Err(Error::TapeConsumed));
+    assert_eq!(grads, before);
+
+    // The same value is no change.
+    bptt.set_reset_state(Some(reset)).unwrap();
+    bptt.backward(&case.network, upstream, &mut grads).unwrap();
+    assert!(bptt.grad_reset_h().iter().chain(bptt.grad_reset_c()).any(|grad| *grad != 0.0));
+
+    bptt.set_reset_state(Some(other.clone())).unwrap();
+    assert!(bptt.forward(&case.network).unwrap());
+    assert_eq!(bptt.forward_steps(), steps + 8, "steps 4 .. 8 ran again, and 8 .. 12");
+    let whole = Input::from(View::new(&case.x[..12 * 2 * INPUT], [12, 2, INPUT]).unwrap());
+    let whole = whole.resets(&case.resets[..24]).reset_state(&other);
+    let (y, end) = case.network.forward(whole, Some(&case.state)).unwrap();
+    assert_eq!((bptt.output().data(), bptt.state()), (&y.data()[8 * 2 * HIDDEN..], &end));
+}
+
+#[test]
+fn a_reset_state_of_another_shape_is_refused() {
+    let case = case(Cell::Lstm, false, true, 11);
+    let mut bptt =
+        TruncatedBptt::new(&case.network, Truncation { k1: 4, k2: 4 }, case.state.clone()).unwrap();
+    let of = |cell: Cell, hidden: usize, layers: usize, batch: usize| {
+        let network = Network::with_cell(cell, INPUT, hidden).num_layers(layers).build().unwrap();
+        network.zero_state(batch).unwrap()
+    };
+    let one = View::new(&[0.0; 2 * INPUT], [1, 2, INPUT]).unwrap();
+    for (state, words) in [
+        (of(Cell::Lstm, HIDDEN, 2, 3), "reset_h has inconsistent batch size: got 3, expected 2"),
+        (of(Cell::Lstm, 7, 2, 1), "reset_h has inconsistent hidden_size: got 7, expected 5"),
+        (of(Cell::Lstm, HIDDEN, 7, 1), "reset_h has inconsistent num_layers * directions: got 7, expected 2"),
+        (of(Cell::Gru, HIDDEN, 2, 1), "reset_c has inconsistent length: got 0, expected 10"),
+    ] {
+        assert_eq!(bptt.set_reset_state(Some(state.clone())).unwrap_err().to_string(), words);
+        let refused = bptt.push(Input::from(one).reset_state(&state));
+        assert_eq!(refused.unwrap_err().to_string(), words);
+    }
+    assert_eq!(bptt.pending(), 0);
 }
 
 #[test]

@@ -11,6 +11,21 @@ use std::sync::Arc;
 /// layer before its reverse one. Where layers have [sizes of their own](crate::Builder::hidden_sizes) they are the arrays [batch,
 /// hidden_size] of each layer and direction, one behind the other: [`h_range`](State::h_range) says where. Clone it to branch or to go
 /// back, save its slices to resume.
+///
+/// # Examples
+/// ```
+/// use gatewise::Lstm;
+///
+/// let lstm = Lstm::builder(2, 3).num_layers(2).build()?;
+/// let mut state = lstm.zero_state(4)?; // four rows
+/// assert_eq!((state.shape(), state.c().len()), ([2, 4, 3], 2 * 4 * 3));
+/// if let Some(range) = state.h_range(1, 0) {
+///     state.h_mut()[range].fill(0.5); // all rows of the upper layer
+/// }
+/// let beams = state.gather(&[0, 0, 3])?; // a batch of three
+/// assert_eq!(beams.h()[3 * 3..], [0.5; 3 * 3]);
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct State {
     batch: usize,
@@ -200,13 +215,22 @@ impl State {
 
     /// Checks that another state has the sizes of this one.
     pub(crate) fn check_alike(&self, other: &State) -> Result<(), Error> {
-        expect("h_0", "batch size", other.batch, self.batch)?;
-        for ([_, expected], [_, got]) in self.shape.sizes.iter().zip(&other.shape.sizes) {
-            expect("h_0", "hidden_size", *got, *expected)?;
+        self.check_alike_as(["h_0", "c_0"], other, self.batch)
+    }
+
+    /// Checks that resets of a batch with this state can lead to another one.
+    pub(crate) fn check_alike_reset(&self, other: &State) -> Result<(), Error> {
+        self.check_alike_as(["reset_h", "reset_c"], other, if other.batch == 1 { 1 } else { self.batch })
+    }
+
+    fn check_alike_as(&self, [h, c]: [&'static str; 2], other: &State, batch: usize) -> Result<(), Error> {
+        expect(h, "batch size", other.batch, batch)?;
+        for ([features, hidden], [got, got_hidden]) in self.shape.sizes.iter().zip(&other.shape.sizes) {
+            expect(h, if features == hidden { "hidden_size" } else { "proj_size" }, *got, *features)?;
+            expect(c, "hidden_size", *got_hidden, *hidden)?;
         }
-        expect("h_0", "num_layers * directions", other.parts(), self.parts())?;
-        expect_len("h_0", other.h.len(), self.h.len())?;
-        expect_len("c_0", other.c.len(), self.c.len())
+        expect(h, "num_layers * directions", other.parts(), self.parts())?;
+        expect_len(c, other.c.len(), if self.shape.has_c { other.cell_states() } else { 0 })
     }
 
     /// Makes this the state of a pass, whatever it was; its values are not defined then. `sizes`: features of each layer's h and c.

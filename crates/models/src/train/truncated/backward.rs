@@ -52,6 +52,11 @@ impl TruncatedBptt {
         let window: usize = self.blocks.iter().map(|block| block.steps).sum();
         self.grad_input.resize(if upstream.input_grad { window * batch * self.input } else { 0 }, 0.0);
         self.has_grad_input = upstream.input_grad;
+        let of_reset = self.reset_state.as_ref().map_or([0; 2], |state| [state.h().len(), state.c().len()]);
+        for (grad, len) in [&mut self.grad_reset_h, &mut self.grad_reset_c].into_iter().zip(of_reset) {
+            grad.clear();
+            grad.resize(len, 0.0);
+        }
         let mut end = window;
         for (i, block) in self.blocks.iter_mut().enumerate().rev() {
             let range = end - block.steps..end;
@@ -88,6 +93,11 @@ impl TruncatedBptt {
                 let part = Part { steps: window, range: range.clone(), batch, width: self.input };
                 part.put(dx.data(), &mut self.grad_input, self.batch_first);
             }
+            // Empty where no row of the block starts anew.
+            let of_block = [gradients.grad_reset_h(), gradients.grad_reset_c()];
+            for (sum, grad) in [&mut self.grad_reset_h, &mut self.grad_reset_c].into_iter().zip(of_block) {
+                sum.iter_mut().zip(grad).for_each(|(sum, grad)| *sum += grad);
+            }
             if i > 0 {
                 self.dh.clear();
                 self.dh.extend_from_slice(gradients.grad_h_0());
@@ -104,5 +114,16 @@ impl TruncatedBptt {
         let steps = self.blocks.iter().map(|block| block.steps).sum();
         let view = || View::new(&self.grad_input, self.shape(steps, self.input)).ok();
         self.has_grad_input.then(view)?
+    }
+
+    /// The gradient of the window's losses with respect to the h of the [reset state](TruncatedBptt::set_reset_state), shaped as that,
+    /// as the last backward left it: the sum over the resets in the window. Empty before a backward, and if no state was given.
+    pub fn grad_reset_h(&self) -> &[f32] {
+        &self.grad_reset_h
+    }
+
+    /// Likewise with respect to its c; empty for a cell without c.
+    pub fn grad_reset_c(&self) -> &[f32] {
+        &self.grad_reset_c
     }
 }

@@ -32,11 +32,18 @@ pub(super) struct Block {
 }
 
 impl Block {
-    pub(super) fn record<K>(&mut self, network: &Network<K>, batch: usize, seed: u64) -> Result<(), Error> {
+    pub(super) fn record<K>(
+        &mut self,
+        network: &Network<K>,
+        batch: usize,
+        seed: u64,
+        reset_state: Option<&State>,
+    ) -> Result<(), Error> {
         let config = network.config();
         let [first, second] = if config.batch_first { [batch, self.steps] } else { [self.steps, batch] };
         let mut input = Input::from(View::new(&self.x, [first, second, config.input_size])?);
         input.resets = (!self.resets.is_empty()).then_some(&self.resets[..]);
+        input.reset_state = reset_state.filter(|_| input.resets.is_some());
         // Beyond 2^32 steps the masks come again.
         let first_step = self.position as u32;
         input.dropout = DropoutKey { seed, first_step, rows: None };

@@ -2,6 +2,7 @@
 
 mod backward;
 mod block;
+mod carried;
 
 use crate::nets::Network;
 use crate::run::{Gradients, Tape};
@@ -76,6 +77,8 @@ pub struct TruncatedBptt {
     /// Steps of the window at hand that are new.
     new_steps: usize,
     state: State,
+    /// What resets lead to, if it is given, for one row or all.
+    reset_state: Option<State>,
     output: Vec<f32>,
     width: usize,
     dy: Vec<f32>,
@@ -84,6 +87,9 @@ pub struct TruncatedBptt {
     gradients: Gradients,
     grad_input: Vec<f32>,
     has_grad_input: bool,
+    /// Shaped as the reset state; empty before a backward.
+    grad_reset_h: Vec<f32>,
+    grad_reset_c: Vec<f32>,
 }
 
 impl TruncatedBptt {
@@ -125,6 +131,7 @@ impl TruncatedBptt {
             forward_steps: 0,
             new_steps: 0,
             state,
+            reset_state: None,
             output: Vec::new(),
             width: config.output_size(),
             dy: Vec::new(),
@@ -133,6 +140,8 @@ impl TruncatedBptt {
             gradients: Gradients::default(),
             grad_input: Vec::new(),
             has_grad_input: false,
+            grad_reset_h: Vec::new(),
+            grad_reset_c: Vec::new(),
         })
     }
 
@@ -142,11 +151,13 @@ impl TruncatedBptt {
         TruncatedBptt { dropout_seed: seed, ..self }
     }
 
-    /// Adds steps to the stream, as many as there are: [n, batch, input_size], with their resets if they have some. They are copied.
+    /// Adds steps to the stream, as many as there are: [n, batch, input_size], with their resets if they have some. They are copied. A
+    /// state that resets lead to becomes that of the whole stream, as by [`set_reset_state`](TruncatedBptt::set_reset_state); without
+    /// one it stays as it is.
     ///
     /// # Errors
-    /// [`Error::Shape`] if they do not fit the network and the state; [`Error::Config`] if they have lengths, a state that resets lead to
-    /// or a dropout key of their own: rows of a stream have no end, and the stream numbers its steps itself.
+    /// [`Error::Shape`] if they do not fit the network and the state; [`Error::Config`] if they have lengths or a dropout key of their
+    /// own: rows of a stream have no end, and the stream numbers its steps itself. The stream stays as it was then.
     pub fn push<'a>(&mut self, piece: impl Into<Input<'a>>) -> Result<(), Error> {
         let piece = piece.into();
         let [first, second, width] = piece.sequence.shape();
@@ -157,14 +168,12 @@ impl TruncatedBptt {
             expect("resets", "length", resets.len(), product("resets", &[steps, batch])?)?;
         }
         let key = piece.dropout;
-        if piece.lengths.is_some()
-            || piece.reset_state.is_some()
-            || key.rows.is_some()
-            || key.seed != 0
-            || key.first_step != 0
-        {
-            let (arg, expected) = ("input", "without lengths, reset state and dropout key in a stream");
+        if piece.lengths.is_some() || key.rows.is_some() || key.seed != 0 || key.first_step != 0 {
+            let (arg, expected) = ("input", "without lengths and dropout key in a stream");
             return Err(Error::Config { arg, expected, got: "some".to_string() });
+        }
+        if let Some(state) = piece.reset_state {
+            self.set_reset_state(Some(state.clone()))?;
         }
         let Pending { x, resets, done, steps: pending } = &mut self.pending;
         if *done > 0 {
@@ -253,7 +262,7 @@ impl TruncatedBptt {
                 block.stamp = None;
                 let mut after = block.start.clone();
                 recorded = block
-                    .record(network, self.batch, self.dropout_seed)
+                    .record(network, self.batch, self.dropout_seed, self.reset_state.as_ref())
                     .and_then(|()| block.tape.final_state(&mut after));
                 if recorded.is_err() {
                     break;
@@ -277,7 +286,7 @@ impl TruncatedBptt {
         self.position += steps as u64;
         self.since_detached += steps;
         self.new_steps = steps;
-        self.has_grad_input = false;
+        self.forget_gradients();
         self.gather_output(old);
         Ok(true)
     }
@@ -346,32 +355,8 @@ impl TruncatedBptt {
         first..self.position
     }
 
-    /// The state after the last step that was run: what the next step starts from.
-    pub fn state(&self) -> &State {
-        &self.state
-    }
-
     /// Steps that were run forward so far, each as often as it was.
     pub fn forward_steps(&self) -> u64 {
         self.forward_steps
-    }
-
-    /// Makes the state a constant: no gradient of a later step passes it. The next window begins here.
-    pub fn detach(&mut self) {
-        self.spare.extend(self.blocks.drain(..));
-        (self.since_detached, self.new_steps) = (0, 0);
-        self.output.clear();
-        self.has_grad_input = false;
-    }
-
-    /// Goes on from another state, detached.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] if it is not shaped as the present one.
-    pub fn set_state(&mut self, state: State) -> Result<(), Error> {
-        self.state.check_alike(&state)?;
-        self.state = state;
-        self.detach();
-        Ok(())
     }
 }
