@@ -2,7 +2,9 @@
 
 use super::case::bits;
 use super::memory::{most_bytes, with_failing_allocation};
-use gatewise::{Error, Gru, Linear, LinearRoom, Lstm, Memory, Tape, Upstream, View};
+use gatewise::{
+    Error, Gradients, Gru, Input, Linear, LinearRoom, Lstm, Memory, Tape, Tensors, Upstream, View, Workspace,
+};
 
 /// Backward may run in a larger pool than forward did, and plans for it.
 #[test]
@@ -55,6 +57,66 @@ fn a_backward_without_memory_leaves_gradients_and_tape_as_they_were() {
     }
     assert!(failures >= 8, "{failures}");
     assert_ne!(expected, before);
+
+    // The same for a tape that is kept.
+    let tape = lstm.forward_train(View::new(&x, [7, 2, 40]).unwrap(), None).unwrap();
+    for failure in 1.. {
+        let (mut grads, mut gradients) = (before.clone(), Gradients::default());
+        let mut back = |grads: &mut Tensors| lstm.backward_keep(&tape, upstream, &mut gradients, grads);
+        let result = with_failing_allocation(failure, || back(&mut grads));
+        if result.is_ok() {
+            assert_eq!(grads, expected);
+            assert!(failure > 8, "{failure}");
+            break;
+        }
+        assert!(matches!(result, Err(Error::SizeOverflow { .. })), "{failure}: {result:?}");
+        assert_eq!(grads, before, "{failure}");
+        back(&mut grads).unwrap();
+        assert_eq!(grads, expected, "{failure}");
+    }
+}
+
+/// Whichever allocation of a forward pass fails: state and output stay, and the next pass on the same room has the right bits.
+#[test]
+fn a_forward_without_memory_writes_nothing() {
+    let gru = Gru::builder(3, 5).num_layers(2).bidirectional(true).proj_size(2).seed(3).build().unwrap();
+    let x = [0.25; 7 * 2 * 3];
+    let (lengths, resets) = ([7, 4], [true, false, false, false, false, false, true].repeat(2));
+    let start = gru.zero_state(1).unwrap();
+    let input = Input::from(View::new(&x, [7, 2, 3]).unwrap()).lengths(&lengths).resets(&resets);
+    let input = input.reset_state(&start);
+    let mut before = gru.zero_state(2).unwrap();
+    before.h_mut().fill(0.5);
+    let (expected, end) = gru.forward(input, Some(&before)).unwrap();
+    let (mut failures, mut is_done) = (0, [false; 2]);
+    while is_done != [true; 2] {
+        let (mut state, mut y, mut workspace) = (before.clone(), [7.5; 7 * 2 * 4], Workspace::default());
+        let result = with_failing_allocation(failures + 1, || {
+            gru.forward_into(input, &mut state, &mut y, &mut workspace)
+        });
+        is_done[0] = result.is_ok();
+        if let Err(error) = result {
+            assert!(matches!(error, Error::SizeOverflow { .. }), "{failures}: {error:?}");
+            assert_eq!((&state, y), (&before, [7.5; 7 * 2 * 4]), "{failures}");
+            gru.forward_into(input, &mut state, &mut y, &mut workspace).unwrap();
+        }
+        assert_eq!((&y[..], &state), (expected.data(), &end), "{failures}");
+
+        let mut tape = Tape::default();
+        let result =
+            with_failing_allocation(failures + 1, || gru.forward_train_into(input, Some(&before), &mut tape));
+        is_done[1] = result.is_ok();
+        if let Err(error) = result {
+            assert!(matches!(error, Error::SizeOverflow { .. }), "{failures}: {error:?}");
+            let mut grads = gru.params().zeros_like();
+            let nothing = gru.backward(&mut tape, Upstream::default(), &mut grads);
+            assert_eq!((nothing, grads), (Err(Error::TapeConsumed), gru.params().zeros_like()), "{failures}");
+            gru.forward_train_into(input, Some(&before), &mut tape).unwrap();
+        }
+        assert_eq!(tape.output().data(), expected.data(), "{failures}");
+        failures += 1;
+    }
+    assert!(failures >= 8, "{failures}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::tape::{LayerTape, Record, Tape};
 use super::upstream::{BackwardRoom, Gradients, Upstream};
 use super::watch::{WatchRoom, Watched, begin_watch};
 use super::{Stack, dropout, merge, steps_and_batch};
-use crate::spec::shape::{Dims, expect, expect_len, resize};
+use crate::spec::shape::{Dims, expect, expect_len, resize, resize_list};
 use crate::spec::{Config, Error, Tensors};
 use gatewise_kernels::plan::BackwardPlan;
 
@@ -49,7 +49,7 @@ impl Stack {
         watched: Option<Watched<'_>>,
     ) -> Result<(), Error> {
         let dims = self.check_backward(params, &tape.record, &upstream, grads.as_deref())?;
-        gradients.gates.resize_with(tape.gates.len(), Vec::new);
+        resize_list("the gradients", &mut gradients.gates, tape.gates.len())?;
         for (to, from) in gradients.gates.iter_mut().zip(&tape.gates) {
             resize("the gradients", to, from.len())?;
         }

@@ -6,7 +6,7 @@ use super::direction::{Grid, last_time};
 use super::memory::Extras;
 use super::memory::{Memory, Segments, bytes, bytes_of_all};
 use super::upstream::Gradients;
-use crate::spec::shape::{Dims, reserve, resize};
+use crate::spec::shape::{Dims, reserve, resize, resize_list};
 use crate::spec::{Config, DropoutKey, Error, Input, State, View};
 
 /// One layer's record, time-major, rows in their places.
@@ -224,8 +224,8 @@ impl Tape {
         let what = "the tape";
         let first = dims.of(config, 0);
         resize(what, x, first.inputs())?;
-        layers.resize_with(dims.layers, LayerTape::default);
-        self.gates.resize_with(dims.layers * dims.directions, Vec::new);
+        resize_list(what, layers, dims.layers)?;
+        resize_list(what, &mut self.gates, dims.layers * dims.directions)?;
         for (place, gates) in self.gates.iter_mut().enumerate() {
             let of_layer = dims.of(config, place / dims.directions).gates();
             resize(what, gates, if segments.is_whole() { of_layer } else { 0 })?;
@@ -240,7 +240,7 @@ impl Tape {
             resize(what, &mut layer.merged, if dims.is_merged() { dims.outputs() } else { 0 })?;
             let is_dropped = segments.is_whole() && rate > 0.0 && i + 1 < dims.layers;
             resize(what, &mut layer.dropped, if is_dropped { dims.outputs() } else { 0 })?;
-            layer.tracks.resize_with(dims.directions, Track::default);
+            resize_list(what, &mut layer.tracks, dims.directions)?;
             for track in &mut layer.tracks {
                 resize(what, &mut track.c, states_of_c * dims.cell_state())?;
                 resize(what, &mut track.reset_c, if reset_rows.is_some() { dims.cell_state() } else { 0 })?;

@@ -196,6 +196,17 @@ pub(crate) fn reserve<T>(what: &'static str, list: &mut Vec<T>, len: usize) -> R
     list.try_reserve_exact(len).map_err(|_| Error::SizeOverflow { what })
 }
 
+/// Makes a list exactly `len` long; new items are the default.
+pub(crate) fn resize_list<T: Default>(
+    what: &'static str,
+    list: &mut Vec<T>,
+    len: usize,
+) -> Result<(), Error> {
+    reserve(what, list, len.saturating_sub(list.len()))?;
+    list.resize_with(len, T::default);
+    Ok(())
+}
+
 /// Makes a buffer exactly `len` long; new floats are 0. Allocates only to grow beyond what it once was.
 pub(crate) fn resize(what: &'static str, buffer: &mut Vec<f32>, len: usize) -> Result<(), Error> {
     if len > buffer.len() {
