@@ -38,8 +38,8 @@ impl Problem {
         let trace = self.stack.forward(&run);
         let grads = self.stack.backward(&run, &trace, &upstream);
         let setup = &self.setup;
-        let depth: usize =
-            (0..setup.layers).map(|layer| setup.layer_input(layer) + setup.hidden_of(layer)).sum();
+        let projected = |layer| setup.hidden_of(layer) + setup.proj;
+        let depth: usize = (0..setup.layers).map(|layer| setup.layer_input(layer) + projected(layer)).sum();
         let forward = 4.0 * ((depth * setup.steps) as f64).log2().ceil().max(1.0) * f64::from(f32::EPSILON);
 
         let mut list = vec![
@@ -64,11 +64,15 @@ impl Problem {
         let count = self.stack.weights[0].tensors().len();
         for (i, (name, values)) in grads.tensors(&self.stack.shape).into_iter().enumerate() {
             let (layer, run) = (&grads.layers[i / count], &trace.runs[i / count]);
-            let rows =
-                layer.xa.chunks_exact(self.stack.shape.layer(i / count / setup.directions()).gate_rows());
-            let reach = largest(&run.x).max(largest(&trace.layers[i / count].h_in)).max(1.0);
+            let shape = self.stack.shape.layer(i / count / setup.directions());
+            let forward = &trace.layers[i / count];
+            // W_hr stands between u and h, all others before the gates.
+            let is_hr = name.starts_with("weight_hr");
+            let (terms, width) =
+                if is_hr { (&layer.h, shape.state()) } else { (&layer.xa, shape.gate_rows()) };
+            let reach = largest(&run.x).max(largest(&forward.h_in)).max(largest(&forward.u)).max(1.0);
             let from_above = sums * entering[i / count / setup.directions()];
-            let scale = rows.map(largest).sum::<f64>().max(from_above) * reach;
+            let scale = terms.chunks_exact(width).map(largest).sum::<f64>().max(from_above) * reach;
             list.push((format!("grad {name}"), values.to_vec(), Some(scale)));
         }
         let near = |part: (&f64, &f64)| part.0 + part.1 != 0.0 && (part.0 + part.1).abs() < forward;

@@ -19,15 +19,15 @@ pub struct Problem {
     pub resets: Option<Vec<bool>>,
     /// What rows start anew from, h and c, laid out as h_0 and c_0, of one row or of all.
     pub reset_state: Option<[Vec<f32>; 2]>,
-    /// `[L * D, B, H]`
+    /// `[L * D, B, R]`
     pub h_0: Option<Vec<f32>>,
-    /// Likewise, for an LSTM.
+    /// `[L * D, B, H]`, where there is a c.
     pub c_0: Option<Vec<f32>>,
-    /// Upstream gradient, `[T, B, D * H]`.
+    /// Upstream gradient, `[T, B, D * R]`.
     pub dy: Option<Vec<f32>>,
-    /// Upstream gradient, `[L * D, B, H]`.
+    /// Upstream gradient, `[L * D, B, R]`.
     pub dh_n: Option<Vec<f32>>,
-    /// Upstream gradient, `[L * D, B, H]`, for an LSTM.
+    /// Upstream gradient, `[L * D, B, H]`, where there is a c.
     pub dc_n: Option<Vec<f32>>,
     /// The parameters; every number is an f32.
     pub stack: Stack,
@@ -57,15 +57,15 @@ impl Problem {
     pub fn new(setup: &Setup) -> Problem {
         let rng = &mut Rng::new(setup.seed);
         let Setup { input, steps, batch, .. } = *setup;
-        let states = batch * setup.states();
-        let has_c = setup.cell.has_cell_state();
+        let (states, cells) = (batch * setup.states(), batch * setup.cells());
+        let has_c = setup.has_c();
         let mut draw = |len: usize, bound: f64| -> Vec<f32> {
             rng.vec(len, -bound, bound).into_iter().map(|value| value as f32).collect()
         };
         let x = draw(steps * batch * input, 1.5);
-        let (h_0, c_0) = (draw(states, 1.0), draw(states, 1.0));
+        let (h_0, c_0) = (draw(states, 1.0), draw(cells, 1.0));
         let (dy, dh_n) = (draw(steps * batch * setup.output(), 1.0), draw(states, 1.0));
-        let dc_n = draw(states, 1.0);
+        let dc_n = draw(cells, 1.0);
         let [wants_y, wants_h, wants_c] = setup.upstream;
         let of_rows = |rng: &mut Rng| match rng.below(4) {
             0 => 0,
@@ -76,7 +76,7 @@ impl Problem {
         let resets = setup.resets.then(|| (0..steps * batch).map(|_| rng.chance(0.2)).collect());
         let reset_state = setup.reset_rows().map(|rows| {
             let mut state = |len| rng.vec(len, -1.0, 1.0).into_iter().map(|x| x as f32).collect();
-            [state(rows * setup.states()), state(if has_c { rows * setup.states() } else { 0 })]
+            [state(rows * setup.states()), state(if has_c { rows * setup.cells() } else { 0 })]
         });
         Problem {
             x,
@@ -111,6 +111,8 @@ impl Problem {
         };
         builder
             .merge(merge)
+            .proj_size(setup.proj)
+            .linear_before_reset(!setup.reset_before)
             .bias(setup.bias)
             .batch_first(setup.batch_first)
             .bidirectional(setup.bidirectional)
@@ -259,6 +261,7 @@ impl Problem {
                 })
                 .collect::<Vec<f64>>()
         });
+        let reset = self.reset_state.as_ref().map(|state| self.of_all_rows(state));
         StackRun {
             steps,
             batch,
@@ -267,9 +270,10 @@ impl Problem {
             c0: wide(&self.c_0),
             lengths: self.lengths.clone(),
             resets: self.resets.clone(),
-            reset_h: self.reset_state.as_ref().map(|[h, _]| widened(&self.of_all_rows(h))),
-            reset_c: self.reset_state.as_ref().map(|[_, c]| widened(&self.of_all_rows(c))),
+            reset_h: reset.as_ref().map(|[h, _]| widened(h)),
+            reset_c: reset.as_ref().map(|[_, c]| widened(c)),
             dropout: (self.setup.dropout > 0.0).then(|| masks.collect()),
+            options: self.setup.reset_before.then_some(RESET_BEFORE),
             ..StackRun::default()
         }
     }
@@ -280,6 +284,16 @@ impl Problem {
         oracle::Upstream { out: wide(&self.dy), h_n: wide(&self.dh_n), c_n: wide(&self.dc_n) }
     }
 }
+
+/// A GRU as it is, but for the place of its reset gate.
+const RESET_BEFORE: oracle::Options = oracle::Options {
+    gate: oracle::Activation::Sigmoid,
+    candidate: oracle::Activation::Tanh,
+    output: oracle::Activation::Tanh,
+    reset_before: true,
+    clip: f64::INFINITY,
+    cell_clip: f64::INFINITY,
+};
 
 /// f32 as f64.
 pub fn widened(data: &[f32]) -> Vec<f64> {
@@ -296,14 +310,16 @@ fn draw_stack(setup: &Setup, rng: &mut Rng) -> Stack {
     };
     let Setup { input, layers, bidirectional, bias, .. } = *setup;
     let (hidden, merge) = (setup.hidden_sizes(), setup.merge());
-    let shape = StackShape { cell, input, hidden, proj: None, bidirectional, merge };
+    let proj = (setup.proj > 0).then_some(setup.proj);
+    let shape = StackShape { cell, input, hidden, proj, bidirectional, merge };
     let mut stack = Stack::filled(shape, bias, || 0.0);
     let lens: Vec<usize> = (0..layers).map(|layer| setup.layer_input(layer)).collect();
     for (index, weights) in stack.weights.iter_mut().enumerate() {
         for (name, values) in weights.tensors_mut() {
             let depth = match name {
                 "weight_ih" => lens[index / setup.directions()],
-                "weight_hh" => setup.hidden_of(index / setup.directions()),
+                "weight_hh" => setup.state_of(index / setup.directions()),
+                "weight_hr" => setup.hidden_of(index / setup.directions()),
                 _ => 4,
             };
             let bound = 1.0 / (depth.max(1) as f64).sqrt();

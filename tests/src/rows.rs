@@ -2,6 +2,7 @@
 
 use crate::problem::{Arrays, Problem};
 use crate::setup::{ResetTo, Setup};
+use std::ops::Range;
 
 impl Problem {
     /// The problem of some rows alone, in that order.
@@ -9,10 +10,11 @@ impl Problem {
         let Setup { input, batch, .. } = self.setup;
         let output = self.setup.output();
         let pick = |data: &Vec<f32>, width: usize| pick_each(data, batch, width, rows);
-        let pick_state = |data: &Vec<f32>| self.state_of_rows(data, rows);
+        let pick_state = |data: &Vec<f32>| self.state_of_rows(data, rows, State::H);
+        let pick_cell = |data: &Vec<f32>| self.state_of_rows(data, rows, State::C);
         let is_each = self.setup.reset_to == ResetTo::Each;
         let pick_reset = |[h, c]: &[Vec<f32>; 2]| match is_each {
-            true => [pick_state(h), pick_state(c)],
+            true => [pick_state(h), pick_cell(c)],
             false => [h.clone(), c.clone()],
         };
         let mut setup = self.setup.clone();
@@ -24,10 +26,10 @@ impl Problem {
             resets: self.resets.as_ref().map(|resets| pick_each(resets, batch, 1, rows)),
             reset_state: self.reset_state.as_ref().map(pick_reset),
             h_0: self.h_0.as_ref().map(pick_state),
-            c_0: self.c_0.as_ref().map(pick_state),
+            c_0: self.c_0.as_ref().map(pick_cell),
             dy: self.dy.as_ref().map(|dy| pick(dy, output)),
             dh_n: self.dh_n.as_ref().map(pick_state),
-            dc_n: self.dc_n.as_ref().map(pick_state),
+            dc_n: self.dc_n.as_ref().map(pick_cell),
             stack: self.stack.clone(),
             rows: pick_each(&self.rows, batch, 1, rows),
             first_step: self.first_step,
@@ -54,10 +56,9 @@ impl Problem {
             let picked = match &name[..] {
                 "out" => pick_each(data, self.setup.batch, self.setup.output(), rows),
                 "grad x" => pick_each(data, self.setup.batch, self.setup.input, rows),
-                "h_n" | "c_n" | "grad h_0" | "grad c_0" => self.state_of_rows(data, rows),
-                "grad reset_h" | "grad reset_c" if self.setup.reset_to == ResetTo::Each => {
-                    self.state_of_rows(data, rows)
-                }
+                "grad reset_h" | "grad reset_c" if self.setup.reset_to != ResetTo::Each => return None,
+                "h_n" | "grad h_0" | "grad reset_h" => self.state_of_rows(data, rows, State::H),
+                "c_n" | "grad c_0" | "grad reset_c" => self.state_of_rows(data, rows, State::C),
                 _ => return None,
             };
             Some((name.clone(), picked))
@@ -66,44 +67,65 @@ impl Problem {
     }
 
     /// Rows of a state, if there is one, in that order.
-    fn state_of_rows(&self, state: &[f32], rows: &[usize]) -> Vec<f32> {
+    fn state_of_rows(&self, state: &[f32], rows: &[usize], of: State) -> Vec<f32> {
         let Setup { layers, batch, .. } = self.setup;
         let parts = 0..if state.is_empty() { 0 } else { layers * self.setup.directions() };
         let part = |index: usize| {
-            let part = &state[self.setup.state_at(index, batch)];
-            pick_each(part, batch, self.setup.hidden_of(index / self.setup.directions()), rows)
+            let part = &state[of.place(&self.setup, index, batch)];
+            pick_each(part, batch, of.place(&self.setup, index, 1).len(), rows)
         };
         parts.flat_map(part).collect()
     }
 
-    /// A reset state of all rows.
-    pub(crate) fn of_all_rows(&self, state: &[f32]) -> Vec<f32> {
+    /// A reset state, h and c, of all rows.
+    pub(crate) fn of_all_rows(&self, [h, c]: &[Vec<f32>; 2]) -> [Vec<f32>; 2] {
+        [(h, State::H), (c, State::C)].map(|(state, of)| self.repeated(state, of))
+    }
+
+    fn repeated(&self, state: &[f32], of: State) -> Vec<f32> {
         let Setup { layers, batch, reset_to, .. } = self.setup;
         if reset_to == ResetTo::Each || state.is_empty() {
             return state.to_vec();
         }
-        let part = |index: usize| state[self.setup.state_at(index, 1)].repeat(batch);
+        let part = |index: usize| state[of.place(&self.setup, index, 1)].repeat(batch);
         (0..layers * self.setup.directions()).flat_map(part).collect()
     }
 
     /// The gradients of a reset state of all rows, h and c, as those of the one which is given.
     pub fn of_reset_rows(&self, [h, c]: [&[f64]; 2]) -> [Vec<f64>; 2] {
         let Some([given_h, given_c]) = &self.reset_state else { return [vec![], vec![]] };
-        [(given_h, h), (given_c, c)].map(|(given, grad)| match self.setup.reset_to {
+        [(given_h, h, State::H), (given_c, c, State::C)].map(|(given, grad, of)| match self.setup.reset_to {
             _ if given.is_empty() => vec![],
-            ResetTo::Shared => self.sum_of_rows(grad),
+            ResetTo::Shared => self.sum_of_rows(grad, of),
             _ => grad.to_vec(),
         })
     }
 
-    fn sum_of_rows(&self, grad: &[f64]) -> Vec<f64> {
+    fn sum_of_rows(&self, grad: &[f64], of: State) -> Vec<f64> {
         let Setup { layers, batch, .. } = self.setup;
         let sum = |index: usize| -> Vec<f64> {
-            let part = &grad[self.setup.state_at(index, batch)];
-            let width = self.setup.hidden_of(index / self.setup.directions());
+            let part = &grad[of.place(&self.setup, index, batch)];
+            let width = of.place(&self.setup, index, 1).len();
             (0..width).map(|unit| part.iter().skip(unit).step_by(width).sum()).collect()
         };
         (0..layers * self.setup.directions()).flat_map(sum).collect()
+    }
+}
+
+/// One of the two parts of a state.
+#[derive(Clone, Copy)]
+enum State {
+    H,
+    C,
+}
+
+impl State {
+    /// Where it stands for a layer and direction in a state of `batch` rows.
+    fn place(self, setup: &Setup, index: usize, batch: usize) -> Range<usize> {
+        match self {
+            State::H => setup.state_at(index, batch),
+            State::C => setup.cell_at(index, batch),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use crate::problem::Problem;
 use gatewise::Cell;
 use proptest::prelude::*;
 use proptest::sample::select;
+use std::ops::Range;
 
 /// All options of a network and of one pass. The numbers themselves (weights, inputs, lengths) come from `seed`.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +23,10 @@ pub struct Setup {
     pub layers: usize,
     /// By how much less than `hidden` each layer is than the one above it, the last one having `hidden`; 0 is all of one size.
     pub taper: usize,
+    /// `P`, smaller than every layer's `H`; 0 is no projection.
+    pub proj: usize,
+    /// A GRU's reset gate before the product, in a network without a projection.
+    pub reset_before: bool,
     /// Both directions.
     pub bidirectional: bool,
     /// How the directions become one output, if there are two.
@@ -70,6 +75,8 @@ impl Default for Setup {
             hidden: 9,
             layers: 1,
             taper: 0,
+            proj: 0,
+            reset_before: false,
             bidirectional: false,
             merge: Merge::Concat,
             bias: true,
@@ -108,14 +115,38 @@ impl Setup {
         (0..self.layers).map(|layer| self.hidden_of(layer)).collect()
     }
 
+    /// Features of h of a layer: `P`, or `H` without a projection.
+    pub fn state_of(&self, layer: usize) -> usize {
+        if self.proj > 0 { self.proj } else { self.hidden_of(layer) }
+    }
+
+    /// Whether there is a c: an LSTM's, or what a GRU has before its projection.
+    pub fn has_c(&self) -> bool {
+        self.cell == Cell::Lstm || (self.cell == Cell::Gru && self.proj > 0)
+    }
+
     /// Features of h of all layers and directions.
     pub fn states(&self) -> usize {
+        self.directions() * (0..self.layers).map(|layer| self.state_of(layer)).sum::<usize>()
+    }
+
+    /// Features of c of all layers and directions, if there is one.
+    pub fn cells(&self) -> usize {
         self.directions() * self.hidden_sizes().iter().sum::<usize>()
     }
 
-    /// Where h of a layer and direction, number `index` of all, stands in a state of `batch` rows; c, if there is one, likewise.
-    pub fn state_at(&self, index: usize, batch: usize) -> std::ops::Range<usize> {
-        let width = |index: usize| self.hidden_of(index / self.directions());
+    /// Where h of a layer and direction, number `index` of all, stands in a state of `batch` rows.
+    pub fn state_at(&self, index: usize, batch: usize) -> Range<usize> {
+        self.place(index, batch, Setup::state_of)
+    }
+
+    /// Where c stands, likewise.
+    pub fn cell_at(&self, index: usize, batch: usize) -> Range<usize> {
+        self.place(index, batch, Setup::hidden_of)
+    }
+
+    fn place(&self, index: usize, batch: usize, width: fn(&Setup, usize) -> usize) -> Range<usize> {
+        let width = |index: usize| width(self, index / self.directions());
         let begin = batch * (0..index).map(width).sum::<usize>();
         begin..begin + batch * width(index)
     }
@@ -137,7 +168,7 @@ impl Setup {
     /// Features of a layer's output.
     pub fn output_of(&self, layer: usize) -> usize {
         let copies = if self.merge() == Merge::Concat { self.directions() } else { 1 };
-        copies * self.hidden_of(layer)
+        copies * self.state_of(layer)
     }
 
     /// Features of a layer's input.
@@ -147,7 +178,7 @@ impl Setup {
 
     /// Multiply-adds of a forward pass.
     pub fn work(&self) -> usize {
-        let of_row = |layer: usize| self.hidden_of(layer) * (self.layer_input(layer) + self.hidden_of(layer));
+        let of_row = |layer: usize| self.hidden_of(layer) * (self.layer_input(layer) + self.state_of(layer));
         let of_rows = (0..self.layers).map(of_row).sum::<usize>();
         self.steps * self.batch * self.directions() * self.cell.gates() * of_rows
     }
@@ -185,11 +216,15 @@ pub fn setups(work: usize) -> impl Strategy<Value = Setup> {
     let dropout = prop_oneof![3 => Just(0.0_f32), 1 => Just(0.25), 1 => Just(0.6), 1 => Just(1.0)];
     let upstream = prop_oneof![3 => Just([true; 3]), 2 => any::<[bool; 3]>()];
     let layout = (select(vec![0, 0, 0, 1, 3, 8]), merges(), select(&RESETS[..]));
-    (select(&Cell::ALL[..]), sizes, flags, dropout, upstream, layout, any::<u64>()).prop_map(
-        move |(cell, (hidden, input, batch, steps, layers), flags, dropout, upstream, layout, seed)| {
+    let options = (prop_oneof![2 => Just(0), 1 => 1..65_usize], any::<bool>());
+    (select(&Cell::ALL[..]), sizes, flags, dropout, upstream, (layout, options), any::<u64>()).prop_map(
+        move |(cell, (hidden, input, batch, steps, layers), flags, dropout, upstream, others, seed)| {
             let [bidirectional, bias, batch_first, ragged, resets, initial_state] = flags;
-            let (taper, merge, reset_to) = layout;
-            let sizes = Setup { cell, input, hidden, taper, layers, steps, batch, ..Setup::default() };
+            let ((taper, merge, reset_to), (proj, reset_before)) = others;
+            let proj = if hidden > 1 && proj > 0 { 1 + proj % (hidden - 1) } else { 0 };
+            let reset_before = reset_before && cell == Cell::Gru && proj == 0;
+            let sizes = Setup { cell, input, hidden, taper, proj, layers, steps, batch, ..Setup::default() };
+            let sizes = Setup { reset_before, ..sizes };
             let options = Setup { bidirectional, bias, batch_first, ragged, resets, initial_state, ..sizes };
             Setup { merge, reset_to, dropout, upstream, seed, ..options }.within(work)
         },

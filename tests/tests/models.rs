@@ -5,6 +5,8 @@ mod models {
     mod dropout;
     mod edges;
     mod errors;
+    #[cfg(target_arch = "x86_64")]
+    mod flushing;
     mod init;
     mod laws;
     mod losses;

@@ -7,9 +7,10 @@ use tests::setup::Setup;
 
 /// Sets gate `gate` of `bias_ih` of every layer and direction.
 pub(super) fn set_bias(problem: &mut Problem, gate: usize, value: f64) {
-    let hidden = problem.setup.hidden;
+    let gates = problem.setup.cell.gates();
     for weights in &mut problem.stack.weights {
         let bias = weights.b_ih.as_mut().expect("a network with biases");
+        let hidden = bias.len() / gates;
         bias[gate * hidden..][..hidden].fill(value);
     }
 }
@@ -18,7 +19,9 @@ fn options() -> Vec<Setup> {
     let mut all = Vec::new();
     for cell in Cell::ALL {
         for (layers, bidirectional, batch_first) in [(1, false, false), (2, true, true), (3, false, true)] {
-            all.push(Setup { cell, layers, bidirectional, batch_first, ..Setup::default() });
+            for proj in [0, 4] {
+                all.push(Setup { cell, layers, bidirectional, batch_first, proj, ..Setup::default() });
+            }
         }
     }
     all
@@ -97,7 +100,7 @@ fn an_input_of_no_features() {
             }
             if !setup.bidirectional {
                 let mut state = problem.state(&network).unwrap();
-                network.step(&[], &mut state, &mut vec![0.0; setup.batch * setup.hidden]).unwrap();
+                network.step(&[], &mut state, &mut vec![0.0; setup.batch * setup.output()]).unwrap();
             }
         }
     }

@@ -58,7 +58,7 @@ fn a_product_of_small_outputs() {
 #[test]
 fn every_option_alone_and_in_pairs() {
     type Set = fn(&mut Setup);
-    let options: [(&str, Set); 15] = [
+    let options: [(&str, Set); 17] = [
         ("layers", |s| s.layers = 3),
         ("bidirectional", |s| s.bidirectional = true),
         ("no bias", |s| s.bias = false),
@@ -74,6 +74,8 @@ fn every_option_alone_and_in_pairs() {
         ("sum", |s| (s.merge, s.bidirectional) = (Merge::Sum, true)),
         ("mean", |s| (s.merge, s.bidirectional) = (Merge::Mean, true)),
         ("product", |s| (s.merge, s.bidirectional) = (Merge::Product, true)),
+        ("projection", |s| (s.proj, s.reset_before) = (7, false)),
+        ("reset before the product", |s| s.reset_before = s.cell == Cell::Gru && s.proj == 0),
     ];
     for cell in Cell::ALL {
         for (i, (first, set_first)) in options.iter().enumerate() {
@@ -91,6 +93,41 @@ fn every_option_alone_and_in_pairs() {
                     }
                 });
                 assert!(passed, "{cell:?} with {first} and {second}: no seed away from the kink");
+            }
+        }
+    }
+}
+
+/// Rows of many lengths that start anew here and there, over more steps than a chunk of time: lengths and resets at once, which take
+/// another way through time than either alone.
+#[test]
+fn ragged_rows_that_start_anew() {
+    for cell in Cell::ALL {
+        for reset_to in [ResetTo::Zeros, ResetTo::Shared, ResetTo::Each] {
+            for (layers, bidirectional, proj) in [(1, false, 0), (2, true, 0), (2, true, 5)] {
+                let setup = Setup {
+                    cell,
+                    input: 5,
+                    hidden: 17,
+                    layers,
+                    bidirectional,
+                    proj,
+                    steps: 61,
+                    batch: 13,
+                    ragged: true,
+                    resets: true,
+                    reset_to,
+                    ..Setup::default()
+                };
+                let checked = (0..8).find_map(|seed| match check(&Setup { seed, ..setup.clone() }) {
+                    Err(TestCaseError::Reject(_)) => None,
+                    checked => Some(checked),
+                });
+                // Of so many sums of relus one always stands near the kink.
+                match checked {
+                    Some(checked) => checked.unwrap_or_else(|error| panic!("{setup:?}: {error}")),
+                    None => assert_eq!(cell, Cell::RnnRelu),
+                }
             }
         }
     }

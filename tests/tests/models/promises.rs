@@ -88,38 +88,37 @@ fn padding(problem: &Problem, kernels: Kernels) -> Checked {
 /// backward, has the bits of the whole.
 fn pieces(problem: &Problem, kernels: Kernels, rng: &mut Rng) -> Checked {
     let network = problem.network(kernels);
-    let Setup { steps, batch, hidden, input, layers, .. } = problem.setup;
+    let Setup { steps, batch, input, layers, .. } = problem.setup;
+    let width = problem.setup.output();
     let whole = problem.infer(&network);
 
     let mut state = problem.state(&network).unwrap_or(network.zero_state(batch).unwrap());
-    let mut out = vec![0.0; steps * batch * hidden];
+    let mut out = vec![0.0; steps * batch * width];
     let reset = problem.reset_state(&network);
     for t in 0..steps {
         for row in (0..batch).filter(|row| problem.resets.as_ref().is_some_and(|all| all[t * batch + row])) {
             for layer in 0..layers {
-                let width = problem.setup.hidden_of(layer);
-                let of_row = |part: Range<usize>| part.start + row * width..part.start + (row + 1) * width;
-                let (h, c) = (state.h_range(layer, 0).unwrap(), state.c_range(layer, 0));
                 let reset_row = if problem.setup.reset_to == ResetTo::Each { row } else { 0 };
-                let given = |from: &State, part: Option<Range<usize>>, of: fn(&State) -> &[f32]| match part {
-                    Some(part) => of(from)[part.start + reset_row * width..][..width].to_vec(),
-                    None => vec![],
+                // What the row has of that part of the reset state, or zeros.
+                let given = |part: Option<Range<usize>>, of: fn(&State) -> &[f32], width: usize| match &reset
+                {
+                    Some(reset) => of(reset)[part.unwrap().start + reset_row * width..][..width].to_vec(),
+                    None => vec![0.0; width],
                 };
-                let (new_h, new_c) = match &reset {
-                    Some(reset) => (
-                        given(reset, reset.h_range(layer, 0), State::h),
-                        given(reset, reset.c_range(layer, 0), State::c),
-                    ),
-                    None => (vec![0.0; width], vec![0.0; width]),
-                };
-                state.h_mut()[of_row(h)].copy_from_slice(&new_h);
+                let (h, c) = (state.h_range(layer, 0).unwrap(), state.c_range(layer, 0));
+                let width = h.len() / batch;
+                let anew = given(reset.as_ref().and_then(|reset| reset.h_range(layer, 0)), State::h, width);
+                state.h_mut()[h.start + row * width..][..width].copy_from_slice(&anew);
                 if let Some(c) = c {
-                    state.c_mut()[of_row(c)].copy_from_slice(&new_c);
+                    let width = c.len() / batch;
+                    let anew =
+                        given(reset.as_ref().and_then(|reset| reset.c_range(layer, 0)), State::c, width);
+                    state.c_mut()[c.start + row * width..][..width].copy_from_slice(&anew);
                 }
             }
         }
         let x = &problem.x[t * batch * input..][..batch * input];
-        network.step(x, &mut state, &mut out[t * batch * hidden..][..batch * hidden]).unwrap();
+        network.step(x, &mut state, &mut out[t * batch * width..][..batch * width]).unwrap();
     }
     let by_step = [("out", out), ("h_n", state.h().to_vec()), ("c_n", state.c().to_vec())];
     let by_step = Arrays { list: by_step.map(|(name, data)| (name.to_string(), data)).to_vec() };

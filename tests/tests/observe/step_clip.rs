@@ -132,7 +132,7 @@ proptest! {
             for (layer, h) in values {
                 let most = match clip {
                     StepClip::Norm(limit) => f64::from(limit),
-                    StepClip::Value(limit) => f64::from(limit) * (problem.setup.hidden_of(layer) as f64).sqrt(),
+                    StepClip::Value(limit) => f64::from(limit) * (problem.setup.state_of(layer) as f64).sqrt(),
                 };
                 prop_assert!(*h <= most * (1.0 + f64::from(f32::EPSILON)) + 1e-40, "{h:e} above {most:e}");
             }
