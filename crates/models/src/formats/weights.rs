@@ -15,6 +15,23 @@ fn problem(what: impl Into<String>, problem: impl std::fmt::Display) -> Error {
 ///
 /// # Errors
 /// [`Error::WeightFile`] if the file cannot be written, or two tensors have the same name.
+///
+/// # Examples
+/// There and back; the same file fills a `torch.nn.Module` of such parts.
+/// ```
+/// use gatewise::{Gru, Linear, WeightFile, save_weights};
+///
+/// let (gru, head) = (Gru::builder(2, 4).seed(1).build()?, Linear::new(4, 1, 2)?);
+/// let path = std::env::temp_dir().join(format!("gatewise-{}.safetensors", std::process::id()));
+/// save_weights(&path, &[("gru.", gru.params()), ("head.", head.params())])?;
+///
+/// let (file, mut other) = (WeightFile::read(&path)?, Gru::new(2, 4)?);
+/// file.load("gru.", &mut other.params_mut())?;
+/// assert_eq!(other.params(), gru.params());
+/// assert_eq!(file.list()[0], ("gru.bias_hh_l0".to_string(), vec![3 * 4]));
+/// # std::fs::remove_file(path).ok();
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 pub fn save_weights(path: impl AsRef<Path>, lists: &[(&str, &Tensors)]) -> Result<(), Error> {
     save(path.as_ref(), lists, None)
 }
@@ -57,7 +74,7 @@ fn save(path: &Path, lists: &[(&str, &Tensors)], metadata: Option<(&str, &str)>)
     write_whole(path, &bytes).map_err(|error| problem(name, error))
 }
 
-/// A safetensors file in memory.
+/// A safetensors file in memory; [`save_weights`] has an example.
 #[derive(Debug)]
 pub struct WeightFile {
     name: String,

@@ -7,6 +7,18 @@ use gatewise_kernels::{Activation, Activations, Cell, Kernels};
 use std::marker::PhantomData;
 
 /// Collects the options of a network. What is not called has PyTorch's default.
+///
+/// # Examples
+/// ```
+/// use gatewise::Lstm;
+///
+/// let lstm = Lstm::builder(40, 128).num_layers(2).bidirectional(true).dropout(0.2).seed(7).build()?;
+/// assert_eq!(lstm.params().get("weight_ih_l1_reverse").unwrap().shape(), [4 * 128, 2 * 128]);
+///
+/// let refused = Lstm::builder(40, 0).build();
+/// assert_eq!(refused.unwrap_err().to_string(), "hidden_size must be greater than zero: got 0");
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until build() is called"]
 pub struct Builder<K> {
@@ -21,6 +33,17 @@ pub struct Builder<K> {
 
 impl Network<Any> {
     /// A network whose cell is chosen at run time.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Cell, Network};
+    ///
+    /// for cell in Cell::ALL {
+    ///     let network = Network::with_cell(cell, 3, 8).build()?;
+    ///     assert_eq!(network.params().get("weight_hh_l0").unwrap().shape(), [cell.gates() * 8, 8]);
+    /// }
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn with_cell(cell: Cell, input_size: usize, hidden_size: usize) -> Builder<Any> {
         Builder::new(cell, input_size, hidden_size)
     }
@@ -111,7 +134,22 @@ impl<K> Builder<K> {
     }
 
     /// Share of the outputs of each layer but the last that training sets to zero, the others growing by 1/(1 - dropout); 0 if not
-    /// called.
+    /// called. Which ones is decided by the [key](crate::DropoutKey) of each pass, and by nothing else.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{DropoutKey, Gru, Input, View};
+    ///
+    /// let gru = Gru::builder(2, 8).num_layers(2).dropout(0.5).build()?;
+    /// let x = [0.5; 5 * 2];
+    /// let run = |seed| {
+    ///     let key = DropoutKey { seed, ..DropoutKey::default() };
+    ///     gru.forward_train(Input::from(View::new(&x, [5, 1, 2])?).dropout(key), None)
+    /// };
+    /// assert_eq!(run(1)?.output(), run(1)?.output());
+    /// assert_ne!(run(1)?.output(), run(2)?.output());
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn dropout(mut self, dropout: f32) -> Builder<K> {
         self.config.dropout = dropout;
         self
@@ -120,12 +158,33 @@ impl<K> Builder<K> {
     /// Features that h is projected to, h_t = W_hr u_t where u_t is what the cell makes; 0, for none, if not called. The projected
     /// h is fed back and put out; c keeps hidden_size features. PyTorch has it for the LSTM only; a projected GRU keeps its u_{t-1},
     /// which enters the next one, as c.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Lstm, View};
+    ///
+    /// let lstm = Lstm::builder(2, 8).proj_size(3).build()?;
+    /// let (y, state) = lstm.forward(View::new(&[0.5; 5 * 2], [5, 1, 2])?, None)?; // five steps of one row
+    /// assert_eq!((y.shape(), state.h().len(), state.c().len()), ([5, 1, 3], 3, 8));
+    /// assert_eq!(lstm.params().get("weight_hr_l0").unwrap().shape(), [3, 8]);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn proj_size(mut self, proj_size: usize) -> Builder<K> {
         self.config.proj_size = proj_size;
         self
     }
 
     /// The activation of the gates: i f o of an LSTM, r z of a GRU; sigmoid if not called.
+    ///
+    /// # Examples
+    /// Keras' older GRU:
+    /// ```
+    /// use gatewise::{Activation, Gru};
+    ///
+    /// let gru = Gru::builder(2, 8).gate_activation(Activation::HARD_SIGMOID).linear_before_reset(false).build()?;
+    /// assert_eq!(gru.config().activations.gate, Activation::HardSigmoid { alpha: 0.2, beta: 0.5 });
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn gate_activation(mut self, activation: Activation) -> Builder<K> {
         self.config.activations.gate = activation;
         self

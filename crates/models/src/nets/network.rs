@@ -54,6 +54,18 @@ impl<K> Network<K> {
     }
 
     /// The parameters, to change. They are packed for the kernels when the guard goes.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::Gru;
+    ///
+    /// let mut gru = Gru::new(2, 3)?;
+    /// if let Some(bias) = gru.params_mut().get_mut("bias_hh_l0") {
+    ///     bias.data_mut()[3..6].fill(1.0); // rows of r, z, n: keep more of h
+    /// }
+    /// assert_eq!(gru.params().get("bias_hh_l0").map(|bias| bias.data()[3]), Some(1.0));
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn params_mut(&mut self) -> ParamsMut<'_> {
         ParamsMut::new(&mut self.stack, &mut self.params)
     }
@@ -63,10 +75,20 @@ impl<K> Network<K> {
         self.stack.stamp
     }
 
-    /// How a pass of these sizes is run, a line for each layer and direction: plan, kernels, packed weights.
+    /// How a pass of these sizes is run, lines for each layer and direction, forward and, if it can be trained, backward: plan, kernel,
+    /// packed weights.
     ///
     /// # Errors
     /// [`Error::SizeOverflow`] if such a pass does not fit in memory.
+    ///
+    /// # Examples
+    /// ```
+    /// let lstm = gatewise::Lstm::builder(8, 32).num_layers(2).build()?;
+    /// for line in lstm.explain(100, 16, 1)? { // 100 steps of 16 rows on one thread
+    ///     println!("{line}");
+    /// }
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn explain(&self, steps: usize, batch: usize, threads: usize) -> Result<Vec<String>, Error> {
         self.stack.explain(steps, batch, threads)
     }
@@ -107,10 +129,27 @@ impl<K> Network<K> {
         View::new(data, shape)
     }
 
-    /// Runs a whole sequence; answers all outputs of the last layer, and the final state. `state` is (h_0, c_0); `None` is zeros.
+    /// Runs a whole sequence, [time, batch, input_size] or with batch_first [batch, time, input_size]; answers all outputs of the last
+    /// layer, [.., directions * hidden_size] (proj_size with a projection, one direction's where they are merged), and the final state.
+    /// `state` is (h_0, c_0); `None` is zeros.
     ///
     /// # Errors
     /// [`Error::Shape`], [`Error::EmptySequence`] or [`Error::SizeOverflow`] if input and state do not fit the network.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Input, Lstm, View};
+    ///
+    /// let lstm = Lstm::builder(2, 4).bidirectional(true).build()?;
+    /// let x = [0.5; 6 * 3 * 2]; // six steps of three rows
+    /// let input = Input::from(View::new(&x, [6, 3, 2])?).lengths(&[6, 0, 4]);
+    /// let (y, state) = lstm.forward(input, None)?;
+    /// assert_eq!((y.shape(), state.shape()), ([6, 3, 2 * 4], [2, 3, 4]));
+    ///
+    /// let (_, later) = lstm.forward(View::new(&x, [6, 3, 2])?, Some(&state))?; // goes on from there
+    /// assert_ne!(later, state);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn forward<'a>(
         &self,
         input: impl Into<Input<'a>>,
@@ -133,7 +172,20 @@ impl<K> Network<K> {
     /// Allocates only what the workspace has to grow by.
     ///
     /// # Errors
-    /// As [`forward`](Network::forward); nothing is written then.
+    /// As [`forward`](Network::forward), and [`Error::Shape`] if `output` does not fit; nothing is written then.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Gru, View, Workspace};
+    ///
+    /// let gru = Gru::new(2, 3)?;
+    /// let (mut state, mut y, mut workspace) = (gru.zero_state(1)?, [0.0; 4 * 3], Workspace::default());
+    /// for x in [[0.5; 4 * 2], [0.25; 4 * 2]] {
+    ///     gru.forward_into(View::new(&x, [4, 1, 2])?, &mut state, &mut y, &mut workspace)?; // carries the state
+    ///     assert_eq!(state.h(), &y[3 * 3..]);
+    /// }
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn forward_into<'a>(
         &self,
         input: impl Into<Input<'a>>,
@@ -144,10 +196,23 @@ impl<K> Network<K> {
         self.stack.forward_into(input.into(), state, output, workspace)
     }
 
-    /// Runs a whole sequence and records it for [`backward`](Network::backward).
+    /// Runs a whole sequence and records it for [`backward`](Network::backward); the outputs are [`Tape::output`]. Dropout is on.
     ///
     /// # Errors
     /// As [`forward`](Network::forward); [`Error::Config`] if the network was built without training.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Gru, View};
+    ///
+    /// let gru = Gru::new(2, 3)?;
+    /// let tape = gru.forward_train(View::new(&[0.5; 4 * 2], [4, 1, 2])?, None)?;
+    /// assert_eq!(tape.output().shape(), [4, 1, 3]);
+    /// let mut h_n = gru.zero_state(1)?;
+    /// tape.final_state(&mut h_n)?;
+    /// assert_eq!(h_n.h(), &tape.output().data()[3 * 3..]);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn forward_train<'a>(
         &self,
         input: impl Into<Input<'a>>,
@@ -161,7 +226,8 @@ impl<K> Network<K> {
     /// As [`forward_train`](Network::forward_train), onto a tape whose memory is used again.
     ///
     /// # Errors
-    /// As [`forward_train`](Network::forward_train).
+    /// As [`forward_train`](Network::forward_train), and [`Error::MemoryBudget`] if the tape's budget is too small. The tape keeps what
+    /// it held then, or holds nothing if memory ran out on the way.
     pub fn forward_train_into<'a>(
         &self,
         input: impl Into<Input<'a>>,
@@ -178,6 +244,21 @@ impl<K> Network<K> {
     /// [`Error::TapeConsumed`] if the tape holds no forward pass, [`Error::TensorMismatch`] if `grads` are not
     /// [like](Tensors::zeros_like) the parameters, [`Error::Shape`] if an upstream gradient does not fit; [`Error::Config`] if another
     /// network recorded the tape, or the parameters may have changed since. Nothing is written then.
+    ///
+    /// # Examples
+    /// The gradient of the sum of all outputs:
+    /// ```
+    /// use gatewise::{Rnn, Upstream, View};
+    ///
+    /// let rnn = Rnn::new(2, 3)?;
+    /// let mut tape = rnn.forward_train(View::new(&[0.5; 4 * 2], [4, 1, 2])?, None)?;
+    /// let (dy, mut grads) = ([1.0; 4 * 3], rnn.params().zeros_like());
+    /// rnn.backward(&mut tape, Upstream::output(View::new(&dy, [4, 1, 3])?), &mut grads)?;
+    /// assert!(grads.get("weight_ih_l0").unwrap().data().iter().all(|&dw| dw > 0.0));
+    /// assert_eq!(tape.grad_input().unwrap().shape(), [4, 1, 2]);
+    /// assert_eq!(tape.grad_h_0().len(), 3);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn backward(
         &self,
         tape: &mut Tape,

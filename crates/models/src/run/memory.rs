@@ -14,6 +14,20 @@ use std::iter::successors;
 use std::ops::Range;
 
 /// How much memory a tape may take for a pass and its backward.
+///
+/// # Examples
+/// ```
+/// use gatewise::{Gru, Memory, Tape, Upstream, View};
+///
+/// let gru = Gru::new(1, 16)?;
+/// let x = vec![0.5; 2_000]; // 2000 steps of one row
+/// let mut tape = Tape::with_memory(Memory::Budget(400_000));
+/// gru.forward_train_into(View::new(&x, [2_000, 1, 1])?, None, &mut tape)?;
+/// let (dy, mut grads) = (vec![1.0; 2_000 * 16], gru.params().zeros_like());
+/// gru.backward(&mut tape, Upstream::output(View::new(&dy, [2_000, 1, 16])?), &mut grads)?;
+/// assert!(tape.peak_bytes() <= 400_000);
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Memory {
     /// Whatever it takes to run nothing twice.

@@ -16,6 +16,20 @@ use std::ops::Range;
 /// Each array is [time, batch, hidden_size] in the network's layout, h of a network with a projection [.., proj_size]; zeros beyond
 /// a row's length. Gates are named as in PyTorch's
 /// equations: i f g o of an LSTM, r z n of a GRU, after their activation; a vanilla network has none beside its h.
+///
+/// # Examples
+/// From a training pass, before its backward:
+/// ```
+/// use gatewise::{Gru, View};
+///
+/// let gru = Gru::new(2, 4)?;
+/// let tape = gru.forward_train(View::new(&[0.5; 3 * 2], [3, 1, 2])?, None)?; // three steps of one row
+/// let trace = gru.trace(&tape)?;
+/// assert_eq!(trace.gate_names(), ["r", "z", "n"]);
+/// assert_eq!(trace.gate("z", 0, 0).map(|z| z.shape()), Some([3, 1, 4]));
+/// assert_eq!(trace.h(0, 0), Some(tape.output()));
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trace {
     gates: &'static [&'static str],

@@ -38,12 +38,35 @@ impl<'a> From<View<'a>> for Input<'a> {
 }
 
 impl<'a> Input<'a> {
-    /// With valid steps for each row.
+    /// With valid steps for each row, [batch], in any order, 0 among them.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Gru, Input, View};
+    ///
+    /// let gru = Gru::new(1, 2)?;
+    /// let input = Input::from(View::new(&[0.5; 3 * 2], [3, 2, 1])?).lengths(&[1, 3]); // three steps of two rows
+    /// let (y, h_n) = gru.forward(input, None)?;
+    /// assert_eq!(y.data()[4..6], [0.0, 0.0]); // row 0 at step 1: beyond its length
+    /// assert_eq!(h_n.h()[..2], y.data()[..2]); // its own last step
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn lengths(self, lengths: &'a [usize]) -> Input<'a> {
         Input { lengths: Some(lengths), ..self }
     }
 
-    /// With resets.
+    /// With resets, [time, batch].
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Gru, Input, View};
+    ///
+    /// let gru = Gru::new(1, 2)?;
+    /// let x = View::new(&[0.5; 4], [4, 1, 1])?; // four steps of one row
+    /// let (y, _) = gru.forward(Input::from(x).resets(&[false, false, true, false]), None)?;
+    /// assert_eq!(y.data()[..4], y.data()[4..]); // the third step starts from zeros, as the first did
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn resets(self, resets: &'a [bool]) -> Input<'a> {
         Input { resets: Some(resets), ..self }
     }

@@ -35,6 +35,18 @@ impl Tensor {
 }
 
 /// A list of named arrays in a fixed order: the parameters of a layer or network, their gradients, or an optimizer's moments.
+///
+/// # Examples
+/// ```
+/// use gatewise::Lstm;
+///
+/// let lstm = Lstm::new(2, 4)?;
+/// let names: Vec<&str> = lstm.params().iter().map(|tensor| tensor.name()).collect();
+/// assert_eq!(names, ["weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"]);
+/// let grads = lstm.params().zeros_like(); // for backward to add to
+/// assert_eq!(grads.num_elements(), 4 * 4 * (2 + 4 + 2));
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tensors {
     list: Vec<Tensor>,

@@ -2,6 +2,15 @@
 
 /// Philox 4x32 with ten rounds (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", 2011): a generator
 /// whose whole state is a counter.
+///
+/// # Examples
+/// ```
+/// use gatewise::Philox;
+///
+/// let (mut one, mut same) = (Philox::new(7, 0), Philox::new(7, 0)); // seed, stream
+/// assert_eq!(one.uniform(), same.uniform());
+/// assert_ne!(one.next_u32(), Philox::new(7, 1).next_u32());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Philox {
     seed: u64,

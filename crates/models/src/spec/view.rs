@@ -5,6 +5,17 @@ use super::shape::{expect_len, product};
 
 /// A borrowed sequence batch: [time, batch, feature], or [batch, time, feature] for a network that is `batch_first`. The
 /// last axis is contiguous, the others follow without gaps.
+///
+/// # Examples
+/// ```
+/// use gatewise::View;
+///
+/// let x = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+/// let view = View::new(&x, [3, 1, 2])?; // three steps of one row, two features each
+/// assert_eq!(view.shape(), [3, 1, 2]);
+/// assert!(View::new(&x, [3, 2, 2]).is_err());
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct View<'a> {
     data: &'a [f32],

@@ -87,7 +87,16 @@ fn total_norm(grads: &[&mut Tensors], norm: Norm) -> f64 {
 /// Limits every element to -limit ..= limit, as `torch.nn.utils.clip_grad_value_`. A NaN stays.
 ///
 /// # Errors
-/// [`Error::Config`] if `limit` is negative or NaN.
+/// [`Error::Config`] if `limit` is negative or NaN. The gradients are as they were then.
+///
+/// # Examples
+/// ```
+/// let mut grads = gatewise::Gru::new(2, 4)?.params().zeros_like();
+/// grads.fill(-3.0);
+/// gatewise::clip_grad_value(&mut [&mut grads], 0.5)?;
+/// assert!(grads.iter().all(|grad| grad.data().iter().all(|&value| value == -0.5)));
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 pub fn clip_grad_value(grads: &mut [&mut Tensors], limit: f32) -> Result<(), Error> {
     if limit.is_nan() || limit < 0.0 {
         let expected = "a number that is not negative";

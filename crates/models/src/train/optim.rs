@@ -5,6 +5,21 @@ use crate::spec::{Error, Tensors};
 
 /// Changes parameters by their gradients. Every call takes the same lists in the same order, for the optimizer keeps values for
 /// each parameter.
+///
+/// # Examples
+/// One update of two parts of a model, with the same two lists each time:
+/// ```
+/// use gatewise::{Adam, Gru, Linear, Optimizer};
+///
+/// let (mut gru, mut head) = (Gru::new(2, 4)?, Linear::new(4, 1, 0)?);
+/// let (mut gru_grads, head_grads) = (gru.params().zeros_like(), head.params().zeros_like());
+/// gru_grads.fill(1.0);
+/// let mut adam = Adam::new(1e-3);
+/// let before = gru.params().clone();
+/// adam.step(&mut [&mut gru.params_mut(), &mut head.params_mut()], &[&gru_grads, &head_grads])?;
+/// assert_ne!(gru.params(), &before);
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 pub trait Optimizer {
     /// One step.
     ///

@@ -4,6 +4,21 @@ use crate::spec::shape::{expect_len, product};
 use crate::spec::{Error, Tensors, init};
 
 /// `torch.nn.Embedding`: row n of `weight`, [num_embeddings, embedding_dim], stands for number n.
+///
+/// # Examples
+/// ```
+/// use gatewise::Embedding;
+///
+/// let letters = Embedding::new(26, 4, 0)?; // num_embeddings, embedding_dim, seed
+/// let mut x = [0.0; 3 * 4];
+/// letters.forward(&[0, 1, 0], &mut x)?;
+/// assert_eq!(x[..4], x[8..]);
+///
+/// let mut grads = letters.params().zeros_like();
+/// letters.backward(&[0, 1, 0], &[1.0; 3 * 4], &mut grads)?;
+/// assert_eq!(grads.get("weight").unwrap().data()[..8], [2.0, 2.0, 2.0, 2.0, 1.0, 1.0, 1.0, 1.0]);
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Embedding {
     num_embeddings: usize,

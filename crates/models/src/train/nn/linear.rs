@@ -5,6 +5,20 @@ use crate::spec::{Error, Pack, ParamsMut, Tensors, init};
 use gatewise_kernels::{Kernels, Matrix, MatrixMut, OuterProducts, OuterScratch, PackedB};
 
 /// `torch.nn.Linear`: y = x W^T + b, with `weight` `[out_features, in_features]` and `bias` `[out_features]`.
+///
+/// # Examples
+/// ```
+/// use gatewise::{Linear, LinearRoom};
+///
+/// let head = Linear::new(3, 2, 0)?; // in_features, out_features, seed
+/// let (x, mut y) = ([0.5; 4 * 3], [0.0; 4 * 2]); // four rows
+/// head.forward(4, &x, &mut y)?;
+///
+/// let (mut dx, mut grads) = ([0.0; 4 * 3], head.params().zeros_like());
+/// head.backward(4, &x, &[1.0; 4 * 2], Some(&mut dx), &mut grads, &mut LinearRoom::default())?;
+/// assert_eq!(grads.get("bias").unwrap().data(), [4.0, 4.0]);
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Linear {
     params: Tensors,
