@@ -121,6 +121,34 @@ fn a_tape_that_is_used_again() {
     }
 }
 
+/// In the reverse direction a row joins when the others are under way: within a run of steps that a kernel is shown at once it once
+/// found the c of another pass there.
+#[test]
+fn a_row_that_joins_within_a_run_of_steps_starts_from_its_c_0() {
+    for (cell, proj) in [(Cell::Lstm, 0), (Cell::Lstm, 4), (Cell::Gru, 4), (Cell::Gru, 0)] {
+        let setup = Setup { cell, proj, bidirectional: true, steps: 21, batch: 5, ..Setup::default() };
+        let mut problem = Setup { ragged: true, layers: 2, ..setup }.problem();
+        for lengths in [[1, 0, 0, 0, 0], [21, 20, 19, 3, 1], [2, 7, 0, 18, 7], [9, 9, 9, 9, 9]] {
+            problem.lengths = Some(lengths.to_vec());
+            let expected = problem.expected();
+            for kernels in Kernels::available().unwrap() {
+                let whole = problem.train(&problem.network(kernels));
+                expected.compare(&whole).unwrap_or_else(|error| panic!("{cell:?} {lengths:?}: {error}"));
+                for chunk in 1..6 {
+                    let mut cut =
+                        problem.builder().kernels(kernels).projection_chunk(Some(chunk)).build().unwrap();
+                    problem.load(&mut cut);
+                    // The c of another pass, to be found where nothing was put.
+                    let mut tape = Tape::default();
+                    problem.train_on(&cut, &mut tape);
+                    same_bits(&whole, &problem.train_on(&cut, &mut tape))
+                        .unwrap_or_else(|error| panic!("{cell:?} {lengths:?} by {chunk} steps: {error}"));
+                }
+            }
+        }
+    }
+}
+
 /// Two tapes of one network at the same time; gradients add up in the caller's buffers, in the order of the calls.
 #[test]
 fn two_tapes_at_once_and_gradients_that_add_up() {

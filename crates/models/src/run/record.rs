@@ -1,7 +1,7 @@
 //! Forward, recorded for training.
 
 use super::direction::Grid;
-use super::stretch::{Stretch, h_before_step, projected_steps, put_c_before_step};
+use super::stretch::{Stretch, h_before_step, projected_steps, put_c_before};
 use super::tape::{LayerTape, Record, Tape};
 use super::upstream::{BackwardRoom, SegmentRoom};
 use super::{Stack, dropout, merge};
@@ -114,7 +114,7 @@ impl Stack {
                             run.h_0 = &before_h[..dims.state()];
                         }
                         if begin > 0 && has_c {
-                            put_c_before_step(begin, d, c, c_0, rows, dims);
+                            put_c_before(&run.steps, d, c, c_0, rows, dims);
                             run.c_0 = None;
                         }
                         run.run(

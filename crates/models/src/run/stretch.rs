@@ -130,10 +130,10 @@ pub(super) fn h_before_step(
     }
 }
 
-/// Puts c before a direction's step where that step is to leave its own, for the rows that take part in it: what the step before left,
-/// or c_0. `c` is [T, B, H], time-major.
-pub(super) fn put_c_before_step(
-    step: usize,
+/// Puts c before a run of a direction's steps where its first step is to leave its own: what the step before left, or c_0, for all
+/// rows that take part in any of the run, for there is where a row that joins later finds its c too. `c` is [T, B, H], time-major.
+pub(super) fn put_c_before(
+    steps: &Range<usize>,
     direction: usize,
     c: &mut [f32],
     c_0: &[f32],
@@ -141,9 +141,9 @@ pub(super) fn put_c_before_step(
     dims: &Dims,
 ) {
     let (grid, width) = (Grid::time_major(dims, dims.hidden), dims.hidden);
-    let [to, from] = [step, step - 1].map(|step| grid.at(time(dims, direction, step), 0));
-    let (all, went_on) = (rows.active_at(direction, step, dims), rows.active_at(direction, step - 1, dims));
-    let went_on = width * went_on.min(all);
+    let [to, from] = [steps.start, steps.start - 1].map(|step| grid.at(time(dims, direction, step), 0));
+    let all = rows.rows_of(direction, steps, dims);
+    let went_on = width * rows.active_at(direction, steps.start - 1, dims).min(all);
     c.copy_within(from..from + went_on, to);
     c[to + went_on..to + width * all].copy_from_slice(&c_0[went_on..width * all]);
 }
