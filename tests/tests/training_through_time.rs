@@ -8,5 +8,6 @@ mod training_through_time {
     mod packed;
     mod trace;
     mod truncated;
+    mod truncated_resets;
     mod whose;
 }

@@ -3,6 +3,53 @@
 //!
 //! Most users want the crate `gatewise`, which builds models on these kernels; this crate is for those who build their own.
 //!
+//! # Examples
+//! A product of matrices:
+//! ```
+//! use gatewise_kernels::{Kernels, Matrix, MatrixMut};
+//!
+//! let kernels = Kernels::auto()?;
+//! let (a, b, mut c) = ([1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0], [0.0; 4]); // 2 x 2, rows one behind the other
+//! let (x, y) = (Matrix::row_major(&a, 2), Matrix::row_major(&b, 2));
+//! kernels.matmul(2, 2, 2, x, y, 0.0, MatrixMut::row_major(&mut c, 2), 1)?;
+//! assert_eq!(c, [19.0, 22.0, 43.0, 50.0]);
+//! # Ok::<(), gatewise_kernels::Error>(())
+//! ```
+//! Six steps of two rows through a GRU of 3 features and 4 units: weights are packed once, a plan says how a pass of such sizes runs.
+//! ```
+//! use gatewise_kernels::plan::{ForwardPlan, Sizes};
+//! use gatewise_kernels::{AlignedBuf, Caches, Cell, Forward, Kernels, Seq, SeqMut, Weights};
+//!
+//! let (steps, batch, input, hidden) = (6, 2, 3, 4);
+//! let (w_ih, w_hh) = (vec![0.1; 3 * hidden * input], vec![0.2; 3 * hidden * hidden]);
+//! let kernels = Kernels::auto()?;
+//! let weights = Weights { w_ih: &w_ih, w_hh: &w_hh, b_ih: None, b_hh: None, w_hr: None };
+//! let packed = kernels.pack_cell(Cell::Gru, input, hidden, weights)?;
+//!
+//! let sizes = Sizes { cell: Cell::Gru, steps, batch, input, hidden };
+//! let plan = ForwardPlan::new(sizes, packed.lanes(), Caches::detect(), 1);
+//! let mut scratch = AlignedBuf::zeroed(plan.scratch())?;
+//! let (x, mut y) = (vec![0.5; steps * batch * input], vec![0.0; steps * batch * hidden]);
+//! let pass = Forward {
+//!     steps,
+//!     batch,
+//!     x: Seq::time_major(&x, batch, input),
+//!     y: SeqMut::time_major(&mut y, batch, hidden),
+//!     h_0: None,
+//!     c_0: None,
+//!     c: None,
+//!     gates: None, // where to leave what backward needs
+//!     active: None,
+//!     resets: None,
+//!     reset_h: None,
+//!     reset_c: None,
+//!     scratch: &mut scratch,
+//! };
+//! kernels.forward(&packed, &plan, pass)?;
+//! assert!(y.iter().all(|&h| 0.0 < h && h < 1.0));
+//! # Ok::<(), gatewise_kernels::Error>(())
+//! ```
+//!
 //! # The floors
 //! A floor names only floors above it in this table.
 //!

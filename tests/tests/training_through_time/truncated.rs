@@ -9,11 +9,11 @@ use tests::oracle::{StackRun, Upstream as OracleUpstream};
 
 const CUTS: [(usize, usize); 7] = [(1, 1), (4, 4), (3, 9), (3, 7), (4, 5), (5, 14), (1, 6)];
 
-fn case(cell: Cell, batch_first: bool, resets: bool, seed: u64) -> Case {
+pub(super) fn case(cell: Cell, batch_first: bool, resets: bool, seed: u64) -> Case {
     case_with(Options { cell, batch_first, resets, ..Options::default() }, seed)
 }
 
-fn case_with(options: Options, seed: u64) -> Case {
+pub(super) fn case_with(options: Options, seed: u64) -> Case {
     Case::new(Options { steps: 23, batch: 2, layers: 2, ..options }, kernels()[0], seed)
 }
 
@@ -22,7 +22,7 @@ fn config(case: &Case) -> &Config {
 }
 
 /// Steps `begin .. end` of a sequence in the case's layout, `width` floats a vector.
-fn steps_of(case: &Case, data: &[f32], width: usize, begin: usize, end: usize) -> Vec<f32> {
+pub(super) fn steps_of(case: &Case, data: &[f32], width: usize, begin: usize, end: usize) -> Vec<f32> {
     let (steps, batch) = (case.options.steps, case.options.batch);
     if config(case).batch_first {
         (0..batch)
@@ -38,7 +38,7 @@ fn shape(case: &Case, steps: usize, width: usize) -> [usize; 3] {
     if config(case).batch_first { [batch, steps, width] } else { [steps, batch, width] }
 }
 
-fn push(case: &Case, bptt: &mut TruncatedBptt, begin: usize, end: usize) {
+pub(super) fn push(case: &Case, bptt: &mut TruncatedBptt, begin: usize, end: usize) {
     let x = steps_of(case, &case.x, INPUT, begin, end);
     let mut input = Input::from(View::new(&x, shape(case, end - begin, INPUT)).unwrap());
     let batch = case.options.batch;
@@ -303,76 +303,6 @@ fn the_state_is_carried_or_detached() {
     bptt.set_state(case.state.clone()).unwrap();
     assert_eq!(bptt.state(), &case.state);
     assert!(!bptt.forward(&case.network).unwrap() && !bptt.finish(&case.network).unwrap());
-}
-
-/// A state that resets lead to comes with a piece, or between two windows; windows that share a reset run it again after a change, and a
-/// window that it has changed under has no backward.
-#[test]
-fn a_reset_state_is_a_parameter_of_the_stream() {
-    let options = Options { cell: Cell::Lstm, resets: true, reset_rows: 1, ..Options::default() };
-    let mut case = case_with(options, 10);
-    case.resets.fill(false);
-    // Between steps 4 and 5 of a stream whose windows are 4 steps of 8.
-    case.resets[5 * 2] = true;
-    let truncation = Truncation { k1: 4, k2: 8 };
-    let mut bptt = TruncatedBptt::new(&case.network, truncation, case.state.clone()).unwrap();
-    let x = steps_of(&case, &case.x, INPUT, 0, 8);
-    let piece = Input::from(View::new(&x, [8, 2, INPUT]).unwrap()).resets(&case.resets[..16]);
-    let reset = case.reset_state.clone().unwrap();
-    bptt.push(piece.reset_state(&reset)).unwrap();
-    push(&case, &mut bptt, 8, 12);
-    let mut grads = case.network.params().zeros_like();
-    let dy = steps_of(&case, &case.dy, HIDDEN, 0, 4);
-    let upstream = Upstream::output(View::new(&dy, [4, 2, HIDDEN]).unwrap());
-    assert!(bptt.forward(&case.network).unwrap());
-    bptt.backward(&case.network, upstream, &mut grads).unwrap();
-    assert!(bptt.grad_reset_h().iter().all(|grad| *grad == 0.0), "no reset in this window");
-    assert!(bptt.forward(&case.network).unwrap());
-    assert!(bptt.grad_reset_h().is_empty(), "no backward of this window yet");
-    let steps = bptt.forward_steps();
-
-    let mut other = reset.clone();
-    other.h_mut().fill(0.75);
-    let (mut changed, before) = (bptt.clone(), grads.clone());
-    changed.set_reset_state(Some(other.clone())).unwrap();
-    assert_eq!(changed.backward(&case.network, upstream, &mut grads), Err(Error::TapeConsumed));
-    assert_eq!(grads, before);
-
-    // The same value is no change.
-    bptt.set_reset_state(Some(reset)).unwrap();
-    bptt.backward(&case.network, upstream, &mut grads).unwrap();
-    assert!(bptt.grad_reset_h().iter().chain(bptt.grad_reset_c()).any(|grad| *grad != 0.0));
-
-    bptt.set_reset_state(Some(other.clone())).unwrap();
-    assert!(bptt.forward(&case.network).unwrap());
-    assert_eq!(bptt.forward_steps(), steps + 8, "steps 4 .. 8 ran again, and 8 .. 12");
-    let whole = Input::from(View::new(&case.x[..12 * 2 * INPUT], [12, 2, INPUT]).unwrap());
-    let whole = whole.resets(&case.resets[..24]).reset_state(&other);
-    let (y, end) = case.network.forward(whole, Some(&case.state)).unwrap();
-    assert_eq!((bptt.output().data(), bptt.state()), (&y.data()[8 * 2 * HIDDEN..], &end));
-}
-
-#[test]
-fn a_reset_state_of_another_shape_is_refused() {
-    let case = case(Cell::Lstm, false, true, 11);
-    let mut bptt =
-        TruncatedBptt::new(&case.network, Truncation { k1: 4, k2: 4 }, case.state.clone()).unwrap();
-    let of = |cell: Cell, hidden: usize, layers: usize, batch: usize| {
-        let network = Network::with_cell(cell, INPUT, hidden).num_layers(layers).build().unwrap();
-        network.zero_state(batch).unwrap()
-    };
-    let one = View::new(&[0.0; 2 * INPUT], [1, 2, INPUT]).unwrap();
-    for (state, words) in [
-        (of(Cell::Lstm, HIDDEN, 2, 3), "reset_h has inconsistent batch size: got 3, expected 2"),
-        (of(Cell::Lstm, 7, 2, 1), "reset_h has inconsistent hidden_size: got 7, expected 5"),
-        (of(Cell::Lstm, HIDDEN, 7, 1), "reset_h has inconsistent num_layers * directions: got 7, expected 2"),
-        (of(Cell::Gru, HIDDEN, 2, 1), "reset_c has inconsistent length: got 0, expected 10"),
-    ] {
-        assert_eq!(bptt.set_reset_state(Some(state.clone())).unwrap_err().to_string(), words);
-        let refused = bptt.push(Input::from(one).reset_state(&state));
-        assert_eq!(refused.unwrap_err().to_string(), words);
-    }
-    assert_eq!(bptt.pending(), 0);
 }
 
 #[test]

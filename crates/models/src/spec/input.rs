@@ -38,7 +38,7 @@ impl<'a> From<View<'a>> for Input<'a> {
 }
 
 impl<'a> Input<'a> {
-    /// With valid steps for each row, [batch], in any order, 0 among them.
+    /// With valid steps for each row, `[batch]`, in any order, 0 among them.
     ///
     /// # Examples
     /// ```
