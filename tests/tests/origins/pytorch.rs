@@ -101,6 +101,14 @@ fn test_RNN_cpu_vs_cudnn_no_dropout() {
     all_options(0.0);
 }
 
+/// There with all values dropped, the one mask that two devices share; here the oracle has the same masks for any rate.
+#[test]
+fn test_RNN_cpu_vs_cudnn_with_dropout() {
+    for dropout in [0.276, 0.731, 1.0] {
+        all_options(dropout);
+    }
+}
+
 /// Rows of any lengths together are each row alone, by bits: outputs, states and the gradients of inputs and states; those of
 /// parameters are the sum of those of the rows alone.
 #[test]
