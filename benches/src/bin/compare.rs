@@ -9,7 +9,7 @@ use benches::compare::{publish, table};
 use benches::{machine, say};
 use clap::Parser;
 use gatewise::{Isa, Kernels};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -64,8 +64,7 @@ fn run(options: &Options) -> Result<bool, String> {
     let measures = options.quick || options.full || !options.shape.is_empty() || !options.publish;
     let (results, is_whole) = if measures {
         std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-        let (results, is_whole) = measure(options, &folder)?;
-        results.save(&file)?;
+        let (results, is_whole) = measure(options, &folder, &file)?;
         publish::draw_charts(&results, &folder)?;
         say!("results.json and pictures are in {}", folder.display());
         (results, is_whole)
@@ -79,7 +78,9 @@ fn run(options: &Options) -> Result<bool, String> {
     Ok(is_whole)
 }
 
-fn measure(options: &Options, folder: &std::path::Path) -> Result<(Results, bool), String> {
+/// Measures the cases that were asked for. What there is of them is in `file` after each, so that a run that is broken off can be
+/// published.
+fn measure(options: &Options, folder: &Path, file: &Path) -> Result<(Results, bool), String> {
     let own = std::env::current_exe().map_err(|error| error.to_string())?;
     let places = Places {
         programs: own.parent().map_or(PathBuf::new(), PathBuf::from),
@@ -116,6 +117,7 @@ fn measure(options: &Options, folder: &std::path::Path) -> Result<(Results, bool
                 say!("{}", table::text(&rows));
                 is_whole &= !rows.iter().any(|row| row.is_missing);
                 results.cases.push(rows);
+                results.save(file)?;
             }
             Err(error) => {
                 say!("error: {error}\n");
