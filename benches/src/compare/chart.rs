@@ -5,7 +5,7 @@ use plotters::prelude::*;
 use std::error::Error;
 use std::path::Path;
 
-/// Bars longer than that are cut, and say their length.
+/// Bars longer than that are cut: a gap near their end says so.
 const LONGEST: f64 = 8.0;
 const BAR: f64 = 16.0;
 
@@ -22,7 +22,7 @@ pub fn draw(path: &Path, title: &str, cases: &[&[Row]]) -> Result<(), Box<dyn Er
     let font = |size: i32| ("sans-serif", size).into_font().color(&BLACK);
     area.draw(&Text::new(title, (16, 14), font(18)))?;
     area.draw(&Text::new(
-        "time over Gatewise's; longer is slower; the line is Gatewise",
+        "time over Gatewise's; longer is slower; the line is Gatewise; a bar with a gap is cut",
         (16, 36),
         font(13),
     ))?;
@@ -44,9 +44,15 @@ pub fn draw(path: &Path, title: &str, cases: &[&[Row]]) -> Result<(), Box<dyn Er
                 _ => RGBColor(140, 180, 215).filled(),
             };
             area.draw(&Rectangle::new(corners, style))?;
+            if ratio > LONGEST {
+                let gap = [(end as i32 - 14, corners[1].1), (end as i32 - 8, corners[0].1)];
+                area.draw(&PathElement::new(gap, WHITE.stroke_width(3)))?;
+            }
             area.draw(&Text::new(row.system.clone(), (28, y as i32 + 2), font(12)))?;
             let star = if row.origin == Origin::Recorded { " recorded" } else { "" };
-            area.draw(&Text::new(format!("{ratio:.2}{star}"), (end as i32 + 5, y as i32 + 2), font(12)))?;
+            // Behind the line, where the bar does not reach it.
+            let label = end.max(left + unit) as i32 + 5;
+            area.draw(&Text::new(format!("{ratio:.2}{star}"), (label, y as i32 + 2), font(12)))?;
             y += BAR;
         }
         let at = (left + unit) as i32;
