@@ -107,7 +107,9 @@ unsafe fn single<
         let mut sums: [Tile<V, 1, W, G>; SETS] = [[[[V::splat(token, 0.0); G]; W]]; SETS];
         // SAFETY: the caller's promise.
         unsafe {
-            for set in 0..SETS {
+            // The longest chains, those of set 0, last: what they need in registers then matters most.
+            for back in 1..=SETS {
+                let set = SETS - back;
                 sums[set] = body.products::<1, W, G>(token, set, 0, panel * G);
             }
             for p in 0..W / 2 {
