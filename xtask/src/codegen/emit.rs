@@ -95,19 +95,14 @@ fn cell_kernel(isa: &Isa, cell: &'static Cell, pass: &str, hidden: Option<usize>
     let size = hidden.map_or("n".to_string(), |h| h.to_string());
     let Cell { body, gates, saved, .. } = *cell;
     let (vector, mr, nr, unroll) = (isa.vector, full.rows, full.vectors, full.unroll);
-    let (variant, parameters) = match pass {
-        "step" if hidden.is_some() => ("Step", "task: &SingleTask"),
-        "step" => ("Step", "task: &ForwardTask"),
-        "fwd" => ("Forward", "task: &ForwardTask"),
-        _ => ("Backward", "task: &BackwardTask"),
+    let (variant, entry, parameters) = match (pass, hidden) {
+        ("step", Some(_)) => ("Step", "Single", "task: &SingleTask"),
+        ("step", None) => ("Step", "Forward", "task: &ForwardTask"),
+        ("fwd", _) => ("Forward", "Forward", "task: &ForwardTask"),
+        _ => ("Backward", "Backward", "task: &BackwardTask"),
     };
     // The chains of a step back are long: G * H.
     let full = Tile { unroll: if pass == "bwd" { 1 } else { full.unroll }, ..full };
-    let entry = match (pass, hidden) {
-        ("bwd", _) => "Backward",
-        (_, None) => "Forward",
-        (_, Some(_)) => "Single",
-    };
     let sets = if pass == "step" { 2 } else { 1 };
     let (tile, call) = match (cell.form, pass, hidden) {
         (Form::ResetBefore, "bwd", _) => (full, format!("reset_before::backward::<{vector}, {mr}, {nr}>")),
