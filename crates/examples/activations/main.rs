@@ -9,6 +9,7 @@ use clap::Parser;
 use examples::chart::{Chart, Corner, Line};
 use examples::command_line::Unusable;
 use examples::files;
+use examples::print::{complain, say};
 use gatewise::{Activation, Network, Rnn, Upstream, View};
 use std::error::Error;
 use std::path::PathBuf;
@@ -59,19 +60,20 @@ const POINTS: usize = 1024;
 fn main() -> ExitCode {
     let options = match Options::try_parse().map_err(Unusable::from) {
         Ok(options) => options,
-        Err(Unusable::Help(text)) => {
-            print!("{text}");
-            return ExitCode::SUCCESS;
-        }
+        Err(Unusable::Help(text)) => return exit(say(text.trim_end())),
         Err(Unusable::Usage(line)) => {
-            eprintln!("activations: {line}");
+            complain("activations", line);
             return ExitCode::from(2);
         }
     };
-    match work(&options) {
+    exit(work(&options).map_err(|error| error.to_string()))
+}
+
+fn exit(done: Result<(), String>) -> ExitCode {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("activations: {error}");
+            complain("activations", error);
             ExitCode::FAILURE
         }
     }
@@ -83,7 +85,7 @@ fn work(options: &Options) -> Result<(), Box<dyn Error>> {
     let mut slopes = chart("Their slopes, from the backward kernels", "f'(x)", Corner::UpperLeft);
     let mut errors = chart("Largest error of the values", "ULP", Corner::LowerLeft);
     errors.level = Some(("the bound", 2.0));
-    println!("{:<8} {:>18} {:>28}", "function", "value: most ULP", "slope: most |error|");
+    say(format!("{:<8} {:>18} {:>28}", "function", "value: most ULP", "slope: most |error|"))?;
     for function in &FUNCTIONS {
         let coarse: Vec<f32> = (0..=PIECES).map(|i| at(i as f64)).collect();
         let (f, slope) = run(function.activation, &coarse)?;
@@ -110,7 +112,7 @@ fn work(options: &Options) -> Result<(), Box<dyn Error>> {
             .map(|(&x, &y)| (f64::from(y) - (function.slope)(f64::from(x))).abs())
             .fold(0.0, f64::max);
         let largest = of_values.iter().copied().fold(0.0, f64::max);
-        println!("{:<8} {largest:>18.2} {of_slopes:>28.1e}", function.name);
+        say(format!("{:<8} {largest:>18.2} {of_slopes:>28.1e}", function.name))?;
         let points = of_values
             .chunks(POINTS)
             .enumerate()
@@ -120,7 +122,7 @@ fn work(options: &Options) -> Result<(), Box<dyn Error>> {
     for (name, chart) in [("values", values), ("slopes", slopes), ("errors", errors)] {
         files::write(&options.out.join(format!("activations-{name}.svg")), &chart.draw()?)?;
     }
-    println!("{} is written", options.out.display());
+    say(format!("{} is written", options.out.display()))?;
     Ok(())
 }
 

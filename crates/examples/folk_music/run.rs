@@ -34,10 +34,6 @@ pub(crate) struct Run {
 /// The name of the only group of parameters in the ledger.
 const ALL: &str = "all";
 
-/// Updates that the ledger keeps, the last ones: it makes room for them in the beginning, and `--steps` may be more than any memory has
-/// room for, when a run is meant to go on until Ctrl-C.
-const NORMS: usize = 1 << 16;
-
 /// How a training ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -71,7 +67,7 @@ impl Run {
     pub(crate) fn new(settings: &Settings, characters: usize) -> Result<Run, gatewise::Error> {
         let model = Model::new(settings, characters)?;
         let (adam, trainer) = (Adam::new(settings.lr), Trainer::new(&model));
-        let ledger = ClipLedger::new(Norm::L2, NonFinite::Error, settings.steps.min(NORMS));
+        let ledger = ClipLedger::new(Norm::L2, NonFinite::Error, settings.steps);
         Ok(Run { settings: settings.clone(), model, adam, trainer, curves: Curves::default(), ledger })
     }
 

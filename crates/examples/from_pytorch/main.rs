@@ -5,11 +5,14 @@
 //! python crates/examples/from_pytorch/train.py check target/from_pytorch
 //! ```
 
+use examples::print::{complain, say};
 use gatewise::{
     Adam, Linear, LinearRoom, Lstm, NonFinite, Norm, Optimizer, Tensors, Upstream, View, WeightFile,
     clip_grad_norm, mse, save_weights,
 };
+use std::error::Error;
 use std::path::Path;
+use std::process::ExitCode;
 
 const HIDDEN: usize = 8;
 
@@ -93,12 +96,22 @@ fn run(folder: &Path) -> Result<(f32, f64), gatewise::Error> {
     Ok((difference, loss))
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> ExitCode {
+    match work() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain("from_pytorch", error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn work() -> Result<(), Box<dyn Error>> {
     let folder = Path::new("target/from_pytorch");
     std::fs::create_dir_all(folder)?;
     let (difference, loss) = run(folder)?;
-    println!("largest difference from PyTorch's outputs {difference:.1e}");
-    println!("loss after 20 updates more {loss:.6}; the model is in {}", folder.display());
+    say(format!("largest difference from PyTorch's outputs {difference:.1e}"))?;
+    say(format!("loss after 20 updates more {loss:.6}; the model is in {}", folder.display()))?;
     Ok(())
 }
 

@@ -16,6 +16,7 @@ mod tasks;
 
 use examples::command_line::Unusable;
 use examples::files;
+use examples::print::{complain, say};
 use options::Options;
 use report::{Line, Report};
 use std::error::Error;
@@ -24,12 +25,9 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let options = match Options::read() {
         Ok(options) => options,
-        Err(Unusable::Help(text)) => {
-            print!("{text}");
-            return ExitCode::SUCCESS;
-        }
+        Err(Unusable::Help(text)) => return exit(say(text.trim_end())),
         Err(Unusable::Usage(line)) => {
-            eprintln!("long_memory: {line}");
+            complain("long_memory", line);
             return ExitCode::from(2);
         }
     };
@@ -38,10 +36,14 @@ fn main() -> ExitCode {
         Ok(pool) => pool.install(|| work(&options).map_err(|error| error.to_string())),
         Err(error) => Err(error.to_string()),
     };
+    exit(done)
+}
+
+fn exit(done: Result<(), String>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("long_memory: {error}");
+            complain("long_memory", error);
             ExitCode::FAILURE
         }
     }
@@ -50,19 +52,19 @@ fn main() -> ExitCode {
 fn work(options: &Options) -> Result<(), Box<dyn Error>> {
     files::prepare(&options.out)?;
     let task = options.task();
-    println!(
+    say(format!(
         "{}, T = {}: {} steps a row; the baseline is {:.4} ({})",
         task.name.name(),
         task.length,
         task.steps(),
         task.baseline(),
         task.unit()
-    );
+    ))?;
     let mut reports = Vec::new();
     for cell in options.cells() {
         let report = run::train(cell, options)?;
         if let Some(diverged) = &report.result.diverged {
-            println!("{} diverged at update {}: {}", cell.name(), diverged.update, diverged.what);
+            say(format!("{} diverged at update {}: {}", cell.name(), diverged.update, diverged.what))?;
         }
         write(&report, options)?;
         reports.push(report);
@@ -74,7 +76,7 @@ fn work(options: &Options) -> Result<(), Box<dyn Error>> {
     }
     let lines: Vec<Line> = reports.into_iter().map(|report| report.result).collect();
     files::write(&options.out.join("summary.json"), &report::json(&lines)?)?;
-    println!("\n{}\n{} is written", report::table(&lines, task.steps()), options.out.display());
+    say(format!("\n{}\n{} is written", report::table(&lines, task.steps()), options.out.display()))?;
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! How far the training of a cell is: a bar on a terminal, plain lines elsewhere.
 
+use examples::print::say;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 
@@ -26,11 +27,20 @@ impl Progress {
     }
 
     /// Takes an update: how many are done, its loss, the norm of its gradient, the share that was clipped so far.
-    pub(crate) fn update(&mut self, done: usize, loss: f64, norm: f64, share_clipped: f64) {
+    ///
+    /// # Errors
+    /// One line if standard output is closed.
+    pub(crate) fn update(
+        &mut self,
+        done: usize,
+        loss: f64,
+        norm: f64,
+        share_clipped: f64,
+    ) -> Result<(), String> {
         self.loss += (loss - self.loss) / done.min(20) as f64;
         let is_line = done.is_multiple_of((self.updates / LINES).max(1)) || done == self.updates;
         if self.bar.is_none() && !is_line {
-            return;
+            return Ok(());
         }
         let text = format!("loss {:.4}  |g| {norm:.2e}  clipped {:.0}%", self.loss, 100.0 * share_clipped);
         match &self.bar {
@@ -38,8 +48,9 @@ impl Progress {
                 bar.set_position(done as u64);
                 bar.set_message(text);
             }
-            None => println!("{:8} update {done}/{}  {text}", self.cell, self.updates),
+            None => say(format!("{:8} update {done}/{}  {text}", self.cell, self.updates))?,
         }
+        Ok(())
     }
 
     /// Leaves the bar as it stands.

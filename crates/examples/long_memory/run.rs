@@ -6,9 +6,10 @@ use crate::progress::Progress;
 use crate::report::{Divergence, FADED, Line, Report, Setting};
 use crate::tasks::Task;
 use gatewise::{
-    Adam, Cell, ClipLedger, Error, GateReport, LagHistory, LagProbe, NonFinite, Norm, Observer, Optimizer,
-    Philox, Probes, Sgd,
+    Adam, Cell, ClipLedger, GateReport, LagHistory, LagProbe, NonFinite, Norm, Observer, Optimizer, Philox,
+    Probes, Sgd,
 };
+use std::error::Error;
 use std::time::Instant;
 
 /// Rows that a loss is reported of: so many batches of so many rows.
@@ -16,9 +17,6 @@ const TEST_BATCHES: u64 = 16;
 const TEST_ROWS: usize = 64;
 /// Times that influence and test loss are looked at while a network learns.
 const LOOKS: usize = 20;
-
-/// Updates that the ledger of clipping has room for: the latest, of a very long training.
-const NORMS: usize = 1 << 16;
 
 /// The streams of random numbers that the test rows are drawn from, far from those of the updates.
 fn test_stream(batch: u64) -> u64 {
@@ -45,7 +43,7 @@ struct Run<'a> {
 const ALL: &str = "all";
 
 /// Trains a cell from its first parameters to the last update, or until a number is not finite.
-pub(crate) fn train(cell: Cell, options: &Options) -> Result<Report, Error> {
+pub(crate) fn train(cell: Cell, options: &Options) -> Result<Report, Box<dyn Error>> {
     let start = Instant::now();
     let mut run = Run::new(cell, options)?;
     let mut progress = Progress::new(cell.name(), options.steps);
@@ -55,24 +53,24 @@ pub(crate) fn train(cell: Cell, options: &Options) -> Result<Report, Error> {
         match run.update(update) {
             Ok((loss, norm)) => {
                 let share = run.ledger.group(ALL).map_or(0.0, |group| group.share_clipped());
-                progress.update(update + 1, loss, norm, share);
+                progress.update(update + 1, loss, norm, share)?;
             }
-            Err(error @ (Error::NonFinite { .. } | Error::NonFiniteNorm { .. })) => {
+            Err(error @ (gatewise::Error::NonFinite { .. } | gatewise::Error::NonFiniteNorm { .. })) => {
                 diverged = Some(Divergence { update: update + 1, what: error.to_string() });
                 break;
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         }
         if (update + 1).is_multiple_of((options.steps / LOOKS).max(1)) || update + 1 == options.steps {
             run.look(update + 1)?;
         }
     }
     progress.finish();
-    run.report(cell, diverged, start)
+    Ok(run.report(cell, diverged, start)?)
 }
 
 impl<'a> Run<'a> {
-    fn new(cell: Cell, options: &'a Options) -> Result<Run<'a>, Error> {
+    fn new(cell: Cell, options: &'a Options) -> Result<Run<'a>, gatewise::Error> {
         let task = options.task();
         let model = Model::new(cell, &task, options)?;
         let optimizer: Box<dyn Optimizer> = match options.optimizer {
@@ -85,7 +83,7 @@ impl<'a> Run<'a> {
             optimizer,
             observer: Observer::new(&model.network),
             probe: LagProbe::new(&model.network, task.steps() - 1, Probes::Random(1), options.seed)?,
-            ledger: ClipLedger::new(Norm::L2, NonFinite::Error, options.steps.min(NORMS)),
+            ledger: ClipLedger::new(Norm::L2, NonFinite::Error, options.steps),
             room: Room::default(),
             grads: model.zero_grads(),
             train_loss: Vec::new(),
@@ -96,7 +94,7 @@ impl<'a> Run<'a> {
     }
 
     /// One update; answers its loss, and the norm of its gradient before clipping.
-    fn update(&mut self, update: usize) -> Result<(f64, f64), Error> {
+    fn update(&mut self, update: usize) -> Result<(f64, f64), gatewise::Error> {
         let Run { options, task, model, room, grads, .. } = self;
         let batch = task.draw(options.batch, &mut Philox::new(options.seed, update as u64));
         let loss = model.forward(task, &batch, options.batch, task.learned(), room)?;
@@ -111,7 +109,7 @@ impl<'a> Run<'a> {
     }
 
     /// Measures loss and influence on rows that are not learned from.
-    fn look(&mut self, done: usize) -> Result<(), Error> {
+    fn look(&mut self, done: usize) -> Result<(), gatewise::Error> {
         let Run { options, task, model, room, .. } = self;
         let mut loss = 0.0;
         for i in 0..TEST_BATCHES {
@@ -125,7 +123,12 @@ impl<'a> Run<'a> {
     }
 
     /// What there is to say in the end.
-    fn report(self, cell: Cell, diverged: Option<Divergence>, start: Instant) -> Result<Report, Error> {
+    fn report(
+        self,
+        cell: Cell,
+        diverged: Option<Divergence>,
+        start: Instant,
+    ) -> Result<Report, gatewise::Error> {
         let Run { options, task, model, mut observer, mut probe, mut room, mut grads, .. } = self;
         let batch = task.draw(TEST_ROWS, &mut Philox::new(options.seed, test_stream(0)));
         model.forward(&task, &batch, TEST_ROWS, task.learned(), &mut room)?;

@@ -76,6 +76,22 @@ fn groups_windows_and_percentiles() {
     assert_eq!(ledger.group("b").unwrap().updates, 16);
 }
 
+/// A window as long as a training without end takes no room without end.
+#[test]
+fn windows_have_an_end() {
+    let mut ledger = ClipLedger::new(Norm::L2, NonFinite::Error, usize::MAX);
+    let mut grads = gradients(1, 1.0);
+    for _ in 0..ClipLedger::LONGEST_WINDOW + 2 {
+        ledger.clip("a", &mut [&mut grads], 1.0, None).unwrap();
+    }
+    let group = ledger.group("a").unwrap();
+    assert_eq!(group.updates, ClipLedger::LONGEST_WINDOW as u64 + 2);
+    assert_eq!((group.entries.len(), group.entries[0].update), (ClipLedger::LONGEST_WINDOW, 2));
+    let mut spikes = SpikeDetector::new(usize::MAX, 6.0);
+    assert!((0..10).all(|_| spikes.push(1.0).is_none()));
+    assert!(spikes.push(2.0).is_some());
+}
+
 #[test]
 fn policies_for_norms_that_are_not_finite() {
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {

@@ -2,15 +2,15 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::OnceLock;
+use std::sync::Mutex;
 
 /// The program of that name, built as the tests are. Cargo builds no plain example for the tests of its package.
-pub(crate) fn program(name: &'static str) -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
-        let (profile, folder) =
-            if cfg!(debug_assertions) { ("dev", "debug") } else { ("release", "release") };
+pub(crate) fn program(name: &'static str) -> PathBuf {
+    static BUILT: Mutex<Vec<&str>> = Mutex::new(Vec::new());
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    let (profile, folder) = if cfg!(debug_assertions) { ("dev", "debug") } else { ("release", "release") };
+    let mut built_ones = BUILT.lock().unwrap();
+    if !built_ones.contains(&name) {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let built = Command::new(cargo)
             .args(["build", "--quiet", "--workspace", "--example", name, "--profile", profile])
@@ -20,8 +20,9 @@ pub(crate) fn program(name: &'static str) -> &'static Path {
             .status()
             .unwrap();
         assert!(built.success(), "the example does not build");
-        target.join(folder).join("examples").join(name)
-    })
+        built_ones.push(name);
+    }
+    target.join(folder).join("examples").join(name)
 }
 
 /// An empty folder of this test's own.

@@ -109,9 +109,15 @@ pub struct ClipLedger {
 }
 
 impl ClipLedger {
-    /// An empty ledger that keeps the last `window` updates of each group, one at least.
+    /// Updates of a group that a ledger keeps at most. Room for them is made when the group comes for the first time, so a window as
+    /// long as a training that has no end takes 2 MiB.
+    pub const LONGEST_WINDOW: usize = 1 << 16;
+
+    /// An empty ledger that keeps the last `window` updates of each group, one at least and
+    /// [`LONGEST_WINDOW`](ClipLedger::LONGEST_WINDOW) at most; it counts all of them.
     pub fn new(norm: Norm, non_finite: NonFinite, window: usize) -> ClipLedger {
-        ClipLedger { norm, non_finite, window: window.max(1), groups: Vec::new() }
+        let window = window.clamp(1, ClipLedger::LONGEST_WINDOW);
+        ClipLedger { norm, non_finite, window, groups: Vec::new() }
     }
 
     /// Clips the gradients of a group as [`clip_grad_norm`] does, bit for bit, and enters it. `flow`, that of the backward pass which

@@ -6,6 +6,8 @@ use std::collections::VecDeque;
 const MAD_OF_NORMAL: f64 = 0.674_489_750_196_081_7;
 /// A median means little of fewer values.
 const FEWEST: usize = 8;
+/// Each value is held against all others of the window, and room for them is made in the beginning.
+const MOST: usize = 1 << 16;
 /// A series that hardly moves: its deviation counts as this share of its median at least, so that noise of rounding is no spike.
 const LEAST_DEVIATION: f64 = 1e-3;
 
@@ -51,9 +53,9 @@ pub struct SpikeDetector {
 }
 
 impl SpikeDetector {
-    /// Looks at the last `window` values, eight at least, and takes a z above `threshold` for a spike; 6 is a usual one.
+    /// Looks at the last `window` values, 8 at least and 65,536 at most, and takes a z above `threshold` for a spike; 6 is a usual one.
     pub fn new(window: usize, threshold: f64) -> SpikeDetector {
-        let window = window.max(FEWEST);
+        let window = window.clamp(FEWEST, MOST);
         let (values, sorted) = (VecDeque::with_capacity(window), Vec::with_capacity(window));
         SpikeDetector { window, threshold, values, sorted, count: 0 }
     }
