@@ -38,7 +38,7 @@ pub(crate) fn compare(reports: &[Report]) -> Result<(String, String), Box<dyn Er
         axes: ["updates", "loss"],
         lines: lines(&|report| report.test_loss.iter().map(|&(done, loss)| (done as f64, loss)).collect()),
         level: Some(("baseline", first.result.baseline)),
-        decades: Some(5.0),
+        decades: Some(8.0),
         legend: Corner::LowerLeft,
         size: (900, 480),
     };

@@ -56,7 +56,7 @@ const FONT: &str = "sans-serif";
 const STYLES: [(RGBColor, u32, u32); 8] = [
     (RGBColor(0, 70, 140), 1, 0),
     (RGBColor(213, 94, 0), 12, 4),
-    (RGBColor(20, 20, 20), 1, 0),
+    (RGBColor(20, 20, 20), 22, 5),
     (RGBColor(0, 158, 115), 4, 4),
     (RGBColor(204, 121, 167), 14, 6),
     (RGBColor(120, 120, 120), 7, 3),

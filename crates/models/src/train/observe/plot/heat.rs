@@ -218,7 +218,7 @@ impl Scale {
             chart.draw_series([Rectangle::new([(0.0, at(i)), (1.0, at(i + 1))], colour.filled())])?;
         }
         let decades = (self.high - self.low) as usize;
-        let room = (area.dim_in_pixel().1 as usize).saturating_sub(80) / 30;
+        let room = (area.dim_in_pixel().1 as usize).saturating_sub(80) / 18;
         chart
             .configure_secondary_axes()
             .axis_style(INK)
