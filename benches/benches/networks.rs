@@ -4,7 +4,7 @@
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use gatewise::{Any, Cell, Error, Gradients, Network, Observer, Tape, Upstream, View, Workspace};
+use gatewise::{Any, Cell, Error, Network, Tape, Upstream, View, Workspace};
 use rayon::ThreadPool;
 use std::fmt::Display;
 use std::time::{Duration, Instant};
@@ -104,28 +104,6 @@ fn train(criterion: &mut Criterion) {
     }
 }
 
-/// Backward of a training pass, alone and with an observer: what looking costs.
-fn observed(criterion: &mut Criterion) {
-    let mut case = Case::new(criterion, "observed");
-    for cell in Cell::ALL {
-        for (hidden, batch) in [(16, 1), (16, BATCH), (64, BATCH), (256, BATCH)] {
-            let (network, flops) = network(cell, hidden);
-            let x = vec![0.1; STEPS * batch * hidden];
-            let x = View::new(&x, [STEPS, batch, hidden]).expect("the sizes fit");
-            let tape = network.forward_train(x, None).expect("the sizes fit");
-            let (mut gradients, mut grads) = (Gradients::default(), network.params().zeros_like());
-            let (upstream, flops) = (Upstream::output(x), 2 * STEPS * batch * flops);
-            case.run(cell, format!("{hidden}, {batch} rows, alone"), flops, || {
-                network.backward_keep(&tape, upstream, &mut gradients, &mut grads)
-            });
-            let mut observer = Observer::new(&network);
-            case.run(cell, format!("{hidden}, {batch} rows, observed"), flops, || {
-                observer.backward_keep(&network, &tape, upstream, &mut gradients, &mut grads)
-            });
-        }
-    }
-}
-
 fn stacked(criterion: &mut Criterion) {
     let mut case = Case::new(criterion, "layers");
     for cell in [Cell::Lstm, Cell::Gru] {
@@ -156,5 +134,5 @@ fn packing(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, step, forward, train, observed, stacked, packing);
+criterion_group!(benches, step, forward, train, stacked, packing);
 criterion_main!(benches);

@@ -6,7 +6,7 @@
 
 use gatewise::{
     Cell, ClipLedger, Kernels, LagProbe, Linear, LinearRoom, Network, NonFinite, Norm, Observer, Probes,
-    Sequence, SpikeDetector, State, StepClip, Tape, Upstream, View, Workspace,
+    Sequence, SpikeDetector, State, StepClip, Tape, TruncatedBptt, Truncation, Upstream, View, Workspace,
 };
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -232,6 +232,41 @@ fn observations_allocate_nothing() {
             })
         });
         assert_eq!(count, 0, "{:?}", passes.problem.setup);
+    }
+}
+
+/// Whoever looks at the windows of a stream allocates nothing: the stream allocates as much with an observer as without.
+#[test]
+fn an_observer_of_a_stream_allocates_nothing() {
+    let _turn = alone();
+    let pool = pool(1);
+    for cell in Cell::ALL {
+        let network = Network::with_cell(cell, 3, 24).num_layers(2).seed(1).build().unwrap();
+        let mut grads = network.params().zeros_like();
+        let mut count = |mut observer: Option<Observer>| {
+            let start = network.zero_state(4).unwrap();
+            let mut bptt = TruncatedBptt::new(&network, Truncation { k1: 5, k2: 13 }, start).unwrap();
+            let (x, dy) = ([0.5; 40 * 4 * 3], [0.1; 5 * 4 * 24]);
+            bptt.push(View::new(&x, [40, 4, 3]).unwrap()).unwrap();
+            let mut windows = |count: usize| {
+                for _ in 0..count {
+                    assert!(bptt.forward(&network).unwrap());
+                    let upstream = Upstream::output(View::new(&dy, [5, 4, 24]).unwrap());
+                    let grads = &mut grads;
+                    match &mut observer {
+                        None => bptt.backward(&network, upstream, grads).unwrap(),
+                        Some(observer) => {
+                            observer.backward_truncated(&mut bptt, &network, upstream, grads).unwrap();
+                        }
+                    }
+                }
+            };
+            pool.install(|| {
+                windows(4);
+                allocations(|| windows(4))
+            })
+        };
+        assert_eq!(count(Some(Observer::new(&network))), count(None), "{cell:?}");
     }
 }
 

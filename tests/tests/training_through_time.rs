@@ -5,6 +5,7 @@ mod training_through_time {
     mod keep;
     mod memory;
     mod no_memory;
+    mod observed;
     mod packed;
     mod trace;
     mod truncated;

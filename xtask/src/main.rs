@@ -23,6 +23,7 @@ cargo xtask COMMAND
   compare               time Gatewise and its peers in turns: `compare --help`
   ulp                   errors of exp, sigmoid and tanh over all 2^32 inputs
   subnormal             what subnormal numbers cost
+  observer              what it costs to look at a backward pass
 ";
 
 fn main() -> ExitCode {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 /// Their names.
-const PROGRAMS: [&str; 5] = ["measure", "ceiling", "compare", "ulp", "subnormal"];
+const PROGRAMS: [&str; 6] = ["measure", "ceiling", "compare", "ulp", "subnormal", "observer"];
 
 /// Whether that command is one of them.
 pub(crate) fn is_program(command: &str) -> bool {

@@ -268,15 +268,15 @@ impl<K> Network<K> {
         self.stack.backward(&self.params, tape, upstream, grads, None)
     }
 
-    /// As [`backward`](Network::backward), with somebody who looks.
+    /// As [`backward`](Network::backward), with somebody who looks, if there is one.
     pub(crate) fn backward_watched(
         &self,
         tape: &mut Tape,
         upstream: Upstream<'_>,
         grads: &mut Tensors,
-        watched: Watched<'_>,
+        watched: Option<Watched<'_>>,
     ) -> Result<(), Error> {
-        self.stack.backward(&self.params, tape, upstream, grads, Some(watched))
+        self.stack.backward(&self.params, tape, upstream, grads, watched)
     }
 
     /// As [`backward`](Network::backward), but the tape stays as it is: any number of passes may follow, each with the same bits,
@@ -314,16 +314,17 @@ impl<K> Network<K> {
         self.stack.backward_keep(&self.params, tape, upstream, gradients, Some(grads), None)
     }
 
-    /// As [`backward_keep`](Network::backward_keep), with somebody who looks; without `grads` those of the parameters are left out.
+    /// As [`backward_keep`](Network::backward_keep), with somebody who looks, if there is one; without `grads` those of the parameters
+    /// are left out.
     pub(crate) fn backward_keep_watched(
         &self,
         tape: &Tape,
         upstream: Upstream<'_>,
         gradients: &mut Gradients,
         grads: Option<&mut Tensors>,
-        watched: Watched<'_>,
+        watched: Option<Watched<'_>>,
     ) -> Result<(), Error> {
-        self.stack.backward_keep(&self.params, tape, upstream, gradients, grads, Some(watched))
+        self.stack.backward_keep(&self.params, tape, upstream, gradients, grads, watched)
     }
 
     /// As [`forward`](Network::forward), and everything that happened within the cells, at the price of recording it.

@@ -31,8 +31,8 @@ impl Stack {
         watched: Option<Watched<'_>>,
     ) -> Result<(), Error> {
         let dims = self.check_backward(params, &tape.record, &upstream, Some(&*grads))?;
-        self.begin_backward(&dims, &tape.record, &upstream, &mut tape.gradients)?;
-        let watched = begin_watch(watched, &dims.widest(&self.config))?;
+        let rows = self.begin_backward(&dims, &tape.record, &upstream, &mut tape.gradients)?;
+        let watched = begin_watch(watched, &dims.widest(&self.config), rows)?;
         tape.consume();
         let Tape { record, gates, gradients, .. } = tape;
         self.back(&dims, record, Gates::InPlace(gates), upstream, gradients, Some(grads), watched)
@@ -53,20 +53,20 @@ impl Stack {
         for (to, from) in gradients.gates.iter_mut().zip(&tape.gates) {
             resize("the gradients", to, from.len())?;
         }
-        self.begin_backward(&dims, &tape.record, &upstream, gradients)?;
-        let watched = begin_watch(watched, &dims.widest(&self.config))?;
+        let rows = self.begin_backward(&dims, &tape.record, &upstream, gradients)?;
+        let watched = begin_watch(watched, &dims.widest(&self.config), rows)?;
         self.back(&dims, &tape.record, Gates::Kept(&tape.gates), upstream, gradients, grads, watched)
     }
 
     /// Makes room for everything that a pass works with, for the pool it runs in: once gradients are added to, no allocation may
-    /// fail.
+    /// fail. Answers the most rows of a time chunk.
     fn begin_backward(
         &self,
         dims: &Dims,
         record: &Record,
         upstream: &Upstream<'_>,
         gradients: &mut Gradients,
-    ) -> Result<(), Error> {
+    ) -> Result<usize, Error> {
         let (segments, threads) = (record.segments, rayon::current_num_threads());
         gradients.forget();
         if !segments.is_whole() {
@@ -78,7 +78,8 @@ impl Stack {
         self.kernels.reserve_outer(&mut lists.outer, rows, m, n)?;
         lists.reserve(rows)?;
         let (is_moved, reset_rows) = (is_moved(&self.config, record), record.rows.reset_rows());
-        gradients.begin(&self.config, dims, segments, is_moved, reset_rows, upstream.input_grad)
+        gradients.begin(&self.config, dims, segments, rows, is_moved, reset_rows, upstream.input_grad)?;
+        Ok(rows)
     }
 
     /// The sizes of a backward pass, if all its arguments fit.
@@ -120,17 +121,13 @@ impl Stack {
         upstream: Upstream<'_>,
         out: &mut Gradients,
         grads: Option<&mut Tensors>,
-        mut watched: Option<Watched<'_>>,
+        watched: Option<Watched<'_>>,
     ) -> Result<(), Error> {
         let config = &self.config;
         let threads = rayon::current_num_threads();
         self.in_pool_of(dims, threads, || {
-            self.back_through_layers(dims, threads, record, gates, upstream, out, grads, watched.as_mut())
+            self.back_through_layers(dims, threads, record, gates, upstream, out, grads, watched)
         })?;
-        if let (Some(Watched { watch, .. }), true) = (watched, upstream.input_grad) {
-            // Time-major still; beyond a row's length there are zeros.
-            watch.seen_input(&out.input);
-        }
         if is_moved(config, record) && upstream.input_grad {
             let Gradients { room, input, .. } = out;
             let from = &mut room.between[0][..input.len()];
@@ -166,7 +163,7 @@ impl Stack {
         upstream: Upstream<'_>,
         out: &mut Gradients,
         mut grads: Option<&mut Tensors>,
-        mut watched: Option<&mut Watched<'_>>,
+        mut watched: Option<Watched<'_>>,
     ) -> Result<(), Error> {
         let Record { x, layers, rows, dropout, segments, .. } = record;
         let Gradients { input: grad_input, h_0: grad_h_0, c_0: grad_c_0, gates: kept, room, .. } = out;
@@ -248,8 +245,6 @@ impl Stack {
                     Resets {
                         h,
                         c: &track.reset_c,
-                        before_h: &mut before_h[..dims.state()],
-                        before_c: &mut before_c[..dims.cell_state()],
                         dh: &mut grad_reset_h[of.state_at(d)],
                         dc: &mut grad_reset_c[of.cell_state_at(d)],
                     }
@@ -265,9 +260,12 @@ impl Stack {
                     dy,
                     dh,
                     resets,
+                    before_h: &mut before_h[..dims.state()],
+                    before_c: &mut before_c[..dims.cell_state()],
                     dc: dims.has_c.then_some(&mut *dc),
                     dh_steps: if dh_steps.is_empty() { seen_dh } else { dh_steps },
                     dc_steps: seen_dc,
+                    chunk: 0..0,
                     clip: upstream.clip,
                     watch,
                     layer: i,

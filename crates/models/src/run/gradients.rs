@@ -15,7 +15,7 @@ use super::resets::Resets;
 use super::stretch::{Stretch, run_again};
 use super::tape::{Track, reset_at};
 use super::upstream::{RowLists, SegmentRoom};
-use super::watch::{Carried, Seen, StepClip, Watch};
+use super::watch::{Carried, Seen, StepClip, Watch, first_time};
 use super::{Layer, Stack};
 use crate::spec::shape::Dims;
 use crate::spec::{Error, Tensors};
@@ -41,10 +41,15 @@ pub(super) struct DirectionJob<'a> {
     pub(super) dc: Option<&'a mut [f32]>,
     /// The state that resets lead to, if one is given.
     pub(super) resets: Option<Resets<'a>>,
-    /// Room for dL/dh of all steps, [T, B, R], time-major, where h is projected or somebody looks; else empty.
+    /// Room for h and c before a step, [B, R] and [B, H].
+    pub(super) before_h: &'a mut [f32],
+    pub(super) before_c: &'a mut [f32],
+    /// Room for dL/dh of the steps of a time chunk, [steps, B, R], time-major, where h is projected or somebody looks; else empty.
     pub(super) dh_steps: &'a mut [f32],
-    /// Likewise for dL/dc, [T, B, H], where somebody looks.
+    /// Likewise for dL/dc, [steps, B, H], where somebody looks.
     pub(super) dc_steps: &'a mut [f32],
+    /// The direction's steps of the time chunk at hand.
+    pub(super) chunk: Range<usize>,
     /// The limit on each step's dL/dh.
     pub(super) clip: Option<StepClip>,
     pub(super) watch: Option<&'a mut (dyn Watch + 'static)>,
@@ -80,7 +85,7 @@ pub(super) struct Segment<'a> {
 impl Segment<'_> {
     /// Where a step's time stands within the segment.
     pub(super) fn local(&self, dims: &Dims, direction: usize, t: usize) -> usize {
-        t - if direction == 0 { self.steps.start } else { dims.steps - self.steps.end }
+        t - first_time(dims, direction, &self.steps)
     }
 }
 
@@ -129,6 +134,7 @@ impl DirectionJob<'_> {
         let mut end = segment.steps.end;
         while end > segment.steps.start {
             let begin = end.saturating_sub(plan.chunk).max(segment.steps.start);
+            self.chunk = begin..end;
             if self.is_stepwise() {
                 for s in (begin..end).rev() {
                     self.change_carried(s);
@@ -137,8 +143,9 @@ impl DirectionJob<'_> {
             } else {
                 self.piece_by_piece(&mut segment, begin, end, &plan)?;
             }
-            self.show(begin, end);
+            self.show();
             self.input_gradient(&segment, begin, end, plan.threads)?;
+            self.show_input();
             if self.grads.is_some() {
                 self.list_rows(&segment, begin, end);
                 self.weight_gradients(segment.gates, plan.threads)?;
@@ -173,20 +180,34 @@ impl DirectionJob<'_> {
         }
     }
 
-    /// Shows dL/dh and dL/dc of these steps to whoever looks, last step first.
-    fn show(&mut self, begin: usize, end: usize) {
-        let (dims, d) = (self.dims, self.direction);
-        let Some(watch) = &mut self.watch else { return };
-        for s in (begin..end).rev() {
-            let (rows, t) = (self.rows.active_at(d, s, dims), time(dims, d, s));
-            let of = |steps: &'_ [f32], width: usize| match steps {
-                [] => 0..0,
-                _ => t * dims.batch * width..(t * dims.batch + rows) * width,
-            };
-            let dh = &self.dh_steps[of(self.dh_steps, dims.features)];
-            let dc = &self.dc_steps[of(self.dc_steps, dims.hidden)];
-            watch.seen(Seen { dims, layer: self.layer, direction: d, time: t, dh, dc });
+    /// Shows dL/dh and dL/dc of the chunk's steps to whoever looks.
+    fn show(&mut self) {
+        let Some(watch) = self.watch.as_deref_mut().filter(|watch| watch.wants_steps()) else { return };
+        watch.seen(Seen {
+            dims: self.dims,
+            layer: self.layer,
+            direction: self.direction,
+            steps: self.chunk.clone(),
+            rows: self.rows,
+            dh: self.dh_steps,
+            dc: self.dc_steps,
+        });
+    }
+
+    /// Shows dL/dx of the chunk's steps, once it is complete.
+    fn show_input(&mut self) {
+        let dims = self.dims;
+        let (Some(watch), Some(dx)) = (&mut self.watch, &self.dx) else { return };
+        if self.layer == 0 && self.direction + 1 == dims.directions {
+            let first = first_time(dims, self.direction, &self.chunk);
+            let (times, width) = (first..first + self.chunk.len(), dims.batch * dims.input);
+            watch.seen_input(times.clone(), &dx[times.start * width..times.end * width]);
         }
+    }
+
+    /// Whether the kernel leaves dL/dh of each step, for which there is room in a chunk's steps only.
+    pub(super) fn keeps_steps(&self) -> bool {
+        !self.dh_steps.is_empty()
     }
 
     /// The recurrence over the direction's steps `begin .. end`; `is_reset`: some rows start anew before the first of them, from a
@@ -203,13 +224,15 @@ impl DirectionJob<'_> {
         let (has_c, is_stepwise) = (dims.has_c, self.is_stepwise());
         let Segment { steps, gates, c, h_0, c_0 } = segment;
         let part = dims.with_steps(steps.len());
-        // A kernel counts the steps that it is shown from 0. Those that begin with a reset have what it leads to as h_0 and c_0, and
-        // what the kernel leaves of dL/dh_0 and dL/dc_0 is its gradient.
-        let (shown, h_0, c_0) = match &self.resets {
-            Some(resets) if is_reset => (begin..end, &*resets.before_h, &*resets.before_c),
-            _ => (steps.clone(), *h_0, *c_0),
+        // A kernel counts the steps that it is shown from 0, and every array has a place for each of them. Those that begin with a
+        // reset have what it leads to as h_0 and c_0, and what the kernel leaves of dL/dh_0 and dL/dc_0 is its gradient.
+        let (shown, h_0, c_0) = if is_reset || self.keeps_steps() {
+            (begin..end, &*self.before_h, &*self.before_c)
+        } else {
+            (steps.clone(), *h_0, *c_0)
         };
         let (first, local) = (shown.start, shown.start - steps.start);
+        let (chunk, of_chunk) = (dims.with_steps(self.chunk.len()), first.saturating_sub(self.chunk.start));
         let args = Backward {
             begin: begin - first,
             end: end - first,
@@ -222,10 +245,11 @@ impl DirectionJob<'_> {
             c_0: has_c.then_some(c_0),
             dh: self.dh,
             dc: self.dc.as_deref_mut(),
-            dh_steps: (!self.dh_steps.is_empty())
-                .then(|| Grid::time_major(dims, dims.features).write_from(self.dh_steps, dims, d, first)),
+            dh_steps: (!self.dh_steps.is_empty()).then(|| {
+                Grid::time_major(dims, dims.features).write_from(self.dh_steps, &chunk, d, of_chunk)
+            }),
             dc_steps: (!self.dc_steps.is_empty())
-                .then(|| Grid::time_major(dims, dims.hidden).write_from(self.dc_steps, dims, d, first)),
+                .then(|| Grid::time_major(dims, dims.hidden).write_from(self.dc_steps, &chunk, d, of_chunk)),
             active: self.rows.active_of(d, &shown),
             resets: self.rows.resets_of(d, &shown, dims).filter(|_| self.resets.is_none()),
             reset_h: None,
@@ -277,6 +301,7 @@ impl DirectionJob<'_> {
             None => (reset_at(dims), 0),
         };
         let resets = self.rows.resets(d);
+        let first = first_time(dims, d, &(begin..end));
         let RowLists { gates: gate_rows, input: input_rows, h: h_rows, dh: dh_rows, .. } = &mut *self.lists;
         for list in [&mut *gate_rows, &mut *input_rows, &mut *h_rows, &mut *dh_rows] {
             list.clear();
@@ -287,7 +312,7 @@ impl DirectionJob<'_> {
             for b in 0..self.rows.active_at(d, s, dims) {
                 gate_rows.push(gates.at(segment.local(dims, d, t), b));
                 input_rows.push(input.at(t, b));
-                dh_rows.push((t * dims.batch + b) * dims.features);
+                dh_rows.push(((t - first) * dims.batch + b) * dims.features);
                 h_rows.push(if resets.is_some_and(|resets| resets[s * dims.batch + b]) {
                     anew + b * row
                 } else if b < before {

@@ -142,14 +142,14 @@ impl Stack {
         }
         // What backward carries and leaves.
         floats += input + h + wide(widest.cell_state()) + wide(dims.states()) + wide(dims.cell_states());
+        floats += h + wide(widest.cell_state());
         if let Some(rows) = extras.reset_rows {
             let of = dims.with_batch(rows);
-            floats += h + wide(widest.cell_state()) + wide(of.states()) + wide(of.cell_states());
+            floats += wide(of.states()) + wide(of.cell_states());
         }
-        let is_cut = extras.is_ragged && is_whole && extras.reset_rows.is_none();
-        floats += u128::from(is_cut) * h;
+        let (rows, m, n) = self.longest_sum(dims, segments, extras.threads);
         let of_h = wide(widest.sequence(widest.features));
-        floats += u128::from(config.proj_size > 0) * of_h;
+        floats += u128::from(config.proj_size > 0) * wide(rows) * wide(widest.features);
         floats += u128::from(merge::changes_gradient(config.merge)) * of_h;
         let needs_room = dims.layers > 1 || extras.is_moved;
         floats += if needs_room { 2 * wide(widest.outputs().max(widest.inputs())) } else { 0 };
@@ -161,7 +161,6 @@ impl Stack {
             floats += wide(part.gates()) + wide(part.cells()) + wide(part.steps) * h + h;
             scratch = self.forward_scratch(&part, extras.threads);
         }
-        let (rows, m, n) = self.longest_sum(dims, segments, extras.threads);
         floats += wide(scratch) + wide(self.kernels.outer_floats(rows, m, n));
         let (steps, batch) = (wide(dims.steps), wide(dims.batch));
         let indices = 4 * wide(rows) + u128::from(extras.is_ragged) * 2 * (steps + batch) + batch.div_ceil(2);

@@ -28,7 +28,7 @@ pub(crate) use trace::Steps;
 pub use trace::Trace;
 pub use upstream::{Gradients, Upstream};
 pub use watch::StepClip;
-pub(crate) use watch::{Carried, Seen, Watch, WatchRoom, Watched};
+pub(crate) use watch::{Carried, Seen, SeenStep, Watch, WatchRoom, Watched};
 
 use crate::spec::{Config, Error, StateShape};
 use gatewise_kernels::Kernels;

@@ -14,9 +14,6 @@ pub(super) struct Resets<'a> {
     pub(super) h: &'a [f32],
     /// [B, H], likewise; empty where there is no c.
     pub(super) c: &'a [f32],
-    /// Room for h and c before a step, as long as these.
-    pub(super) before_h: &'a mut [f32],
-    pub(super) before_c: &'a mut [f32],
     /// Out: the gradients, added up over steps and, where all rows share one state, over rows; rows are the caller's.
     pub(super) dh: &'a mut [f32],
     pub(super) dc: &'a mut [f32],
@@ -33,6 +30,9 @@ impl DirectionJob<'_> {
     ) -> Result<(), Error> {
         let (dims, d, rows) = (self.dims, self.direction, self.rows);
         if self.resets.is_none() {
+            if self.keeps_steps() {
+                self.set_before(segment, begin);
+            }
             return self.recurrence(segment, begin, end, plan, false);
         }
         let is_reset = |step: &usize| rows.reset_at(d, *step, dims).next().is_some();
@@ -52,22 +52,22 @@ impl DirectionJob<'_> {
     /// h and c as they are before a step, those of rows that start anew as given.
     fn set_before(&mut self, segment: &Segment<'_>, start: usize) {
         let (dims, d, rows) = (self.dims, self.direction, self.rows);
-        let Some(resets) = &mut self.resets else { return };
         let h_0 = &self.y[dims.sides() + d * dims.state()..][..dims.state()];
-        h_before_step(start, d, self.y, h_0, rows, dims, resets.before_h);
-        resets.before_c.copy_from_slice(segment.c_0);
+        h_before_step(start, d, self.y, h_0, rows, dims, self.before_h);
+        self.before_c.copy_from_slice(segment.c_0);
         let (h, c) = (dims.features, dims.cell_width());
         if start > segment.steps.start {
             let t = segment.local(dims, d, time(dims, d, start - 1));
             for place in 0..rows.active_at(d, start - 1, dims) {
                 let from = Grid::time_major(dims, c).at(t, place);
-                resets.before_c[place * c..][..c].copy_from_slice(&segment.c[from..][..c]);
+                self.before_c[place * c..][..c].copy_from_slice(&segment.c[from..][..c]);
             }
         }
+        let Some(resets) = &self.resets else { return };
         for place in rows.reset_at(d, start, dims) {
             let (of_h, of_c) = (place * h..(place + 1) * h, place * c..(place + 1) * c);
-            resets.before_h[of_h.clone()].copy_from_slice(&resets.h[of_h]);
-            resets.before_c[of_c.clone()].copy_from_slice(&resets.c[of_c]);
+            self.before_h[of_h.clone()].copy_from_slice(&resets.h[of_h]);
+            self.before_c[of_c.clone()].copy_from_slice(&resets.c[of_c]);
         }
     }
 

@@ -67,12 +67,12 @@ pub(super) struct BackwardRoom {
     /// dL/dh and dL/dc on their way from step to step, rows in their places.
     pub(super) dh: Vec<f32>,
     pub(super) dc: Vec<f32>,
-    /// [T, B, P]: dL/dh of all steps of the direction at hand, where h is projected.
+    /// [steps, B, P]: dL/dh of the time chunk at hand, where h is projected.
     pub(super) dh_steps: Vec<f32>,
     /// [T, B, R]: the gradient of the direction at hand, where the directions are merged in another way than by a sum.
     pub(super) of_side: Vec<f32>,
-    /// [B, R] and [B, H]: h and c before a step that starts anew from a state that is given; in the forward pass h before a run of
-    /// steps that shorter rows do not take part in.
+    /// [B, R] and [B, H]: h and c before a step that the kernel is shown as its first; in the forward pass h before a run of steps that
+    /// shorter rows do not take part in.
     pub(super) before_h: Vec<f32>,
     pub(super) before_c: Vec<f32>,
     pub(super) lists: RowLists,
@@ -115,12 +115,18 @@ pub(super) struct RowLists {
 }
 
 impl Gradients {
-    /// Makes room for a pass; `is_moved`: rows or axes stand elsewhere on the tape than where the caller has them.
+    /// Makes room for a pass whose time chunks have so many rows; `is_moved`: rows or axes stand elsewhere on the tape than where the
+    /// caller has them.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "the sizes of a pass, and what decides about room beside them"
+    )]
     pub(super) fn begin(
         &mut self,
         config: &Config,
         dims: &Dims,
         segments: Segments,
+        rows: usize,
         is_moved: bool,
         reset_rows: Option<usize>,
         input_grad: bool,
@@ -135,12 +141,12 @@ impl Gradients {
         }
         resize(what, &mut self.room.dh, widest.state())?;
         resize(what, &mut self.room.dc, widest.cell_state())?;
+        let of_steps = if config.proj_size > 0 { rows * widest.features } else { 0 };
+        resize(what, &mut self.room.dh_steps, of_steps)?;
         let of_h = widest.sequence(widest.features);
-        resize(what, &mut self.room.dh_steps, if config.proj_size > 0 { of_h } else { 0 })?;
         resize(what, &mut self.room.of_side, if merge::changes_gradient(config.merge) { of_h } else { 0 })?;
-        let of_reset = if reset_rows.is_some() { widest } else { widest.with_batch(0) };
-        resize(what, &mut self.room.before_h, of_reset.state())?;
-        resize(what, &mut self.room.before_c, of_reset.cell_state())?;
+        resize(what, &mut self.room.before_h, widest.state())?;
+        resize(what, &mut self.room.before_c, widest.cell_state())?;
         let resets = dims.with_batch(reset_rows.unwrap_or(0));
         resize(what, &mut self.reset_h, resets.states())?;
         resize(what, &mut self.reset_c, resets.cell_states())?;

@@ -1,7 +1,10 @@
 //! Who looks at the gradients on their way back through time, and what may change them there.
 
+use super::arrange::Arrangement;
+use super::direction::time;
 use crate::spec::Error;
 use crate::spec::shape::{Dims, resize};
+use std::ops::Range;
 
 /// Somebody who looks at a backward pass.
 pub(crate) trait Watch: Send {
@@ -27,29 +30,67 @@ pub(crate) trait Watch: Send {
         true
     }
 
-    /// What one step left: layer by layer from the top, in each the directions, in each the last step first.
-    fn seen(&mut self, _step: Seen<'_>) {}
+    /// What a time chunk left: layer by layer from the top, in each the directions, in each the last steps first.
+    fn seen(&mut self, _chunk: Seen<'_>) {}
 
     /// What goes into a step, to change.
     fn carried(&mut self, _step: Carried<'_>) {}
 
-    /// dL/dx of the whole pass, [T, B, I], time-major; zeros beyond a row's length.
-    fn seen_input(&mut self, _dx: &[f32]) {}
+    /// dL/dx of a time chunk, [times, B, I], time-major; zeros beyond a row's length. In the order of the bottom layer's last direction.
+    fn seen_input(&mut self, _times: Range<usize>, _dx: &[f32]) {}
 }
 
-/// The gradients of one step of a layer in a direction.
-#[derive(Debug)]
+/// The gradients of a time chunk of a layer in a direction, while they are hot.
 pub(crate) struct Seen<'a> {
     /// The sizes of the pass and of the layer.
     pub(crate) dims: &'a Dims,
     pub(crate) layer: usize,
     pub(crate) direction: usize,
+    /// The direction's steps.
+    pub(super) steps: Range<usize>,
+    pub(super) rows: &'a Arrangement,
+    /// [steps, B, R] and [steps, B, H], time-major; of c empty where there is none.
+    pub(super) dh: &'a [f32],
+    pub(super) dc: &'a [f32],
+}
+
+/// The gradients of one of its steps.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SeenStep<'a> {
     /// Where the step stands in time.
     pub(crate) time: usize,
     /// All of dL/dh_t, [rows, R], of the rows that take part in the step.
     pub(crate) dh: &'a [f32],
     /// All of dL/dc_t, [rows, H]; empty where there is no c.
     pub(crate) dc: &'a [f32],
+}
+
+impl<'a> Seen<'a> {
+    /// Where they stand in time, and dL/dh and dL/dc of all of them, where all rows take part in each.
+    pub(crate) fn whole(&self) -> Option<(Range<usize>, &'a [f32], &'a [f32])> {
+        let Seen { dims, direction, ref steps, rows, dh, dc, .. } = *self;
+        let (first, count) = (first_time(dims, direction, steps), steps.len() * dims.batch);
+        let all =
+            || (first..first + steps.len(), &dh[..count * dims.features], &dc[..count * dims.cell_width()]);
+        (!rows.is_ragged()).then(all)
+    }
+
+    /// The steps, last one first.
+    pub(crate) fn steps(&self) -> impl Iterator<Item = SeenStep<'a>> {
+        let Seen { dims, direction, ref steps, rows, dh, dc, .. } = *self;
+        let (batch, h, c) = (dims.batch, dims.features, dims.cell_width());
+        let first = first_time(dims, direction, steps);
+        steps.clone().rev().map(move |step| {
+            let (time, rows) = (time(dims, direction, step), rows.active_at(direction, step, dims));
+            let at = (time - first) * batch;
+            SeenStep { time, dh: &dh[at * h..(at + rows) * h], dc: &dc[at * c..(at + rows) * c] }
+        })
+    }
+}
+
+/// Where a direction's steps begin in time.
+pub(super) fn first_time(dims: &Dims, direction: usize, steps: &Range<usize>) -> usize {
+    if direction == 0 { steps.start } else { dims.steps - steps.end }
 }
 
 /// The gradients that go into one step of a layer in a direction.
@@ -67,12 +108,12 @@ pub(crate) struct Carried<'a> {
     pub(crate) dc: &'a mut [f32],
 }
 
-/// Room for the steps of the direction at hand, kept from pass to pass by whoever looks.
+/// Room for the time chunk at hand, kept from pass to pass by whoever looks.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct WatchRoom {
-    /// dL/dh, [T, B, R], time-major, rows in their places.
+    /// dL/dh, [steps, B, R], time-major, rows in their places.
     pub(super) dh: Vec<f32>,
-    /// dL/dc, [T, B, H], likewise.
+    /// dL/dc, [steps, B, H], likewise.
     pub(super) dc: Vec<f32>,
 }
 
@@ -82,15 +123,17 @@ pub(crate) struct Watched<'a> {
     pub(crate) room: &'a mut WatchRoom,
 }
 
-/// Makes room for whoever looks, by the largest sizes of any layer; nothing is written if it cannot be had.
+/// Makes room for whoever looks, by the largest sizes of any layer, for time chunks of so many rows; nothing is written if it cannot
+/// be had.
 pub(super) fn begin_watch<'a>(
     watched: Option<Watched<'a>>,
     dims: &Dims,
+    rows: usize,
 ) -> Result<Option<Watched<'a>>, Error> {
     let Some(Watched { watch, room }) = watched else { return Ok(None) };
-    let steps = if watch.wants_steps() { dims.steps } else { 0 };
-    resize("the observer", &mut room.dh, steps * dims.state())?;
-    resize("the observer", &mut room.dc, steps * dims.cell_state())?;
+    let rows = if watch.wants_steps() { rows } else { 0 };
+    resize("the observer", &mut room.dh, rows * dims.features)?;
+    resize("the observer", &mut room.dc, rows * dims.cell_width())?;
     watch.begin(dims)?;
     Ok(Some(Watched { watch, room }))
 }

@@ -3,9 +3,10 @@
 use super::check_made_for;
 use super::squares::sum_of_squares;
 use crate::nets::Network;
-use crate::run::{Gradients, Seen, Tape, Upstream, Watch, WatchRoom, Watched};
+use crate::run::{Gradients, Seen, SeenStep, Tape, Upstream, Watch, WatchRoom, Watched};
 use crate::spec::shape::{Dims, reserve, resize};
 use crate::spec::{Config, Error, Philox};
+use std::ops::Range;
 
 /// What the last step's gradient is set to, one backward pass each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,7 +160,7 @@ impl LagProbe {
                 let upstream =
                     Upstream { h_n: Some(&self.vectors), input_grad: is_joined, ..Upstream::default() };
                 let watched = Watched { watch: &mut self.watch, room: &mut self.room };
-                network.backward_keep_watched(tape, upstream, &mut self.gradients, None, watched)?;
+                network.backward_keep_watched(tape, upstream, &mut self.gradients, None, Some(watched))?;
             }
         }
         let config = &self.config;
@@ -264,8 +265,8 @@ impl Watch for LagWatch {
         self.is_joined
     }
 
-    fn seen(&mut self, step: Seen<'_>) {
-        let Seen { dims, layer, direction, time, dh, dc } = step;
+    fn seen(&mut self, chunk: Seen<'_>) {
+        let Seen { dims, layer, direction, .. } = chunk;
         let track = layer * dims.directions + direction;
         if self.is_joined && track != (dims.layers - 1) * dims.directions {
             return;
@@ -274,30 +275,33 @@ impl Watch for LagWatch {
             self.track = Some(track);
             self.last.clear();
         }
-        for row in 0..dh.len() / dims.features {
-            // Steps come last first, and a row stays from its last step on.
-            if row == self.last.len() {
-                self.last.push(time);
-            }
-            let lag = time.abs_diff(self.last[row]);
-            if lag > self.max_lag || self.is_joined {
-                continue;
-            }
-            let sums = &mut self.influence.tracks[track];
-            sums.h[lag] += sum_of_squares(&dh[row * dims.features..][..dims.features]);
-            if dims.has_c {
-                sums.c[lag] += sum_of_squares(&dc[row * dims.hidden..][..dims.hidden]);
+        for SeenStep { time, dh, dc } in chunk.steps() {
+            for row in 0..dh.len() / dims.features {
+                // Steps come last first, and a row stays from its last step on.
+                if row == self.last.len() {
+                    self.last.push(time);
+                }
+                let lag = time.abs_diff(self.last[row]);
+                if lag > self.max_lag || self.is_joined {
+                    continue;
+                }
+                let sums = &mut self.influence.tracks[track];
+                sums.h[lag] += sum_of_squares(&dh[row * dims.features..][..dims.features]);
+                if dims.has_c {
+                    sums.c[lag] += sum_of_squares(&dc[row * dims.hidden..][..dims.hidden]);
+                }
             }
         }
     }
 
-    fn seen_input(&mut self, dx: &[f32]) {
+    fn seen_input(&mut self, times: Range<usize>, dx: &[f32]) {
         let Some(dims) = self.dims else { return };
-        let width = dx.len() / (dims.steps * dims.batch);
+        let width = dx.len() / (times.len() * dims.batch);
         for (place, last) in self.last.iter().enumerate() {
-            for lag in 0..=self.max_lag {
-                let at = (last - lag) * dims.batch + place;
-                self.influence.x[lag] += sum_of_squares(&dx[at * width..][..width]);
+            let first = last.saturating_sub(self.max_lag).max(times.start);
+            for time in first..times.end.min(last + 1) {
+                let at = (time - times.start) * dims.batch + place;
+                self.influence.x[last - time] += sum_of_squares(&dx[at * width..][..width]);
             }
         }
     }

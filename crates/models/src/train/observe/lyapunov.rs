@@ -113,7 +113,7 @@ pub fn lyapunov_exponents<'a, K>(
     let (mut room, mut gradients) = (WatchRoom::default(), Gradients::default());
     let watched = Watched { watch: &mut watch, room: &mut room };
     let upstream = Upstream { input_grad: false, ..Upstream::default() };
-    network.backward_keep_watched(&tape, upstream, &mut gradients, None, watched)?;
+    network.backward_keep_watched(&tape, upstream, &mut gradients, None, Some(watched))?;
     let (mut h_0, mut c_0) = (gradients.grad_h_0().to_vec(), gradients.grad_c_0().to_vec());
     for track in 0..dims.layers * dims.directions {
         let (dims, d) = (copies.of(config, track / dims.directions), track % dims.directions);

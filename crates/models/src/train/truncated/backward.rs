@@ -3,9 +3,16 @@
 use super::TruncatedBptt;
 use super::block::Part;
 use crate::nets::Network;
-use crate::run::{StepClip, Upstream};
+use crate::run::{StepClip, Tape, Upstream, Watched};
 use crate::spec::shape::{expect, expect_len};
 use crate::spec::{Error, Tensors, View};
+use std::ops::Range;
+
+/// Somebody who looks at the passes over the parts of a window, the last part first.
+pub(crate) trait WatchParts {
+    /// Before the pass over the part that begins at step `first` of a window of so many steps.
+    fn part(&mut self, first: usize, window: usize) -> Watched<'_>;
+}
 
 impl TruncatedBptt {
     /// Adds the gradient of the window at hand to `grads`. `upstream` has the gradients of the new steps' outputs, in the shape of
@@ -21,6 +28,17 @@ impl TruncatedBptt {
         network: &Network<K>,
         upstream: Upstream<'_>,
         grads: &mut Tensors,
+    ) -> Result<(), Error> {
+        self.backward_watched(network, upstream, grads, None)
+    }
+
+    /// As [`backward`](TruncatedBptt::backward), with somebody who looks at the passes over the parts.
+    pub(crate) fn backward_watched<K>(
+        &mut self,
+        network: &Network<K>,
+        upstream: Upstream<'_>,
+        grads: &mut Tensors,
+        mut watch: Option<&mut dyn WatchParts>,
     ) -> Result<(), Error> {
         if self.new_steps == 0 || self.blocks.iter().any(|block| block.stamp != Some(network.stamp())) {
             return Err(Error::TapeConsumed);
@@ -80,13 +98,15 @@ impl TruncatedBptt {
                 part.h_n = Some(&self.dh);
                 part.c_n = Some(&self.dc).filter(|dc| !dc.is_empty()).map(|dc| &dc[..]);
             }
+            let watched = watch.as_deref_mut().map(|watch| watch.part(range.start, window));
             // The next window reaches the last k2 - k1 steps of this one.
             let gradients = if range.start + k2 < window + k1 {
-                network.backward(&mut block.tape, part, grads)?;
+                network.backward_watched(&mut block.tape, part, grads, watched)?;
                 block.stamp = None;
                 block.tape.gradients()
             } else {
-                network.backward_keep(&block.tape, part, &mut self.gradients, grads)?;
+                let (tape, gradients) = (&block.tape, &mut self.gradients);
+                network.backward_keep_watched(tape, part, gradients, Some(&mut *grads), watched)?;
                 &self.gradients
             };
             if let Some(dx) = gradients.grad_input() {
@@ -107,6 +127,20 @@ impl TruncatedBptt {
             end = range.start;
         }
         Ok(())
+    }
+
+    /// The parts of the window at hand, first one first: their steps in it, and the tape with their pass.
+    pub(crate) fn parts(&self) -> impl DoubleEndedIterator<Item = (Range<usize>, &Tape)> + Clone {
+        let first = self.window().start;
+        self.blocks.iter().map(move |block| {
+            let start = (block.position - first) as usize;
+            (start..start + block.steps, &block.tape)
+        })
+    }
+
+    /// The first of the window's steps that are new: the first one that there is an [`output`](TruncatedBptt::output) of.
+    pub(crate) fn first_new_step(&self) -> usize {
+        (self.position - self.window().start) as usize - self.new_steps
     }
 
     /// dL/dx of all steps of the [`window`](TruncatedBptt::window), as the last backward left it; `None` if it was not asked for.

@@ -8,6 +8,7 @@ use crate::nets::Network;
 use crate::run::{Gradients, Tape};
 use crate::spec::shape::{expect, product};
 use crate::spec::{Error, Input, State, View};
+pub(crate) use backward::WatchParts;
 use block::{Block, Part, Pending};
 use std::collections::VecDeque;
 use std::ops::Range;

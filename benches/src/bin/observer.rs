@@ -1,0 +1,122 @@
+//! `cargo xtask observer`: what it costs to look at a backward pass.
+//!
+//! A training step, forward and backward, with an `Observer` and without in turn, so that whatever else the machine does falls on both.
+//! The gradient of the input is asked for, and its norms are taken too.
+
+use benches::timing::median;
+use gatewise::{Any, Cell, Error, Network, Observer, Philox, Tape, Tensors, Upstream, View};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// T; as many inputs as units.
+const STEPS: usize = 100;
+/// H and B.
+const SIZES: [(usize, usize); 7] = [(16, 1), (64, 1), (256, 1), (16, 32), (64, 32), (128, 32), (256, 32)];
+/// Pairs of repetitions, and how long one takes at least.
+const ROUNDS: usize = 61;
+const LEAST: Duration = Duration::from_millis(4);
+
+/// A network, its data, and room for a step.
+struct Job {
+    network: Network<Any>,
+    shape: [usize; 3],
+    x: Vec<f32>,
+    dy: Vec<f32>,
+    tape: Tape,
+    grads: Tensors,
+    observer: Observer,
+}
+
+impl Job {
+    fn new(cell: Cell, hidden: usize, batch: usize) -> Result<Job, Error> {
+        let network = Network::with_cell(cell, hidden, hidden).seed(1).build()?;
+        let values = |stream: u64| -> Vec<f32> {
+            let mut random = Philox::new(1, stream);
+            (0..STEPS * batch * hidden).map(|_| random.normal()).collect()
+        };
+        Ok(Job {
+            shape: [STEPS, batch, hidden],
+            x: values(0),
+            dy: values(1),
+            tape: Tape::default(),
+            grads: network.params().zeros_like(),
+            observer: Observer::new(&network),
+            network,
+        })
+    }
+
+    /// The times of forward and of backward.
+    fn step(&mut self, is_observed: bool) -> Result<[Duration; 2], Error> {
+        let Job { network, shape, x, dy, tape, grads, observer } = self;
+        grads.fill(0.0);
+        let start = Instant::now();
+        network.forward_train_into(View::new(x, *shape)?, None, tape)?;
+        let middle = Instant::now();
+        let upstream = Upstream::output(View::new(dy, *shape)?);
+        if is_observed {
+            observer.backward(network, tape, upstream, grads)?;
+        } else {
+            network.backward(tape, upstream, grads)?;
+        }
+        Ok([middle - start, middle.elapsed()])
+    }
+
+    /// The mean times of backward and of the whole step, in microseconds.
+    fn repetition(&mut self, calls: u32, is_observed: bool) -> Result<[f64; 2], Error> {
+        let mut sums = [Duration::ZERO; 2];
+        for _ in 0..calls {
+            let times = self.step(is_observed)?;
+            sums = [sums[0] + times[0], sums[1] + times[1]];
+        }
+        Ok([sums[1], sums[0] + sums[1]].map(|sum| sum.as_secs_f64() * 1e6 / f64::from(calls)))
+    }
+}
+
+fn run() -> Result<(), Error> {
+    println!(
+        "T {STEPS}, I = H, one thread; medians of {ROUNDS} pairs. Time unobserved, and what an observer adds.\n"
+    );
+    println!("| cell | H | B | backward, us | observed | training step, us | observed |");
+    println!("|---|---|---|---|---|---|---|");
+    for cell in Cell::ALL {
+        for (hidden, batch) in SIZES {
+            let mut job = Job::new(cell, hidden, batch)?;
+            job.step(true)?;
+            let [_, once] = job.repetition(3, false)?;
+            let calls = (LEAST.as_secs_f64() * 1e6 / once).ceil().max(1.0) as u32;
+            let (mut alone, mut added) = ([const { Vec::new() }; 2], [const { Vec::new() }; 2]);
+            for _ in 0..ROUNDS {
+                let (plain, seen) = (job.repetition(calls, false)?, job.repetition(calls, true)?);
+                for i in 0..2 {
+                    alone[i].push(plain[i]);
+                    added[i].push(100.0 * (seen[i] / plain[i] - 1.0));
+                }
+            }
+            let [backward, step] = alone.map(|times| median(&times));
+            let [to_backward, to_step] = added.map(|shares| median(&shares));
+            println!(
+                "| {} | {hidden} | {batch} | {backward:.1} | {to_backward:+.1} % | {step:.1} | {to_step:+.1} % |",
+                cell.name()
+            );
+        }
+    }
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
+    let result = match pool {
+        Ok(pool) => pool.install(run),
+        Err(error) => {
+            eprintln!("observer: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("observer: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
