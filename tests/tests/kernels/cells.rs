@@ -116,7 +116,9 @@ pub(super) fn sizes(work: usize) -> impl Strategy<Value = Sizes> {
     ];
     let input = prop_oneof![1 => Just(0_usize), 6 => 1..20_usize, 1 => 20..80_usize];
     let steps = prop_oneof![2 => Just(1_usize), 6 => 2..20_usize, 1 => 20..512_usize];
-    (steps, 1..14_usize, input, hidden).prop_map(move |(mut steps, mut batch, input, hidden)| {
+    // Few rows, or several bands of tiles.
+    let batch = prop_oneof![6 => 1..14_usize, 1 => 14..130_usize];
+    (steps, batch, input, hidden).prop_map(move |(mut steps, mut batch, input, hidden)| {
         let per_step = 4 * hidden * (input + hidden);
         while steps * batch * per_step > work && (steps, batch) != (1, 1) {
             if batch > 1 && batch * 20 > steps { batch -= 1 } else { steps -= 1 }
@@ -234,8 +236,37 @@ fn run_row(kernels: &[Kernels], cell: Cell, pass: Pass, hidden: usize, seed: u64
     ids
 }
 
-/// Walks the registry of PyTorch's cells (`tests/options` has the other forms): each cell's kernel at its size and one unit to each side, at every batch size around the largest
-/// tile, on several draws. A row that no problem reached is a failure.
+/// Rows of a pass come in bands of tiles of one height; a band ends where the sums of the cell's block are as many as fit.
+#[test]
+fn bands_of_tiles_end_at_any_row() {
+    let options = Options { bias: true, state: true, dy: true, ..Options::default() };
+    for cell in Cell::ALL {
+        for (batch, hidden) in
+            [17, 18, 19, 24, 25, 36, 59, 60, 61, 66, 121].into_iter().zip([3, 17, 35].into_iter().cycle())
+        {
+            let problem =
+                Problem::draw(cell, Sizes { steps: 2, batch, input: 5, hidden }, options, batch as u64);
+            let expected = problem.solve();
+            let bound = bound_of(&problem);
+            let is_open = slope_is_open(&problem, &expected, bound);
+            for kernels in available() {
+                let packed = pack(kernels, &problem);
+                for input in [Input::Fused, Input::Projected(2)] {
+                    let way = Way { input, keep: true, ..Way::default() };
+                    let run = forward(kernels, &packed, &problem, &way);
+                    assert_forward(&problem, &run, &expected, bound);
+                    if !is_open {
+                        let got = backward(kernels, &packed, &problem, &run, &way, &[]);
+                        assert_backward(&problem, &got, &expected, bound);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Walks the registry of PyTorch's cells (`tests/options` has the other forms): each cell's kernel at its size and one unit to each
+/// side, at every batch size around the largest tile, on several draws. A row that no problem reached is a failure.
 #[test]
 fn every_row_of_the_registry_is_within_the_bound() {
     let kernels = available();

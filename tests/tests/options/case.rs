@@ -2,7 +2,11 @@
 
 use gatewise::{Activation, Activations, Any, Cell, Kernels, Merge, Network};
 use tests::oracle::{self, CellStep, LayerRun, LayerTrace, Shape, Stack, StackRun, StackShape};
+use tests::philox::dropout;
 use tests::rng::Rng;
+
+/// What the masks of dropout are drawn from.
+pub(super) const DROPOUT_SEED: u64 = 11;
 
 /// Every activation, with parameters that no default has.
 pub(super) const ACTIVATIONS: [Activation; 13] = [
@@ -61,6 +65,9 @@ pub(super) struct Case {
     pub(super) bidirectional: bool,
     pub(super) merge: Merge,
     pub(super) bias: bool,
+    pub(super) batch_first: bool,
+    /// Between layers, in training.
+    pub(super) dropout: f32,
     pub(super) initial_state: bool,
     pub(super) lengths: Option<Vec<usize>>,
     pub(super) resets: Option<Vec<bool>>,
@@ -106,6 +113,8 @@ impl Case {
             bidirectional: rng.chance(0.3),
             merge: MERGES[rng.below(MERGES.len())].0,
             bias: rng.chance(0.7),
+            batch_first: rng.chance(0.4),
+            dropout: if rng.chance(0.4) { 0.3 } else { 0.0 },
             initial_state: rng.chance(0.5),
             lengths: rng.chance(0.5).then(|| (0..batch).map(|_| rng.below(steps + 1)).collect()),
             resets: rng.chance(0.4).then(|| (0..steps * batch).map(|_| rng.chance(0.3)).collect()),
@@ -134,6 +143,8 @@ impl Case {
         builder
             .hidden_sizes(&self.hidden_sizes())
             .bias(self.bias)
+            .batch_first(self.batch_first)
+            .dropout(self.dropout)
             .bidirectional(self.bidirectional)
             .merge(if self.bidirectional { self.merge } else { Merge::Concat })
             .proj_size(self.proj.unwrap_or(0))
@@ -144,6 +155,43 @@ impl Case {
             .kernels(kernels)
             .build()
             .expect("a case that makes sense")
+    }
+
+    /// The shape of a sequence in the network's layout.
+    pub(super) fn sequence_shape(&self, width: usize) -> [usize; 3] {
+        let Case { steps, batch, batch_first, .. } = *self;
+        if batch_first { [batch, steps, width] } else { [steps, batch, width] }
+    }
+
+    /// A time-major sequence in the network's layout.
+    pub(super) fn to_layout(&self, data: &[f32], width: usize) -> Vec<f32> {
+        self.swapped(data, width, [self.steps, self.batch])
+    }
+
+    /// The way back.
+    pub(super) fn from_layout(&self, data: &[f32], width: usize) -> Vec<f32> {
+        self.swapped(data, width, [self.batch, self.steps])
+    }
+
+    /// [outer, inner, width] as [inner, outer, width], if the network takes the batch first.
+    fn swapped(&self, data: &[f32], width: usize, [outer, inner]: [usize; 2]) -> Vec<f32> {
+        if !self.batch_first {
+            return data.to_vec();
+        }
+        let vectors = (0..inner).flat_map(|i| (0..outer).map(move |o| o * inner + i));
+        vectors.flat_map(|at| &data[at * width..][..width]).copied().collect()
+    }
+
+    /// What dropout multiplies the outputs of each layer but the last by, if there is any. Rows and steps have their natural numbers.
+    fn masks(&self, shape: &StackShape) -> Option<Vec<Vec<f64>>> {
+        let mask = |layer: usize| {
+            let vectors =
+                (0..self.steps).flat_map(|t| (0..self.batch).map(move |row| (t as u32, row as u32)));
+            let units = vectors.flat_map(|(t, row)| (0..shape.output(layer)).map(move |unit| (t, row, unit)));
+            let of = |(t, row, unit)| f64::from(dropout(DROPOUT_SEED, self.dropout, layer, t, row, unit));
+            units.map(of).collect()
+        };
+        (self.dropout > 0.0).then(|| (0..self.layers - 1).map(mask).collect())
     }
 
     /// The same for the oracle, its weights floats of 32 bits.
@@ -179,6 +227,7 @@ impl Case {
             reset_h: self.resets_to_state.then(|| values(states(Shape::state))),
             reset_c: self.resets_to_state.then(|| values(states(Shape::c_state))),
             options: Some(self.options()),
+            dropout: self.masks(shape),
             ..StackRun::default()
         }
     }

@@ -16,6 +16,8 @@ fn plain(cell: Cell, hidden: usize, rng: &mut Rng) -> Case {
         lengths: None,
         resets: None,
         initial_state: true,
+        batch_first: false,
+        dropout: 0.0,
         bidirectional: false,
         steps: 6,
         batch: 3,

@@ -19,7 +19,7 @@ pub(crate) use back::backward;
 use super::checked::{Carried, ForwardTask, Schedule};
 use super::{Forward, FusedForward};
 use crate::gemm::micro::{Operands, Tile, accumulate, start_from};
-use crate::gemm::tiles::{At, TileBody, walk};
+use crate::gemm::tiles::{At, Corner, TileBody, walk};
 use crate::simd::{Arithmetic, Vector, group::Group};
 use std::marker::PhantomData;
 
@@ -149,11 +149,11 @@ impl<
         &self,
         token: V::Token,
         set: usize,
-        row: usize,
-        vector: usize,
+        corner: Corner,
     ) -> Tile<V, M, W, K> {
         let ForwardStep { task, t, .. } = self.0;
         let state = if C::OPTIONS { task.state } else { task.hidden };
+        let Corner { row, vector, .. } = corner;
         let (w, bias, depth) =
             if set == 0 { (task.w_hh, task.b_hh, state) } else { (task.w_ih, task.b_ih, task.input) };
         let mut a = [std::ptr::null(); M];
@@ -168,7 +168,7 @@ impl<
         // padded to whole strips, biases to whole vectors.
         unsafe {
             let start = start_from(token, bias.add(vector * V::LANES));
-            let operands = Operands::packed::<V, NR>(a, w, vector, depth, (0, depth));
+            let operands = Operands::packed::<V, NR>(a, w, corner, depth, (0, depth));
             accumulate::<V, M, W, K, NR, U>(token, start, operands)
         }
     }

@@ -3,7 +3,7 @@
 //! stands here too; the loops that cut rows and vectors into tiles are in [`tiles`](super::tiles).
 
 use super::block::{GemmTask, Start};
-use super::tiles::{At, TileBody, walk};
+use super::tiles::{At, Corner, TileBody, walk};
 use crate::simd::{Vector, group::Group};
 use std::marker::PhantomData;
 
@@ -24,6 +24,23 @@ pub(crate) struct Operands<const M: usize> {
     pub(crate) strip: usize,
     /// Values of k.
     pub(crate) depth: usize,
+    /// What to fetch ahead: a cache line for each k.
+    pub(crate) ahead: *const f32,
+}
+
+/// Floats of a cache line.
+const LINE: usize = 16;
+
+/// Vectors packed in strips.
+#[derive(Clone, Copy)]
+struct Strips {
+    first: *const f32,
+    /// From one strip to the next.
+    strip: usize,
+    /// The first value of k to multiply.
+    k: usize,
+    /// Values of k to multiply.
+    depth: usize,
 }
 
 impl<const M: usize> Operands<M> {
@@ -33,13 +50,29 @@ impl<const M: usize> Operands<M> {
     pub(crate) fn packed<V: Vector, const NR: usize>(
         a: [*const f32; M],
         weights: *const f32,
-        vector: usize,
+        corner: Corner,
         of: usize,
         (k, depth): (usize, usize),
     ) -> Self {
-        let strip = of * NR * V::LANES;
-        let b = weights.wrapping_add(vector / NR * strip + (vector % NR + k * NR) * V::LANES);
-        Operands { a, a_step: 1, b, strip, depth }
+        let weights = Strips { first: weights, strip: of * NR * V::LANES, k, depth };
+        Operands::new::<V, NR>(a, 1, weights, corner)
+    }
+
+    /// The rows of a tile times its vectors. Each tile of a band fetches a share of the strip that the band needs next, a cache
+    /// line for each k, so that strips from beyond the L2 cache are there in time. On a CPU with 2 MiB of L2 it took an LSTM
+    /// forward pass of 32 rows from 0.51 to 0.71 of the FMA peak at 1024 units and from 0.58 to 0.70 at 512, and cost nothing
+    /// at 64 and 128, whose weights are near.
+    #[inline(always)]
+    fn new<V: Vector, const NR: usize>(
+        a: [*const f32; M],
+        a_step: usize,
+        weights: Strips,
+        Corner { vector, turn, .. }: Corner,
+    ) -> Self {
+        let Strips { first, strip, k, depth } = weights;
+        let start = first.wrapping_add(vector / NR * strip + k * NR * V::LANES);
+        let b = start.wrapping_add(vector % NR * V::LANES);
+        Operands { a, a_step, b, strip, depth, ahead: start.wrapping_add(strip + turn * depth * LINE) }
     }
 }
 
@@ -157,6 +190,11 @@ unsafe fn multiply_add<V: Vector, const M: usize, const W: usize, const K: usize
             }
         }
     }
+    // A lower tile is done with its strip in less time than a line takes to come.
+    if M > 3 {
+        V::fetch(token, operands.ahead);
+        operands.ahead = operands.ahead.wrapping_add(LINE);
+    }
     for r in 0..M {
         operands.a[r] = operands.a[r].wrapping_add(operands.a_step);
     }
@@ -207,10 +245,10 @@ impl<V: Vector, const NR: usize, const U: usize> TileBody<V, 1, 1> for Block<'_,
         &self,
         token: V::Token,
         _: usize,
-        row: usize,
-        vector: usize,
+        corner: Corner,
     ) -> Tile<V, M, W, K> {
         let task = self.task;
+        let Corner { row, vector, .. } = corner;
         let a_rows = task.a_rows.places::<M>(task.first_row + row);
         let c = TileOfC::<M, W, K>::new::<V>(task, row, vector);
         let mut a = [std::ptr::null(); M];
@@ -235,8 +273,8 @@ impl<V: Vector, const NR: usize, const U: usize> TileBody<V, 1, 1> for Block<'_,
                     }
                 }
             }
-            let b = task.b.add(vector / NR * task.strip + vector % NR * V::LANES);
-            let operands = Operands { a, a_step: task.a_step, b, strip: task.strip, depth: task.depth };
+            let weights = Strips { first: task.b, strip: task.strip, k: 0, depth: task.depth };
+            let operands = Operands::new::<V, NR>(a, task.a_step, weights, corner);
             acc = accumulate::<V, M, W, K, NR, U>(token, acc, operands);
             c.store(acc);
         }

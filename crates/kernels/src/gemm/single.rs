@@ -2,7 +2,7 @@
 //! registers, and everything that depends on the size is a constant.
 
 use super::micro::Tile;
-use super::tiles::{At, TileBody};
+use super::tiles::{At, Corner, TileBody};
 use crate::simd::{Vector, group::Group};
 
 /// Walks the `PANELS` panels of a single row. A tile is at most `P` panels; the widths are balanced, for a narrow tile takes as long
@@ -105,12 +105,13 @@ unsafe fn single<
 ) {
     if const { is_balanced(W, PANELS, P, strip_panels(G, NR)) } {
         let mut sums: [Tile<V, 1, W, G>; SETS] = [[[[V::splat(token, 0.0); G]; W]]; SETS];
+        let corner = Corner { row: 0, vector: panel * G, turn: 0 };
         // SAFETY: the caller's promise.
         unsafe {
             // The longest chains, those of set 0, last: what they need in registers then matters most.
             for back in 1..=SETS {
                 let set = SETS - back;
-                sums[set] = body.products::<1, W, G>(token, set, 0, panel * G);
+                sums[set] = body.products::<1, W, G>(token, set, corner);
             }
             for p in 0..W / 2 {
                 some::<V, B, G, SETS, W, 2>(token, body, At { row: 0, panel }, &sums, 2 * p);

@@ -2,8 +2,9 @@
 //!
 //! A panel is one vector of units with all its `G` gates; the vectors of all panels, one panel after the other, are packed in
 //! strips of `NR`. A tile is a few rows by as many vectors as the registers hold; a block is as many panels as whole tiles
-//! make. Between the products of a block and what follows from them the sums stand on the stack, so that the rest is there
-//! once, and not once for each size of a tile.
+//! make, by a band of tiles of one height. In a block each strip meets all rows before the next strip is read, so that it comes
+//! from the L1 cache for all but the first of them. Between the products of a block and what follows from them the sums stand on
+//! the stack, so that the rest is there once, and not once for each size of a tile.
 
 use super::micro::Tile;
 use crate::simd::{Job, Vector, group::Group};
@@ -15,17 +16,15 @@ pub(crate) trait TileBody<V: Vector, const G: usize, const SETS: usize> {
     /// 2. With 0, [`products`](TileBody::products) stores the sums itself, and nothing else follows.
     const AT_ONCE: usize;
 
-    /// The products of rows `row .. row + M` with `W * K` vectors from `vector` on, which starts a strip unless it is the only
-    /// one.
+    /// The products of a tile of `M` rows by `W * K` vectors.
     ///
     /// # Safety
-    /// Both ranges lie within what the body was made for.
+    /// Rows and vectors lie within what the body was made for.
     unsafe fn products<const M: usize, const W: usize, const K: usize>(
         &self,
         token: V::Token,
         set: usize,
-        row: usize,
-        vector: usize,
+        corner: Corner,
     ) -> Tile<V, M, W, K>;
 
     /// Takes the sums of panels of single rows.
@@ -33,6 +32,17 @@ pub(crate) trait TileBody<V: Vector, const G: usize, const SETS: usize> {
     /// # Safety
     /// Rows and panels lie within what the body was made for.
     unsafe fn finish<const N: usize>(&self, token: V::Token, at: [At; N], sums: [[Group<V, N>; G]; SETS]);
+}
+
+/// Where a tile stands.
+#[derive(Clone, Copy)]
+pub(crate) struct Corner {
+    /// The first of its rows.
+    pub(crate) row: usize,
+    /// The first of its vectors, which starts a strip unless it is the only one.
+    pub(crate) vector: usize,
+    /// How many tiles of its band met the same vectors before.
+    pub(crate) turn: usize,
 }
 
 /// One panel of one row.
@@ -66,11 +76,21 @@ const fn block_panels(m: usize, g: usize, nr: usize) -> usize {
     panels
 }
 
-/// Sums of the largest block: six rows by four panels of three vectors.
-const MOST: usize = 72;
+/// Sums of the largest block: ten tiles of six rows by four vectors, or three of six rows by four panels of three. They take some
+/// of the L1 cache from the weights.
+const MOST: usize = 240;
 
-/// Walks `rows` x panels, from the first panel, which starts a strip, to one past the last: a block of panels, then all its rows, so that the panels stay in the cache. The heights
-/// of the tiles are balanced: 32 rows by tiles of at most 6 are 6 6 5 5 5 5, not 6 6 6 6 6 2.
+/// Panels of a block, and the most tiles of up to `m` rows in one.
+const fn block_size(m: usize, g: usize, nr: usize) -> (usize, usize) {
+    let panels = block_panels(m, g, nr);
+    let tiles = MOST / (m * panels * g);
+    assert!(tiles > 0);
+    (panels, tiles)
+}
+
+/// Walks `rows` x panels, from the first panel, which starts a strip, to one past the last: some panels, then all rows in bands,
+/// so that the panels stay in the cache. The heights of the tiles are balanced: 32 rows by tiles of at most 6 are 6 6 5 5 5 5,
+/// not 6 6 6 6 6 2.
 ///
 /// # Safety
 /// The body may be called for all these rows and panels.
@@ -95,41 +115,46 @@ pub(crate) unsafe fn walk<
     }
     let tallest = rows.div_ceil(tiles);
     let tall = rows - (tallest - 1) * tiles;
-    let step = match tallest {
-        1 => const { block_panels(1, G, NR) },
-        2 => const { block_panels(2, G, NR) },
-        3 => const { block_panels(3, G, NR) },
-        _ => const { block_panels(6, G, NR) },
+    let (step, most) = match tallest {
+        1 => const { block_size(1, G, NR) },
+        2 => const { block_size(2, G, NR) },
+        3 => const { block_size(3, G, NR) },
+        _ => const { block_size(6, G, NR) },
     };
     let mut panel = first;
     while panel < last {
         let width = if step < last - panel { step } else { last - panel };
         let mut row = 0;
-        for i in 0..tiles {
-            let height = if i < tall { tallest } else { tallest - 1 };
-            let place = Place { row, panel, height, width };
-            // SAFETY: the widths add up to all panels, and in each block of panels the heights to `rows`.
-            unsafe { block::<V, B, G, SETS, MR, NR>(token, body, place) };
-            row += height;
+        for (height, tiles) in [(tallest, tall), (tallest - 1, tiles - tall)] {
+            let mut left = tiles;
+            while left > 0 {
+                let count = if most < left { most } else { left };
+                let place = Place { row, panel, height, count, width };
+                // SAFETY: the widths add up to all panels, and in each block of panels the heights to `rows`.
+                unsafe { block::<V, B, G, SETS, MR, NR>(token, body, place) };
+                row += height * count;
+                left -= count;
+            }
         }
         panel += width;
     }
 }
 
-/// Where a block's tiles of one height stand, and their size.
+/// Where a block stands, and its size: `count` tiles of `height` rows, one below the other, by `width` panels.
 #[derive(Clone, Copy)]
 struct Place {
     row: usize,
     panel: usize,
     height: usize,
+    count: usize,
     width: usize,
 }
 
-/// All products of a few rows with a block of panels, then what follows from them.
+/// All products of a block, then what follows from them.
 ///
 /// # Safety
-/// The body may be called for every row and panel of the place, whose height is at most 6 and whose width at most
-/// [`block_panels`] of its height, or of the height above it.
+/// The body may be called for every row and panel of the place, whose height is at most 6, whose width at most
+/// [`block_panels`] of its height, or of the height above it, and which has at most [`MOST`] sums in a set.
 #[inline(always)]
 unsafe fn block<
     V: Vector,
@@ -164,8 +189,8 @@ unsafe fn block<
     }
 }
 
-/// The products of `M` rows with a block of panels, tile by tile. Leaves them row by row in `sums`. A height above the tile's is
-/// never asked for, and nothing is compiled for it.
+/// The products of a block whose tiles have `M` rows, strip by strip. Leaves them row by row in `sums`. A height above the tile's
+/// is never asked for, and nothing is compiled for it.
 ///
 /// # Safety
 /// As [`block`]; `sums` has room for them.
@@ -197,14 +222,14 @@ unsafe fn tiles<
         // SAFETY: the caller's promise; a tile wider than one vector follows whole strips only, so it starts one.
         unsafe {
             match n {
-                2 => tile::<V, B, G, SETS, NR, M, 2>(token, body, set, place, to),
-                3 => tile::<V, B, G, SETS, NR, M, 3>(token, body, set, place, to),
-                4 => tile::<V, B, G, SETS, NR, M, 4>(token, body, set, place, to),
-                6 => tile::<V, B, G, SETS, NR, M, 6>(token, body, set, place, to),
-                8 => tile::<V, B, G, SETS, NR, M, 8>(token, body, set, place, to),
-                9 => tile::<V, B, G, SETS, NR, M, 9>(token, body, set, place, to),
-                12 => tile::<V, B, G, SETS, NR, M, 12>(token, body, set, place, to),
-                _ => tile::<V, B, G, SETS, NR, M, 1>(token, body, set, place, to),
+                2 => band::<V, B, G, SETS, NR, M, 2>(token, body, set, place, to),
+                3 => band::<V, B, G, SETS, NR, M, 3>(token, body, set, place, to),
+                4 => band::<V, B, G, SETS, NR, M, 4>(token, body, set, place, to),
+                6 => band::<V, B, G, SETS, NR, M, 6>(token, body, set, place, to),
+                8 => band::<V, B, G, SETS, NR, M, 8>(token, body, set, place, to),
+                9 => band::<V, B, G, SETS, NR, M, 9>(token, body, set, place, to),
+                12 => band::<V, B, G, SETS, NR, M, 12>(token, body, set, place, to),
+                _ => band::<V, B, G, SETS, NR, M, 1>(token, body, set, place, to),
             }
         }
         at += n;
@@ -282,12 +307,12 @@ impl Widths {
     }
 }
 
-/// One tile. A width that does not occur is never asked for, and nothing is compiled for it.
+/// The tiles of `N` vectors, one below the other. A width that does not occur is never asked for, and nothing is compiled for it.
 ///
 /// # Safety
 /// As [`tiles`].
 #[inline(always)]
-unsafe fn tile<
+unsafe fn band<
     V: Vector,
     B: TileBody<V, G, SETS>,
     const G: usize,
@@ -304,13 +329,16 @@ unsafe fn tile<
 ) {
     if const { Widths::new(M, G, NR).contains(N) } {
         let vector = place.panel * G + to.at;
-        // SAFETY: the caller's promise.
-        unsafe {
-            let acc = body.products::<M, N, 1>(token, set, place.row, vector);
-            if B::AT_ONCE > 0 {
-                for r in 0..M {
-                    for n in 0..N {
-                        *to.first.add(r * to.row + to.at + n) = acc[r][n][0];
+        for i in 0..place.count {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let corner = Corner { row: place.row + i * M, vector, turn: i };
+                let acc = body.products::<M, N, 1>(token, set, corner);
+                if B::AT_ONCE > 0 {
+                    for r in 0..M {
+                        for n in 0..N {
+                            *to.first.add((i * M + r) * to.row + to.at + n) = acc[r][n][0];
+                        }
                     }
                 }
             }
@@ -330,7 +358,7 @@ impl<V: Vector, B: TileBody<V, G, SETS>, const G: usize, const SETS: usize> Job<
 {
     #[inline(always)]
     fn run(&self, token: V::Token) {
-        let count = self.place.height * self.place.width;
+        let count = self.place.height * self.place.count * self.place.width;
         let mut i = 0;
         // SAFETY: only `block` makes one of these, and its caller vouches for all rows and panels of the place.
         unsafe {

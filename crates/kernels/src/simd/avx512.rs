@@ -131,6 +131,11 @@ impl Vector for F32x16 {
         unsafe { _mm512_mask_storeu_ps(to.as_mut_ptr(), first(to.len()), self.0) }
     }
     #[inline(always)]
+    fn fetch(_: Avx512, place: *const f32) {
+        // SAFETY: a hint, which faults nowhere.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(place.cast()) }
+    }
+    #[inline(always)]
     fn apart<J: Job<Self>>(token: Avx512, job: &J) {
         // SAFETY: the token proves AVX-512.
         unsafe { run_apart(token, job) }

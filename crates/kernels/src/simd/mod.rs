@@ -73,6 +73,9 @@ pub(crate) trait Vector: Arithmetic {
     /// The first `to.len()` lanes (at most [`LANES`](Vector::LANES)) to memory.
     fn store_first(self, to: &mut [f32]);
 
+    /// Asks for the cache line at that place, to be in the L2 cache when it is needed. The place need not be readable, nor exist.
+    fn fetch(token: Self::Token, place: *const f32);
+
     /// Runs a job in a function of its own that has the instruction set's features. What the job keeps in registers, the
     /// constants of its polynomials above all, is then not kept there over the caller's loops.
     fn apart<J: Job<Self>>(token: Self::Token, job: &J);

@@ -104,6 +104,9 @@ impl Vector for F32x4 {
             }
         }
     }
+    /// Rust has no portable way to ask.
+    #[inline(always)]
+    fn fetch(_: Portable, _: *const f32) {}
     #[inline(always)]
     fn apart<J: Job<Self>>(token: Portable, job: &J) {
         run_apart(token, job);

@@ -206,8 +206,8 @@ impl Arrangement {
         width: usize,
         batch_first: bool,
     ) {
-        for place in 0..dims.batch {
-            for t in 0..self.length(place, dims) {
+        for t in 0..dims.steps {
+            for place in 0..self.active_at(0, t, dims) {
                 let from_at = sequence_at(dims, t, self.row(place), batch_first) * width;
                 let to_at = (t * dims.batch + place) * width;
                 to[to_at..][..width].copy_from_slice(&from[from_at..][..width]);
@@ -224,12 +224,13 @@ impl Arrangement {
         width: usize,
         batch_first: bool,
     ) {
-        for place in 0..dims.batch {
-            for t in 0..dims.steps {
+        for t in 0..dims.steps {
+            let active = self.active_at(0, t, dims);
+            for place in 0..dims.batch {
                 let from_at = (t * dims.batch + place) * width;
                 let to_at = sequence_at(dims, t, self.row(place), batch_first) * width;
                 let to = &mut to[to_at..][..width];
-                if t < self.length(place, dims) {
+                if place < active {
                     to.copy_from_slice(&from[from_at..][..width]);
                 } else {
                     to.fill(0.0);

@@ -5,7 +5,7 @@ use super::{load, project, store};
 use crate::gates::checked::BackwardTask;
 use crate::gates::{Backward, CellBody};
 use crate::gemm::micro::{Operands, Tile, accumulate, zeros};
-use crate::gemm::tiles::{At, TileBody, walk};
+use crate::gemm::tiles::{At, Corner, TileBody, walk};
 use crate::simd::{Arithmetic, Vector, group::Group};
 use std::marker::PhantomData;
 
@@ -80,23 +80,22 @@ impl<V: Vector, C: CellBody<G, S>, const G: usize, const S: usize, const NR: usi
         &self,
         token: V::Token,
         _: usize,
-        row: usize,
-        vector: usize,
+        corner: Corner,
     ) -> Tile<V, M, W, K> {
         let Boundary { task, u, from, .. } = self.0;
         let h = task.hidden;
         let mut acc = zeros(token);
-        if row >= from {
+        if corner.row >= from {
             return acc;
         }
         let mut gate = 0;
         for &(slot, gates) in C::HA_RUNS {
-            let a = task.gates.rows_at(u, row, slot * h);
+            let a = task.gates.rows_at(u, corner.row, slot * h);
             let k = (gate * h, gates * h);
             // SAFETY: rows and vectors lie within the task, whose arguments were checked for all of them; packed weights are
             // padded to whole strips. A row from `from` on has its place in `gates` too; what is computed from it is not used.
             acc = unsafe {
-                let operands = Operands::packed::<V, NR>(a, task.w_hh, vector, G * h, k);
+                let operands = Operands::packed::<V, NR>(a, task.w_hh, corner, G * h, k);
                 accumulate::<V, M, W, K, NR, 1>(token, acc, operands)
             };
             gate += gates;

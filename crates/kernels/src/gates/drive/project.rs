@@ -13,7 +13,7 @@ use super::store;
 use crate::gates::CellBody;
 use crate::gates::checked::ForwardTask;
 use crate::gemm::micro::{Operands, Tile, accumulate, zeros};
-use crate::gemm::tiles::{At, TileBody, walk};
+use crate::gemm::tiles::{At, Corner, TileBody, walk};
 use crate::simd::{Vector, group::Group};
 use std::marker::PhantomData;
 
@@ -48,15 +48,14 @@ impl<V: Vector, const S: usize, const NR: usize> TileBody<V, 1, 1> for Project<'
         &self,
         token: V::Token,
         _: usize,
-        row: usize,
-        vector: usize,
+        corner: Corner,
     ) -> Tile<V, M, W, K> {
         let (task, h) = (self.task, self.task.hidden);
-        let a = task.gates.rows_at(self.t, row, S * h);
+        let a = task.gates.rows_at(self.t, corner.row, S * h);
         // SAFETY: rows and vectors lie within the task, whose arguments were checked for all of them; packed weights are
         // padded to whole strips.
         unsafe {
-            let operands = Operands::packed::<V, NR>(a, task.w_hr, vector, h, (0, h));
+            let operands = Operands::packed::<V, NR>(a, task.w_hr, corner, h, (0, h));
             accumulate::<V, M, W, K, NR, 1>(token, zeros(token), operands)
         }
     }
@@ -110,11 +109,10 @@ impl<V: Vector, C: CellBody<G, S>, const G: usize, const S: usize, const NR: usi
         &self,
         token: V::Token,
         set: usize,
-        row: usize,
-        vector: usize,
+        corner: Corner,
     ) -> Tile<V, M, W, K> {
         // SAFETY: the caller's promise; the packed W_hh has a column for each feature of h.
-        unsafe { self.0.products::<M, W, K>(token, set, row, vector) }
+        unsafe { self.0.products::<M, W, K>(token, set, corner) }
     }
 
     #[inline(always)]
@@ -147,18 +145,17 @@ impl<V: Vector, C: CellBody<G, S>, const G: usize, const S: usize, const NR: usi
         &self,
         token: V::Token,
         _: usize,
-        row: usize,
-        vector: usize,
+        corner: Corner,
     ) -> Tile<V, M, W, K> {
         let Boundary { task, to, .. } = self.0.0;
-        if row >= to {
+        if corner.row >= to {
             return zeros(token);
         }
-        let a = task.dh.rows_at(0, row, 0);
+        let a = task.dh.rows_at(0, corner.row, 0);
         // SAFETY: rows and vectors lie within the task, whose arguments were checked for all of them; packed weights are
         // padded to whole strips. A row from `to` on has its place in `dh` too; what is computed from it is not used.
         unsafe {
-            let operands = Operands::packed::<V, NR>(a, task.w_hr, vector, task.state, (0, task.state));
+            let operands = Operands::packed::<V, NR>(a, task.w_hr, corner, task.state, (0, task.state));
             accumulate::<V, M, W, K, NR, 1>(token, zeros(token), operands)
         }
     }

@@ -6,7 +6,7 @@ use super::{load, store};
 use crate::gates::checked::{BackwardTask, ForwardTask};
 use crate::gates::gru::GruResetBefore;
 use crate::gemm::micro::{Operands, Tile, accumulate, start_from, zeros};
-use crate::gemm::tiles::{At, TileBody, walk};
+use crate::gemm::tiles::{At, Corner, TileBody, walk};
 use crate::simd::{Vector, group::Group};
 use std::marker::PhantomData;
 
@@ -101,10 +101,10 @@ impl<V: Vector, const G: usize, const NR: usize> TileBody<V, G, 2> for Pass<'_, 
         &self,
         token: V::Token,
         set: usize,
-        row: usize,
-        vector: usize,
+        corner: Corner,
     ) -> Tile<V, M, W, K> {
         let Pass { task, t, .. } = *self;
+        let Corner { row, vector, .. } = corner;
         let (w, bias, depth) =
             if set == 0 { (task.w_hh, task.b_hh, task.hidden) } else { (task.w_ih, task.b_ih, task.input) };
         let mut a = [std::ptr::null(); M];
@@ -122,7 +122,7 @@ impl<V: Vector, const G: usize, const NR: usize> TileBody<V, G, 2> for Pass<'_, 
         unsafe {
             let start = start_from(token, bias.add(self.skip(1) + vector * V::LANES));
             let w = w.add(self.skip(depth));
-            let operands = Operands::packed::<V, NR>(a, w, vector, depth, (0, depth));
+            let operands = Operands::packed::<V, NR>(a, w, corner, depth, (0, depth));
             accumulate::<V, M, W, K, NR, 1>(token, start, operands)
         }
     }
@@ -181,15 +181,14 @@ impl<V: Vector, const NR: usize> TileBody<V, 1, 1> for ResetGradient<'_, V, NR> 
         &self,
         token: V::Token,
         _: usize,
-        row: usize,
-        vector: usize,
+        corner: Corner,
     ) -> Tile<V, M, W, K> {
         let (task, h) = (self.task, self.task.hidden);
-        let a = task.gates.rows_at(self.t, row, N_SLOT * h);
+        let a = task.gates.rows_at(self.t, corner.row, N_SLOT * h);
         // SAFETY: rows and vectors lie within the task, whose arguments were checked for all of them; packed weights are
         // padded to whole strips. k runs over the units of all three gates, n's last.
         unsafe {
-            let operands = Operands::packed::<V, NR>(a, task.w_hh, vector, 3 * h, (N_SLOT * h, h));
+            let operands = Operands::packed::<V, NR>(a, task.w_hh, corner, 3 * h, (N_SLOT * h, h));
             accumulate::<V, M, W, K, NR, 1>(token, zeros(token), operands)
         }
     }

@@ -7,7 +7,7 @@ use crate::gates::checked::{ForwardTask, SingleTask};
 use crate::gates::{Forward, FusedForward};
 use crate::gemm::micro::{Operands, Tile, accumulate, start_from};
 use crate::gemm::single::walk_single;
-use crate::gemm::tiles::{At, TileBody};
+use crate::gemm::tiles::{At, Corner, TileBody};
 use crate::simd::{Arithmetic, Vector, group::Group};
 use std::marker::PhantomData;
 
@@ -124,8 +124,7 @@ impl<
         &self,
         token: V::Token,
         set: usize,
-        _: usize,
-        vector: usize,
+        corner: Corner,
     ) -> Tile<V, M, W, K> {
         let SingleStep { task, x, h_prev, .. } = self.0;
         let (w, bias, depth, from) = match set {
@@ -134,8 +133,8 @@ impl<
         };
         // SAFETY: the vectors lie within the cell; packed weights are padded to whole strips, biases to whole vectors.
         unsafe {
-            let start = start_from(token, bias.add(vector * V::LANES));
-            let operands = Operands::packed::<V, NR>([from; M], w, vector, depth, (0, depth));
+            let start = start_from(token, bias.add(corner.vector * V::LANES));
+            let operands = Operands::packed::<V, NR>([from; M], w, corner, depth, (0, depth));
             accumulate::<V, M, W, K, NR, U>(token, start, operands)
         }
     }
