@@ -1,9 +1,10 @@
 //! The command line.
 
+use crate::run::TEST_ROWS;
 use crate::tasks::{Task, TaskName};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, ValueEnum};
-use examples::command_line::{Unusable, not_negative, positive, size};
+use examples::command_line::{Unusable, not_negative, positive, size, threads};
 use gatewise::{Cell, Init, Recurrent};
 use std::path::PathBuf;
 
@@ -54,8 +55,8 @@ pub(crate) struct Options {
     )]
     init: Option<InitName>,
     /// What the recurrent matrices are multiplied by
-    #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = not_negative, help_heading = "Initial parameters")]
-    recurrent_scale: f64,
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = scale, help_heading = "Initial parameters")]
+    recurrent_scale: f32,
     /// Bias of an LSTM's forget gates
     #[arg(long, value_name = "BIAS", default_value_t = 1.0, value_parser = finite, help_heading = "Initial parameters")]
     forget_bias: f32,
@@ -64,7 +65,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "DIR", default_value = "target/long_memory")]
     pub(crate) out: PathBuf,
     /// Threads; 0 is one per core
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = threads())]
     pub(crate) threads: usize,
 }
 
@@ -131,7 +132,24 @@ impl Options {
             );
             return Err(Options::command().error(ErrorKind::ValueValidation, text));
         }
+        let bytes = self.least_bytes();
+        if Vec::<u8>::new().try_reserve_exact(bytes).is_err() {
+            let text = format!(
+                "--length {}, --batch {} and --hidden {} take {:.0e} bytes at least, more memory than there is",
+                self.length, self.batch, self.hidden, bytes as f64
+            );
+            return Err(Options::command().error(ErrorKind::ValueValidation, text));
+        }
         Ok(self)
+    }
+
+    /// What a run surely takes: input, h, gates and gradient of each step and row, and the recurrent weights as they are and packed for
+    /// either pass.
+    fn least_bytes(&self) -> usize {
+        let (task, rows) = (self.task(), self.batch.max(TEST_ROWS));
+        let of_steps = task.steps().saturating_mul(rows).saturating_mul(task.features() + 3 * self.hidden);
+        let of_weights = self.hidden.saturating_mul(self.hidden).saturating_mul(3);
+        of_steps.saturating_add(of_weights).saturating_mul(size_of::<f32>())
     }
 
     /// The problem.
@@ -175,10 +193,17 @@ impl Options {
         };
         Init {
             recurrent,
-            recurrent_scale: self.recurrent_scale as f32,
+            recurrent_scale: self.recurrent_scale,
             forget_bias: (cell == Cell::Lstm).then_some(self.forget_bias),
         }
     }
+}
+
+fn scale(text: &str) -> Result<f32, String> {
+    finite(text)
+        .ok()
+        .filter(|number| *number >= 0.0)
+        .ok_or("expected a number that is 0 or above".to_string())
 }
 
 fn finite(text: &str) -> Result<f32, String> {

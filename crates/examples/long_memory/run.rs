@@ -14,7 +14,7 @@ use std::time::Instant;
 
 /// Rows that a loss is reported of: so many batches of so many rows.
 const TEST_BATCHES: u64 = 16;
-const TEST_ROWS: usize = 64;
+pub(crate) const TEST_ROWS: usize = 64;
 /// Times that influence and test loss are looked at while a network learns.
 const LOOKS: usize = 20;
 

@@ -165,7 +165,11 @@ fn what_is_wrong_is_one_line() {
     fails(2, "--steps 0", &made, &["--steps"]);
     fails(2, "--clip -1", &made, &["--clip", "0 or above"]);
     fails(2, "--clip nan", &made, &["--clip"]);
-    fails(2, "--recurrent-scale -1", &made, &["--recurrent-scale"]);
+    fails(2, "--recurrent-scale -1", &made, &["--recurrent-scale", "0 or above"]);
+    fails(2, "--recurrent-scale 1e39", &made, &["--recurrent-scale", "1e39"]);
+    fails(2, "--threads 100000", &made, &["--threads", "1024"]);
+    let absurd = "--length 16777216 --batch 16777216 --hidden 16777216";
+    fails(2, absurd, &made, &["--length 16777216", "--batch 16777216", "--hidden 16777216", "memory"]);
     fails(2, "--lr 0", &made, &["--lr"]);
     fails(2, "--wide", &made, &["--wide"]);
     assert!(!made.exists());

@@ -1,5 +1,7 @@
 //! Norms: in one fixed order, so that they depend on nothing but the values.
 
+use std::ops::RangeInclusive;
+
 /// Partial sums that run side by side: as many as keep the adders of a core busy.
 const LANES: usize = 8;
 
@@ -25,31 +27,51 @@ pub(super) fn sum_of_squares(values: &[f32]) -> f64 {
     sums[0]
 }
 
-/// From so many values on it pays to square them in f32.
-pub(super) const FEW: usize = 128;
-/// Values whose squares are added up in f32: 16 by each of the lanes.
+/// From so many values on it pays to look for a way that takes less time.
+const FEW: usize = 32;
+/// Values whose squares are added up in f32: 16 by each of 16 lanes.
 const BLOCK: usize = 256;
-const NARROW_LANES: usize = BLOCK / 16;
+/// Mean squares that are near 1: no value of a usual spread around them has a square that f32 has no room for.
+const NEAR_ONE: RangeInclusive<f64> = 1e-18..=1e18;
+/// Sums of such squares: below, squares that are lost might matter; above, one may be infinite.
+const SAFE: RangeInclusive<f64> = 1e-24..=1e30;
 
-/// The sum of squares of a step, for one of about that size: a share of 2^-18 of the sum may be missing or too much.
+/// The sum of squares of a step, where that of the step before is known: a share of 2^-18 of the sum may be missing or too much.
 ///
-/// Squares in f32 take a third of the time, but have half of f32's range. So values are multiplied by a power of two that brings those
-/// of the step before near 1, and where the sum says that this step is of another size, its squares are taken in f64.
+/// Squares in f32 take less than half of the time, but have half of f32's range. Where the step before says that these values are far
+/// from 1, they are multiplied by a power of two that brings them near; where the sum says that they are of another size still, they
+/// are squared in f64.
+#[inline]
 pub(super) fn sum_of_squares_near(values: &[f32], before: f64) -> f64 {
     if values.len() < FEW {
         return sum_of_squares(values);
     }
-    // Half of the exponent of the mean square: that of the values.
+    let count = values.len() as f64;
+    if (count * NEAR_ONE.start()..=count * NEAR_ONE.end()).contains(&before) {
+        let sum = narrow::<false>(values, 1.0);
+        return if is_safe(sum) { sum } else { in_f64(values) };
+    }
+    far_from_one(values, before)
+}
+
+fn is_safe(sum: f64) -> bool {
+    SAFE.contains(&sum)
+}
+
+/// Apart, so that what is rare does not stand in the way of what is not.
+#[inline(never)]
+fn in_f64(values: &[f32]) -> f64 {
+    sum_of_squares(values)
+}
+
+#[inline(never)]
+fn far_from_one(values: &[f32], before: f64) -> f64 {
     let mean = before / values.len() as f64;
+    // Half of the exponent of the mean square: that of the values. There is none before the first step.
     let size = if mean > 0.0 && mean.is_finite() { exponent(mean) / 2 } else { 0 };
-    let (sum, scale) = if size.abs() <= 30 {
-        (narrow::<false>(values, 1.0), 1.0)
-    } else {
-        let scale = power_of_two(size);
-        (narrow::<true>(values, (1.0 / scale) as f32), scale)
-    };
-    // Below, squares that are lost might matter; above, one may be infinite.
-    if (1e-24..=1e30).contains(&sum) { sum * scale * scale } else { sum_of_squares(values) }
+    let scale = power_of_two(size);
+    let sum = narrow::<true>(values, power_of_two(-size) as f32);
+    if is_safe(sum) { sum * scale * scale } else { in_f64(values) }
 }
 
 /// The exponent of a positive number.
@@ -57,41 +79,44 @@ fn exponent(value: f64) -> i32 {
     (value.to_bits() >> 52) as i32 - 1023
 }
 
-/// 2^n for an n that an f32 may have as its exponent.
+/// 2^n for an n that an f32 may have as its exponent; the nearest such for another.
 fn power_of_two(n: i32) -> f64 {
     f64::from_bits(((n.clamp(-126, 126) + 1023) as u64) << 52)
 }
 
-/// The sum of the squares in f32, block by block.
+/// The sum of the squares in f32, block by block. Four times four lanes, for that is what the compiler makes registers of.
+#[inline]
 fn narrow<const SCALED: bool>(values: &[f32], scale: f32) -> f64 {
-    let mut sum = 0.0;
-    for block in values.chunks(BLOCK) {
-        let lanes = narrow_lanes::<SCALED>(block, scale);
-        let mut sums = [0.0_f64; 4];
+    let square = |sums: &mut [f32; 4], values: &[f32; 4]| {
         for lane in 0..4 {
-            sums[lane] = f64::from((lanes[lane] + lanes[lane + 8]) + (lanes[lane + 4] + lanes[lane + 12]));
-        }
-        sum += (sums[0] + sums[2]) + (sums[1] + sums[3]);
-    }
-    sum
-}
-
-/// A function of its own: seen together with what becomes of the lanes, the compiler keeps them in other registers than it adds in.
-#[inline(never)]
-fn narrow_lanes<const SCALED: bool>(values: &[f32], scale: f32) -> [f32; NARROW_LANES] {
-    let mut sums = [0.0_f32; NARROW_LANES];
-    let (whole, rest) = values.as_chunks::<NARROW_LANES>();
-    for chunk in whole {
-        for lane in 0..NARROW_LANES {
-            let value = if SCALED { chunk[lane] * scale } else { chunk[lane] };
+            let value = if SCALED { values[lane] * scale } else { values[lane] };
             sums[lane] += value * value;
         }
+    };
+    let mut sum = 0.0;
+    for block in values.chunks(BLOCK) {
+        let (fours, rest) = block.as_chunks::<4>();
+        let (whole, fours) = fours.as_chunks::<4>();
+        let [mut a, mut b, mut c, mut d] = [[0.0_f32; 4]; 4];
+        for part in whole {
+            square(&mut a, &part[0]);
+            square(&mut b, &part[1]);
+            square(&mut c, &part[2]);
+            square(&mut d, &part[3]);
+        }
+        fours.iter().for_each(|part| square(&mut a, part));
+        for (sum, &value) in b.iter_mut().zip(rest) {
+            let value = if SCALED { value * scale } else { value };
+            *sum += value * value;
+        }
+        let mut lanes = [0.0_f32; 4];
+        for lane in 0..4 {
+            lanes[lane] = (a[lane] + b[lane]) + (c[lane] + d[lane]);
+        }
+        let [a, b, c, d] = lanes.map(f64::from);
+        sum += (a + c) + (b + d);
     }
-    for (sum, &value) in sums.iter_mut().zip(rest) {
-        let value = if SCALED { value * scale } else { value };
-        *sum += value * value;
-    }
-    sums
+    sum
 }
 
 #[cfg(test)]

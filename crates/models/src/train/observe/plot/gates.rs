@@ -6,7 +6,7 @@ use crate::spec::Error;
 use crate::train::observe::{Gate, GateReport};
 use plotters::prelude::*;
 
-const LIGHT_BLUE: RGBColor = RGBColor(120, 170, 215);
+const LIGHT_BLUE: RGBColor = RGBColor(165, 205, 240);
 const PANEL: (u32, u32) = (270, 250);
 
 /// A histogram of every gate's values, a row for each layer and direction. Bars at the ends, where more than half of a bar's width

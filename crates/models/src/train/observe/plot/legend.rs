@@ -13,11 +13,11 @@ pub(super) enum Mark {
 }
 
 /// Room beside a picture that holds the box of most.
-pub(super) const LEGEND_WIDTH: i32 = 280;
+pub(super) const LEGEND_WIDTH: i32 = 276;
 const LINE: i32 = 20;
 const MARK: i32 = 40;
 /// About as wide as a letter of the font.
-const LETTER: f64 = 7.3;
+const LETTER: f64 = 6.3;
 
 /// Draws the box on a whole picture, so far below its upper edge.
 pub(super) fn legend(
