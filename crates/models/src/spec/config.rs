@@ -4,6 +4,16 @@ use super::Error;
 use gatewise_kernels::{Activations, Cell, CellSpec};
 
 /// The activation of a vanilla RNN.
+///
+/// # Examples
+/// ```
+/// use gatewise::{Nonlinearity, Rnn, View};
+///
+/// let rnn = Rnn::builder(1, 4).nonlinearity(Nonlinearity::Relu).build()?;
+/// let (y, _) = rnn.forward(View::new(&[-3.0, 5.0], [2, 1, 1])?, None)?;
+/// assert!(y.data().iter().all(|&h| h >= 0.0));
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Nonlinearity {
     /// h' = tanh(..)
@@ -14,6 +24,19 @@ pub enum Nonlinearity {
 }
 
 /// What becomes of the two directions of a layer, f forward and r reverse, at each step. The final states stay as they are.
+///
+/// # Examples
+/// ```
+/// use gatewise::{Gru, Merge, View};
+///
+/// let x = View::new(&[0.5; 3 * 2], [3, 1, 2])?; // three steps of one row
+/// let run = |merge| Gru::builder(2, 4).bidirectional(true).merge(merge).build()?.forward(x, None);
+/// let ((both, _), (sum, _)) = (run(Merge::Concat)?, run(Merge::Sum)?);
+/// for (both, sum) in both.data().chunks(2 * 4).zip(sum.data().chunks(4)) {
+///     assert!((0..4).all(|unit| sum[unit] == both[unit] + both[4 + unit]));
+/// }
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Merge {
     /// f and r side by side, as in PyTorch: the output has twice the features of h.
@@ -28,6 +51,17 @@ pub enum Merge {
 }
 
 /// The options of a network.
+///
+/// # Examples
+/// ```
+/// use gatewise::{Cell, Lstm};
+///
+/// let lstm = Lstm::builder(8, 16).num_layers(2).proj_size(4).build()?;
+/// let config = lstm.config();
+/// assert_eq!((config.cell, config.hidden_size, config.proj_size), (Cell::Lstm, 16, 4));
+/// assert_eq!((config.bias, config.batch_first, config.dropout), (true, false, 0.0));
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Config {
@@ -117,6 +151,13 @@ impl Config {
     }
 
     /// 1, or 2 for a bidirectional network.
+    ///
+    /// # Examples
+    /// ```
+    /// let gru = gatewise::Gru::builder(2, 3).bidirectional(true).build()?;
+    /// assert_eq!(gru.config().directions(), 2);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn directions(&self) -> usize {
         1 + usize::from(self.bidirectional)
     }
@@ -157,6 +198,13 @@ impl Config {
     }
 
     /// The cell with its options.
+    ///
+    /// # Examples
+    /// ```
+    /// let lstm = gatewise::Lstm::builder(2, 8).proj_size(3).build()?;
+    /// assert_eq!(lstm.config().spec().proj_size, Some(3));
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn spec(&self) -> CellSpec {
         CellSpec {
             cell: self.cell,
@@ -167,11 +215,25 @@ impl Config {
     }
 
     /// Features of a layer's c, and of its h unless that is projected. There is no such layer: those of the last one.
+    ///
+    /// # Examples
+    /// ```
+    /// let gru = gatewise::Gru::builder(2, 0).hidden_sizes(&[16, 8]).build()?;
+    /// assert_eq!([0, 1, 2].map(|layer| gru.config().hidden_size_of(layer)), [16, 8, 8]);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn hidden_size_of(&self, layer: usize) -> usize {
         self.hidden_sizes.get(layer).copied().unwrap_or(self.hidden_size)
     }
 
     /// Features of h: proj_size, or hidden_size without a projection; of the last layer where they differ.
+    ///
+    /// # Examples
+    /// ```
+    /// let lstm = gatewise::Lstm::builder(2, 8).proj_size(3).build()?;
+    /// assert_eq!((lstm.config().hidden_size, lstm.config().state_size()), (8, 3));
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn state_size(&self) -> usize {
         self.projected(self.hidden_size)
     }
@@ -187,6 +249,13 @@ impl Config {
 
     /// Features of the output: those of the last layer's h for each direction, the forward one first, or those of h where the
     /// directions are [merged](Merge) into one.
+    ///
+    /// # Examples
+    /// ```
+    /// let gru = gatewise::Gru::builder(2, 3).bidirectional(true).build()?;
+    /// assert_eq!(gru.config().output_size(), 2 * 3);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn output_size(&self) -> usize {
         self.layer_output(self.num_layers.saturating_sub(1))
     }

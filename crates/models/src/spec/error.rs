@@ -3,6 +3,15 @@
 use super::Place;
 
 /// Why a call was refused. Where PyTorch has words for it, the message uses them.
+///
+/// # Examples
+/// ```
+/// use gatewise::{Error, View};
+///
+/// let error = View::new(&[0.5; 5], [3, 1, 2]).unwrap_err();
+/// assert_eq!(error, Error::Shape { arg: "a view's data", dim: "length", expected: 6, got: 5 });
+/// assert_eq!(error.to_string(), "a view's data has inconsistent length: got 5, expected 6");
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Error {

@@ -32,6 +32,16 @@ pub struct Init {
 
 /// Where the recurrent matrices start from. Each gate has a block of its own, [hidden_size, hidden_size], or
 /// [hidden_size, proj_size] with a projection.
+///
+/// # Examples
+/// ```
+/// use gatewise::{Init, Recurrent, Rnn};
+///
+/// let init = Init { recurrent: Recurrent::Identity, ..Init::default() };
+/// let rnn = Rnn::builder(1, 2).init(init).build()?;
+/// assert_eq!(rnn.params().get("weight_hh_l0").unwrap().data(), [1.0, 0.0, 0.0, 1.0]);
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Recurrent {
     /// Uniform in +-1/sqrt(hidden_size), as PyTorch's.

@@ -3,6 +3,18 @@
 use super::{State, View};
 
 /// The input of a network. A [`View`] alone is one: all rows as long as the sequence, no resets.
+///
+/// # Examples
+/// ```
+/// use gatewise::{Gru, Input, View};
+///
+/// let x = View::new(&[0.5; 3 * 2], [3, 2, 1])?; // three steps of two rows
+/// let input = Input { lengths: Some(&[1, 3]), resets: Some(&[false; 3 * 2]), ..Input::from(x) };
+/// let (y, _) = Gru::new(1, 4)?.forward(input, None)?;
+/// assert_eq!(y.data()[2 * 4..3 * 4], [0.0; 4]); // row 0 at step 1: beyond its length
+/// assert_ne!(y.data()[3 * 4..4 * 4], [0.0; 4]); // row 1
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Input<'a> {
     /// The sequences of all rows.
@@ -21,6 +33,23 @@ pub struct Input<'a> {
 }
 
 /// What chooses the values that dropout sets to zero: the same key always chooses the same ones.
+///
+/// # Examples
+/// A sequence in two pieces loses what it would lose as a whole:
+/// ```
+/// use gatewise::{DropoutKey, Gru, Input, View};
+///
+/// let gru = Gru::builder(1, 8).num_layers(2).dropout(0.5).build()?;
+/// let (x, mut state) = ([0.5; 6], gru.zero_state(1)?);
+/// let run = |x: &[f32], first_step, state: &_| {
+///     let key = DropoutKey { seed: 1, first_step, ..DropoutKey::default() };
+///     gru.forward_train(Input::from(View::new(x, [x.len(), 1, 1])?).dropout(key), Some(state))
+/// };
+/// let (whole, begin) = (run(&x, 0, &state)?, run(&x[..4], 0, &state)?);
+/// begin.final_state(&mut state)?;
+/// assert_eq!(run(&x[4..], 4, &state)?.output().data(), &whole.output().data()[4 * 8..]);
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DropoutKey<'a> {
     /// Change it with every update.
@@ -96,6 +125,16 @@ impl<'a> Input<'a> {
     }
 
     /// With a key for dropout.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{DropoutKey, Input, View};
+    ///
+    /// let key = DropoutKey { seed: 3, ..DropoutKey::default() };
+    /// let input = Input::from(View::new(&[0.5; 4], [4, 1, 1])?).dropout(key);
+    /// assert_eq!(input.dropout.seed, 3);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn dropout(self, dropout: DropoutKey<'a>) -> Input<'a> {
         Input { dropout, ..self }
     }

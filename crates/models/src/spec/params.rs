@@ -5,6 +5,14 @@ use super::shape::{expect_len, product, reserve, zeros};
 use std::ops::{Deref, DerefMut};
 
 /// One named array, row-major.
+///
+/// # Examples
+/// ```
+/// let gru = gatewise::Gru::new(2, 3)?;
+/// let weight = gru.params().get("weight_ih_l0").unwrap();
+/// assert_eq!((weight.shape(), weight.data().len()), (&[3 * 3, 2][..], 3 * 3 * 2));
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensor {
     name: String,
@@ -14,21 +22,52 @@ pub struct Tensor {
 
 impl Tensor {
     /// The name, PyTorch's.
+    ///
+    /// # Examples
+    /// ```
+    /// let gru = gatewise::Gru::new(2, 3)?;
+    /// assert_eq!(gru.params().iter().next().unwrap().name(), "weight_ih_l0");
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The sizes of its axes.
+    /// The sizes of its axes, as PyTorch has them: [rows, columns] of a weight, [rows] of a bias.
+    ///
+    /// # Examples
+    /// ```
+    /// let lstm = gatewise::Lstm::new(2, 4)?;
+    /// assert_eq!(lstm.params().get("weight_ih_l0").unwrap().shape(), [4 * 4, 2]);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
 
-    /// The floats.
+    /// The floats, row after row.
+    ///
+    /// # Examples
+    /// ```
+    /// let mut tensors = gatewise::Tensors::default();
+    /// tensors.add("scale", &[1, 2], vec![1.0, 2.0])?;
+    /// assert_eq!(tensors.get("scale").unwrap().data(), [1.0, 2.0]);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn data(&self) -> &[f32] {
         &self.data
     }
 
     /// The floats, to change.
+    ///
+    /// # Examples
+    /// ```
+    /// let mut tensors = gatewise::Tensors::default();
+    /// tensors.add("scale", &[2], vec![1.0, 2.0])?;
+    /// tensors.get_mut("scale").unwrap().data_mut()[0] = 5.0;
+    /// assert_eq!(tensors.get("scale").unwrap().data(), [5.0, 2.0]);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn data_mut(&mut self) -> &mut [f32] {
         &mut self.data
     }
@@ -85,7 +124,19 @@ impl Tensors {
     /// Adds an array of one's own: for parameters that no layer here has, and that an optimizer or clipping is to treat alike.
     ///
     /// # Errors
-    /// [`Error::Shape`] if there are not as many floats as the shape says; [`Error::TensorMismatch`] if the name is taken.
+    /// [`Error::Shape`] if there are not as many floats as the shape says, [`Error::SizeOverflow`] if these cannot be
+    /// counted; [`Error::TensorMismatch`] if the name is taken.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Error, Tensors};
+    ///
+    /// let mut tensors = Tensors::default();
+    /// tensors.add("scale", &[2], vec![1.0, 2.0])?;
+    /// let error = Error::TensorMismatch { name: "scale".to_string() };
+    /// assert_eq!(tensors.add("scale", &[1], vec![0.0]), Err(error));
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn add(&mut self, name: &str, shape: &[usize], data: Vec<f32>) -> Result<(), Error> {
         expect_len("a tensor's data", data.len(), product("a parameter", shape)?)?;
         if self.get(name).is_some() {
@@ -96,6 +147,15 @@ impl Tensors {
     }
 
     /// The same names and shapes, all zeros.
+    ///
+    /// # Examples
+    /// ```
+    /// let gru = gatewise::Gru::new(2, 3)?;
+    /// let grads = gru.params().zeros_like();
+    /// assert!(gru.params().check_alike(&grads).is_ok());
+    /// assert!(grads.iter().all(|grad| grad.data().iter().all(|&g| g == 0.0)));
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn zeros_like(&self) -> Tensors {
         let mut zeros = self.clone();
         zeros.fill(0.0);
@@ -103,6 +163,14 @@ impl Tensors {
     }
 
     /// Sets every float.
+    ///
+    /// # Examples
+    /// ```
+    /// let mut grads = gatewise::Gru::new(2, 3)?.params().zeros_like();
+    /// grads.fill(2.0);
+    /// assert_eq!(grads.get("bias_ih_l0").unwrap().data(), [2.0; 3 * 3]);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn fill(&mut self, value: f32) {
         for tensor in &mut self.list {
             tensor.data.fill(value);
@@ -110,11 +178,29 @@ impl Tensors {
     }
 
     /// The arrays, in order.
+    ///
+    /// # Examples
+    /// ```
+    /// let gru = gatewise::Gru::new(2, 3)?;
+    /// let sizes: Vec<usize> = gru.params().iter().map(|tensor| tensor.data().len()).collect();
+    /// assert_eq!(sizes, [9 * 2, 9 * 3, 9, 9]);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn iter(&self) -> std::slice::Iter<'_, Tensor> {
         self.list.iter()
     }
 
     /// The arrays, in order, to change.
+    ///
+    /// # Examples
+    /// ```
+    /// let mut grads = gatewise::Gru::new(2, 3)?.params().zeros_like();
+    /// for tensor in grads.iter_mut().filter(|tensor| tensor.shape().len() == 1) {
+    ///     tensor.data_mut().fill(1.0); // the biases
+    /// }
+    /// assert_eq!(grads.get("bias_hh_l0").unwrap().data(), [1.0; 9]);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn iter_mut(&mut self) -> std::slice::IterMut<'_, Tensor> {
         self.list.iter_mut()
     }
@@ -130,26 +216,61 @@ impl Tensors {
     }
 
     /// The array of that name.
+    ///
+    /// # Examples
+    /// ```
+    /// let gru = gatewise::Gru::new(2, 3)?;
+    /// assert_eq!(gru.params().get("bias_hh_l0").map(|bias| bias.data().len()), Some(3 * 3));
+    /// assert_eq!(gru.params().get("bias_hh_l1"), None);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn get(&self, name: &str) -> Option<&Tensor> {
         self.list.iter().find(|tensor| tensor.name == name)
     }
 
     /// The array of that name, to change.
+    ///
+    /// # Examples
+    /// ```
+    /// let mut grads = gatewise::Gru::new(2, 3)?.params().zeros_like();
+    /// grads.get_mut("bias_hh_l0").unwrap().data_mut()[0] = 1.0;
+    /// assert_eq!(grads.get("bias_hh_l0").unwrap().data()[..2], [1.0, 0.0]);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn get_mut(&mut self, name: &str) -> Option<&mut Tensor> {
         self.list.iter_mut().find(|tensor| tensor.name == name)
     }
 
     /// How many arrays there are.
+    ///
+    /// # Examples
+    /// ```
+    /// assert_eq!(gatewise::Gru::builder(2, 3).num_layers(2).build()?.params().len(), 2 * 4);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn len(&self) -> usize {
         self.list.len()
     }
 
     /// Whether there is none.
+    ///
+    /// # Examples
+    /// ```
+    /// assert!(gatewise::Tensors::default().is_empty());
+    /// assert!(!gatewise::Gru::new(2, 3)?.params().is_empty());
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
     /// How many floats there are in all arrays.
+    ///
+    /// # Examples
+    /// ```
+    /// assert_eq!(gatewise::Rnn::new(2, 3)?.params().num_elements(), 3 * (2 + 3 + 1 + 1));
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn num_elements(&self) -> usize {
         self.list.iter().map(|tensor| tensor.data.len()).sum()
     }
@@ -158,6 +279,17 @@ impl Tensors {
     ///
     /// # Errors
     /// [`Error::TensorMismatch`] names the first difference.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Error, Gru};
+    ///
+    /// let (one, other) = (Gru::new(2, 3)?, Gru::new(2, 4)?);
+    /// assert_eq!(one.params().check_alike(&one.params().zeros_like()), Ok(()));
+    /// let error = Error::TensorMismatch { name: "weight_ih_l0".to_string() };
+    /// assert_eq!(one.params().check_alike(other.params()), Err(error));
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn check_alike(&self, other: &Tensors) -> Result<(), Error> {
         for (i, tensor) in self.list.iter().enumerate() {
             let alike = other.list.get(i).is_some_and(|o| o.name == tensor.name && o.shape == tensor.shape);
@@ -182,6 +314,19 @@ pub(crate) trait Pack: std::fmt::Debug {
 }
 
 /// The parameters of a network or layer, to change. When the guard goes they are packed for the kernels again.
+///
+/// # Examples
+/// ```
+/// use gatewise::{Gru, View};
+///
+/// let mut gru = Gru::new(1, 2)?;
+/// let mut params = gru.params_mut();
+/// params.fill(0.0);
+/// drop(params); // packs them
+/// let (y, _) = gru.forward(View::new(&[0.5; 3], [3, 1, 1])?, None)?;
+/// assert_eq!(y.data(), [0.0; 3 * 2]);
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct ParamsMut<'a> {
     packed: &'a mut dyn Pack,

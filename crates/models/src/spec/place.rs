@@ -4,6 +4,15 @@ use std::fmt;
 
 /// Where in a network a value stands: what it is, and as far as these are known its layer, direction and time step. Prints itself:
 /// `dL/dh of layer 1, reverse, at step 17`.
+///
+/// # Examples
+/// ```
+/// use gatewise::Place;
+///
+/// let (layer, direction, step) = (Some(1), Some(1), Some(17));
+/// let place = Place { tensor: "dL/dh".to_string(), layer, direction, step };
+/// assert_eq!(place.to_string(), "dL/dh of layer 1, reverse, at step 17");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Place {

@@ -21,11 +21,26 @@ pub struct Philox {
 
 impl Philox {
     /// The numbers of a stream of a seed, from the first one on.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::Philox;
+    ///
+    /// assert_eq!(Philox::new(7, 0).next_u32(), Philox::new(7, 0).next_u32());
+    /// assert_ne!(Philox::new(7, 0).next_u32(), Philox::new(7, 1).next_u32());
+    /// ```
     pub fn new(seed: u64, stream: u64) -> Philox {
         Philox { seed, stream, drawn: 0 }
     }
 
     /// The next 32 random bits.
+    ///
+    /// # Examples
+    /// The authors' known answer:
+    /// ```
+    /// let mut random = gatewise::Philox::new(0, 0);
+    /// assert_eq!([random.next_u32(), random.next_u32()], [0x6627_e8d5, 0xe169_c58d]);
+    /// ```
     pub fn next_u32(&mut self) -> u32 {
         let [a, b] = halves(self.drawn / 4);
         let [c, d] = halves(self.stream);
@@ -35,11 +50,27 @@ impl Philox {
     }
 
     /// Uniform in [0, 1), a multiple of 2^-24.
+    ///
+    /// # Examples
+    /// ```
+    /// let mut random = gatewise::Philox::new(7, 0);
+    /// let numbers: Vec<f32> = (0..1000).map(|_| random.uniform()).collect();
+    /// assert!(numbers.iter().all(|x| (0.0..1.0).contains(x)));
+    /// assert!((numbers.iter().sum::<f32>() / 1000.0 - 0.5).abs() < 0.05);
+    /// ```
     pub fn uniform(&mut self) -> f32 {
         (self.next_u32() >> 8) as f32 * (1.0 / 16_777_216.0)
     }
 
     /// Normal with mean 0 and deviation 1, by the method of Box and Muller.
+    ///
+    /// # Examples
+    /// ```
+    /// let mut random = gatewise::Philox::new(7, 0);
+    /// let numbers: Vec<f32> = (0..10_000).map(|_| random.normal()).collect();
+    /// let mean_square = numbers.iter().map(|x| x * x).sum::<f32>() / 10_000.0;
+    /// assert!((mean_square - 1.0).abs() < 0.1);
+    /// ```
     pub fn normal(&mut self) -> f32 {
         // 1 - u is above 0, so the logarithm is finite.
         let radius = (-2.0 * (1.0 - f64::from(self.uniform())).ln()).sqrt();

@@ -90,6 +90,12 @@ impl State {
     }
 
     /// Rows of the batch.
+    ///
+    /// # Examples
+    /// ```
+    /// assert_eq!(gatewise::Gru::new(2, 3)?.zero_state(4)?.batch(), 4);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn batch(&self) -> usize {
         self.batch
     }
@@ -101,17 +107,40 @@ impl State {
 
     /// The shape of h: [num_layers * directions, batch, hidden_size], or [.., proj_size]; the last axis is the last layer's where layers
     /// differ.
+    ///
+    /// # Examples
+    /// ```
+    /// let gru = gatewise::Gru::builder(2, 3).num_layers(2).bidirectional(true).build()?;
+    /// assert_eq!(gru.zero_state(5)?.shape(), [2 * 2, 5, 3]);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn shape(&self) -> [usize; 3] {
         [self.parts(), self.batch, self.shape.sizes.last().map_or(0, |[features, _]| *features)]
     }
 
     /// Where h of a layer in a direction (0 forward, 1 reverse), [batch, hidden_size], stands in [`h`](State::h), and in the gradients
     /// of h_0 and h_n; `None` if there is no such layer or direction.
+    ///
+    /// # Examples
+    /// ```
+    /// let state = gatewise::Lstm::builder(2, 3).num_layers(2).build()?.zero_state(4)?;
+    /// assert_eq!(state.h_range(1, 0), Some(4 * 3..2 * 4 * 3));
+    /// assert_eq!((state.h_range(2, 0), state.h_range(1, 1)), (None, None));
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn h_range(&self, layer: usize, direction: usize) -> Option<Range<usize>> {
         self.range(layer, direction, 0)
     }
 
     /// Likewise of c in [`c`](State::c); `None` for a cell without c, too.
+    ///
+    /// # Examples
+    /// ```
+    /// let lstm = gatewise::Lstm::builder(2, 8).num_layers(2).proj_size(3).build()?;
+    /// let state = lstm.zero_state(1)?;
+    /// assert_eq!((state.h_range(1, 0), state.c_range(1, 0)), (Some(3..6), Some(8..16)));
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn c_range(&self, layer: usize, direction: usize) -> Option<Range<usize>> {
         self.range(layer, direction, 1).filter(|_| self.shape.has_c)
     }
@@ -124,26 +153,72 @@ impl State {
     }
 
     /// h, [num_layers * directions, batch, hidden_size], or [.., proj_size].
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Gru, View};
+    ///
+    /// let (y, h_n) = Gru::new(1, 3)?.forward(View::new(&[0.5], [1, 1, 1])?, None)?; // one step of one row
+    /// assert_eq!(h_n.h(), y.data());
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn h(&self) -> &[f32] {
         &self.h
     }
 
-    /// h, to change.
+    /// [`h`](State::h), to change.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Gru, View};
+    ///
+    /// let (gru, x) = (Gru::new(1, 3)?, View::new(&[0.5], [1, 1, 1])?);
+    /// let mut state = gru.zero_state(1)?;
+    /// state.h_mut().fill(1.0);
+    /// assert_ne!(gru.forward(x, Some(&state))?, gru.forward(x, None)?);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn h_mut(&mut self) -> &mut [f32] {
         &mut self.h
     }
 
     /// c, [num_layers * directions, batch, hidden_size]; empty for a cell without c.
+    ///
+    /// # Examples
+    /// ```
+    /// assert_eq!(gatewise::Lstm::new(2, 3)?.zero_state(4)?.c().len(), 4 * 3);
+    /// assert!(gatewise::Gru::new(2, 3)?.zero_state(4)?.c().is_empty());
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn c(&self) -> &[f32] {
         &self.c
     }
 
-    /// c, to change.
+    /// [`c`](State::c), to change; empty for a cell without c.
+    ///
+    /// # Examples
+    /// ```
+    /// let mut state = gatewise::Lstm::new(2, 3)?.zero_state(1)?;
+    /// state.c_mut()[1] = 0.5;
+    /// assert_eq!(state.c(), [0.0, 0.5, 0.0]);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn c_mut(&mut self) -> &mut [f32] {
         &mut self.c
     }
 
     /// Sets everything to zero.
+    ///
+    /// # Examples
+    /// ```
+    /// let lstm = gatewise::Lstm::new(2, 3)?;
+    /// let mut state = lstm.zero_state(1)?;
+    /// state.h_mut().fill(1.0);
+    /// state.c_mut().fill(1.0);
+    /// state.fill_zero();
+    /// assert_eq!(state, lstm.zero_state(1)?);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn fill_zero(&mut self) {
         self.h.fill(0.0);
         self.c.fill(0.0);
@@ -153,6 +228,15 @@ impl State {
     ///
     /// # Errors
     /// [`Error::Index`] if there is no such row.
+    ///
+    /// # Examples
+    /// ```
+    /// let mut state = gatewise::Gru::new(2, 1)?.zero_state(3)?;
+    /// state.h_mut().copy_from_slice(&[0.0, 1.0, 2.0]); // one unit of three rows
+    /// assert_eq!(state.gather(&[2, 0, 2])?.h(), [2.0, 0.0, 2.0]);
+    /// assert!(state.gather(&[3]).is_err());
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn gather(&self, rows: &[usize]) -> Result<State, Error> {
         if let Some(&index) = rows.iter().find(|&&row| row >= self.batch) {
             return Err(Error::Index { arg: "rows", index, len: self.batch });
