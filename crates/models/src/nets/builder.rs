@@ -70,6 +70,12 @@ impl<K> Builder<K> {
     }
 
     /// Layers, each reading the outputs of the one below; 1 if not called.
+    ///
+    /// # Examples
+    /// ```
+    /// assert_eq!(gatewise::Gru::builder(2, 3).num_layers(2).build()?.zero_state(1)?.shape(), [2, 1, 3]);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn num_layers(mut self, num_layers: usize) -> Builder<K> {
         self.config.num_layers = num_layers;
         self
@@ -97,6 +103,12 @@ impl<K> Builder<K> {
     }
 
     /// Whether there are bias_ih and bias_hh; true if not called.
+    ///
+    /// # Examples
+    /// ```
+    /// assert!(gatewise::Gru::builder(2, 3).bias(false).build()?.params().get("bias_ih_l0").is_none());
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn bias(mut self, bias: bool) -> Builder<K> {
         self.config.bias = bias;
         self
@@ -104,6 +116,14 @@ impl<K> Builder<K> {
 
     /// Whether sequences are [batch, time, feature] instead of [time, batch, feature]; false if not called. States are
     /// [layer, batch, feature] either way.
+    ///
+    /// # Examples
+    /// ```
+    /// let gru = gatewise::Gru::builder(3, 4).batch_first(true).build()?;
+    /// let x = gatewise::View::new(&[0.5; 2 * 5 * 3], [2, 5, 3])?; // two rows of five steps
+    /// assert_eq!(gru.forward(x, None)?.0.shape(), [2, 5, 4]);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn batch_first(mut self, batch_first: bool) -> Builder<K> {
         self.config.batch_first = batch_first;
         self
@@ -111,6 +131,12 @@ impl<K> Builder<K> {
 
     /// Whether each layer runs in both directions of time; false if not called. Outputs are then [.., 2 * hidden_size], the
     /// forward direction first. Such a network has no single steps.
+    ///
+    /// # Examples
+    /// ```
+    /// assert_eq!(gatewise::Gru::builder(2, 3).bidirectional(true).build()?.config().output_size(), 2 * 3);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn bidirectional(mut self, bidirectional: bool) -> Builder<K> {
         self.config.bidirectional = bidirectional;
         self
@@ -191,12 +217,27 @@ impl<K> Builder<K> {
     }
 
     /// The activation of the candidate, g of an LSTM and n of a GRU, or of an RNN's state; tanh if not called.
+    ///
+    /// # Examples
+    /// ```
+    /// let gru = gatewise::Gru::builder(1, 3).activation(gatewise::Activation::Relu).build()?;
+    /// let (y, _) = gru.forward(gatewise::View::new(&[-5.0, 5.0], [2, 1, 1])?, None)?;
+    /// assert!(y.data().iter().all(|&h| h >= 0.0));
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn activation(mut self, activation: Activation) -> Builder<K> {
         self.config.activations.candidate = activation;
         self
     }
 
     /// The activation of the c that an LSTM puts out; tanh if not called.
+    ///
+    /// # Examples
+    /// ```
+    /// let lstm = gatewise::Lstm::builder(2, 3).output_activation(gatewise::Activation::Relu).build()?;
+    /// assert_eq!(lstm.config().activations.output, gatewise::Activation::Relu);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn output_activation(mut self, activation: Activation) -> Builder<K> {
         self.config.activations.output = activation;
         self
@@ -204,6 +245,14 @@ impl<K> Builder<K> {
 
     /// Largest magnitude of the sums that the gates' and the candidate's activations are applied to, ONNX's `clip`; without limit if
     /// not called. The gradient of a sum at the limit or beyond is zero.
+    ///
+    /// # Examples
+    /// ```
+    /// let rnn = gatewise::Rnn::builder(1, 3).pre_activation_clip(0.5).build()?;
+    /// let (y, _) = rnn.forward(gatewise::View::new(&[100.0], [1, 1, 1])?, None)?;
+    /// assert!(y.data().iter().all(|h| h.abs() < 0.4622)); // tanh(0.5) = 0.46212
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn pre_activation_clip(mut self, limit: f32) -> Builder<K> {
         self.config.activations.clip = Some(limit);
         self
@@ -228,30 +277,66 @@ impl<K> Builder<K> {
 
     /// For a GRU, ONNX's name: whether the reset gate scales W_hn h + b_hn, as in PyTorch, or else h before the product,
     /// n = tanh(W_in x + b_in + W_hn (r * h) + b_hn); true if not called.
+    ///
+    /// # Examples
+    /// ```
+    /// assert!(!gatewise::Gru::builder(2, 3).linear_before_reset(false).build()?.config().linear_before_reset);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn linear_before_reset(mut self, linear_before_reset: bool) -> Builder<K> {
         self.config.linear_before_reset = linear_before_reset;
         self
     }
 
     /// Seed of the initial parameters; 0 if not called.
+    ///
+    /// # Examples
+    /// ```
+    /// let build = |seed| gatewise::Gru::builder(2, 3).seed(seed).build();
+    /// assert_eq!(build(1)?.params(), build(1)?.params());
+    /// assert_ne!(build(1)?.params(), build(2)?.params());
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn seed(mut self, seed: u64) -> Builder<K> {
         self.seed = seed;
         self
     }
 
     /// How the parameters start; uniform in +-1/sqrt(hidden_size) if not called.
+    ///
+    /// # Examples
+    /// ```
+    /// let init = gatewise::Init { forget_bias: Some(1.0), ..gatewise::Init::default() };
+    /// let lstm = gatewise::Lstm::builder(2, 3).init(init).build()?;
+    /// assert_eq!(lstm.params().get("bias_ih_l0").unwrap().data()[3..6], [1.0; 3]);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn init(mut self, init: Init) -> Builder<K> {
         self.init = init;
         self
     }
 
     /// Whether the network can be trained; true if not called. Without it the packed weights take half the memory.
+    ///
+    /// # Examples
+    /// ```
+    /// let gru = gatewise::Gru::builder(1, 3).training(false).build()?;
+    /// assert!(gru.forward_train(gatewise::View::new(&[0.5], [1, 1, 1])?, None).is_err());
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn training(mut self, training: bool) -> Builder<K> {
         self.training = training;
         self
     }
 
     /// The kernels to run on; [`Kernels::auto`] if not called.
+    ///
+    /// # Examples
+    /// ```
+    /// let portable = gatewise::Kernels::with_isa(gatewise::Isa::Portable)?;
+    /// assert_eq!(gatewise::Gru::builder(2, 3).kernels(portable).build()?.kernels().isa(), gatewise::Isa::Portable);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn kernels(mut self, kernels: Kernels) -> Builder<K> {
         self.kernels = Some(kernels);
         self
@@ -259,6 +344,16 @@ impl<K> Builder<K> {
 
     /// Steps that the input is projected at a time; `None`, the planner's choice, if not called. It changes the time that a
     /// sequence takes, and no bit of its results.
+    ///
+    /// # Examples
+    /// ```
+    /// let run = |steps| {
+    ///     let gru = gatewise::Gru::builder(1, 3).projection_chunk(steps).build()?;
+    ///     gru.forward(gatewise::View::new(&[0.5; 9], [9, 1, 1])?, None)
+    /// };
+    /// assert_eq!(run(Some(2))?, run(None)?);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn projection_chunk(mut self, steps: Option<usize>) -> Builder<K> {
         self.projection_chunk = steps;
         self
@@ -269,6 +364,14 @@ impl<K> Builder<K> {
     /// # Errors
     /// [`Error::Config`] if an option makes no sense, [`Error::SizeOverflow`] if the parameters do not fit in memory,
     /// [`Error::UnknownIsa`] if the environment's ceiling names no instruction set.
+    ///
+    /// # Examples
+    /// ```
+    /// let gru = gatewise::Gru::builder(2, 3).build()?;
+    /// assert_eq!(gru.params().num_elements(), 3 * 3 * (2 + 3 + 1 + 1));
+    /// assert!(gatewise::Gru::builder(2, 3).dropout(2.0).build().is_err());
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn build(self) -> Result<Network<K>, Error> {
         self.config.check()?;
         self.init.check(self.config.cell, self.config.bias)?;

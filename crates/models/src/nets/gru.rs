@@ -5,6 +5,18 @@ use crate::spec::Error;
 use gatewise_kernels::Cell;
 
 /// Marks the gated recurrent unit network.
+///
+/// # Examples
+/// ```
+/// use gatewise::{Gru, GruKind, Network};
+///
+/// fn size<K>(network: &Network<K>) -> usize {
+///     network.params().num_elements()
+/// }
+/// let gru: Network<GruKind> = Gru::new(1, 1)?;
+/// assert_eq!(size(&gru), 3 * 4);
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub enum GruKind {}
 
@@ -33,6 +45,13 @@ pub type Gru = Network<GruKind>;
 
 impl Gru {
     /// Starts from the sizes of x and h; everything else has PyTorch's default.
+    ///
+    /// # Examples
+    /// ```
+    /// let gru = gatewise::Gru::builder(2, 3).num_layers(2).build()?;
+    /// assert_eq!(gru.params().get("weight_ih_l1").unwrap().shape(), [3 * 3, 3]);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn builder(input_size: usize, hidden_size: usize) -> Builder<GruKind> {
         Builder::new(Cell::Gru, input_size, hidden_size)
     }
@@ -41,6 +60,13 @@ impl Gru {
     ///
     /// # Errors
     /// As [`Builder::build`].
+    ///
+    /// # Examples
+    /// ```
+    /// assert_eq!(gatewise::Gru::new(2, 3)?.params().get("weight_ih_l0").unwrap().shape(), [3 * 3, 2]);
+    /// assert!(gatewise::Gru::new(2, 0).is_err());
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn new(input_size: usize, hidden_size: usize) -> Result<Gru, Error> {
         Gru::builder(input_size, hidden_size).build()
     }

@@ -5,6 +5,18 @@ use crate::spec::Error;
 use gatewise_kernels::Cell;
 
 /// Marks the long short-term memory network.
+///
+/// # Examples
+/// ```
+/// use gatewise::{Lstm, LstmKind, Network};
+///
+/// struct Tagger {
+///     words: Network<LstmKind>, // the same type as Lstm
+/// }
+/// let tagger = Tagger { words: Lstm::new(2, 3)? };
+/// assert_eq!(tagger.words.config().hidden_size, 3);
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub enum LstmKind {}
 
@@ -31,6 +43,13 @@ pub type Lstm = Network<LstmKind>;
 
 impl Lstm {
     /// Starts from the sizes of x and h; everything else has PyTorch's default.
+    ///
+    /// # Examples
+    /// ```
+    /// let lstm = gatewise::Lstm::builder(2, 3).num_layers(2).build()?;
+    /// assert_eq!(lstm.params().get("weight_ih_l1").unwrap().shape(), [4 * 3, 3]);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn builder(input_size: usize, hidden_size: usize) -> Builder<LstmKind> {
         Builder::new(Cell::Lstm, input_size, hidden_size)
     }
@@ -39,6 +58,13 @@ impl Lstm {
     ///
     /// # Errors
     /// As [`Builder::build`].
+    ///
+    /// # Examples
+    /// ```
+    /// assert_eq!(gatewise::Lstm::new(2, 3)?.params().get("weight_ih_l0").unwrap().shape(), [4 * 3, 2]);
+    /// assert!(gatewise::Lstm::new(2, 0).is_err());
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn new(input_size: usize, hidden_size: usize) -> Result<Lstm, Error> {
         Lstm::builder(input_size, hidden_size).build()
     }

@@ -2,6 +2,7 @@
 
 mod builder;
 mod gru;
+mod inside;
 mod lstm;
 mod network;
 mod rnn;

@@ -1,12 +1,21 @@
 //! [`Network`]: parameters by name, and the same parameters packed to run.
 
-use crate::run::{Gradients, Stack, Steps, Tape, Trace, Upstream, Watched, Workspace};
+use crate::run::{Gradients, Stack, Tape, Upstream, Watched, Workspace};
 use crate::spec::shape::product;
 use crate::spec::{Config, Error, Input, ParamsMut, Sequence, State, Tensors, View};
 use gatewise_kernels::Kernels;
 use std::marker::PhantomData;
 
 /// Marks a network whose cell is chosen at run time.
+///
+/// # Examples
+/// ```
+/// use gatewise::{Any, Gru, Lstm, Network};
+///
+/// let networks: [Network<Any>; 2] = [Gru::new(2, 3)?.into_any(), Lstm::new(2, 3)?.into_any()];
+/// assert_eq!(networks.map(|network| network.config().cell.gates()), [3, 4]);
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub enum Any {}
 
@@ -15,6 +24,20 @@ pub enum Any {}
 ///
 /// Sequences are [time, batch, feature], or [batch, time, feature] if built with `batch_first`. Calls that share out work use
 /// the rayon pool they are called in; the results are the same bits for any number of threads.
+///
+/// # Examples
+/// One function for all cells:
+/// ```
+/// use gatewise::{Error, Gru, Lstm, Network, View};
+///
+/// fn last<K>(network: &Network<K>, x: View<'_>) -> Result<Vec<f32>, Error> {
+///     Ok(network.forward(x, None)?.1.h().to_vec())
+/// }
+/// let x = View::new(&[0.5; 4 * 2], [4, 1, 2])?; // four steps of one row
+/// assert_eq!(last(&Gru::new(2, 3)?, x)?.len(), 3);
+/// assert_eq!(last(&Lstm::new(2, 5)?, x)?.len(), 5);
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Network<K> {
     pub(super) stack: Stack,
@@ -34,21 +57,52 @@ impl<K> Network<K> {
     }
 
     /// The same network with its cell as a run-time matter.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Any, Cell, Lstm, Network};
+    ///
+    /// let lstm: Network<Any> = Lstm::new(2, 3)?.into_any();
+    /// assert_eq!(lstm.config().cell, Cell::Lstm);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn into_any(self) -> Network<Any> {
         Network::from_parts(self.stack, self.params)
     }
 
     /// The options it was built with.
+    ///
+    /// # Examples
+    /// ```
+    /// assert_eq!(gatewise::Lstm::builder(2, 3).num_layers(2).build()?.config().num_layers, 2);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn config(&self) -> &Config {
         &self.stack.config
     }
 
     /// The kernels it runs on.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Isa, Kernels, Lstm};
+    ///
+    /// let lstm = Lstm::builder(2, 3).kernels(Kernels::with_isa(Isa::Portable)?).build()?;
+    /// assert_eq!(lstm.kernels().isa(), Isa::Portable);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn kernels(&self) -> Kernels {
         self.stack.kernels
     }
 
     /// The parameters under PyTorch's names: weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0, weight_ih_l1, ..
+    ///
+    /// # Examples
+    /// ```
+    /// let lstm = gatewise::Lstm::new(2, 3)?;
+    /// assert_eq!(lstm.params().get("weight_hh_l0").unwrap().shape(), [4 * 3, 3]);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn params(&self) -> &Tensors {
         &self.params
     }
@@ -75,36 +129,17 @@ impl<K> Network<K> {
         self.stack.stamp
     }
 
-    /// How a pass of these sizes is run, lines for each layer and direction, forward and, if it can be trained, backward: plan, kernel,
-    /// packed weights.
-    ///
-    /// # Errors
-    /// [`Error::SizeOverflow`] if such a pass does not fit in memory.
-    ///
-    /// # Examples
-    /// ```
-    /// let lstm = gatewise::Lstm::builder(8, 32).num_layers(2).build()?;
-    /// for line in lstm.explain(100, 16, 1)? { // 100 steps of 16 rows on one thread
-    ///     println!("{line}");
-    /// }
-    /// # Ok::<(), gatewise::Error>(())
-    /// ```
-    pub fn explain(&self, steps: usize, batch: usize, threads: usize) -> Result<Vec<String>, Error> {
-        self.stack.explain(steps, batch, threads)
-    }
-
-    /// The registry id of the kernel that runs the first layer in a forward pass of these sizes.
-    ///
-    /// # Errors
-    /// As [`explain`](Network::explain).
-    pub fn kernel_id(&self, steps: usize, batch: usize, threads: usize) -> Result<&'static str, Error> {
-        self.stack.kernel_id(steps, batch, threads)
-    }
-
-    /// The state of all zeros for a batch.
+    /// The state of all zeros for a batch: h, [num_layers * directions, batch, hidden_size], and c where there is one.
     ///
     /// # Errors
     /// [`Error::SizeOverflow`] if it does not fit in memory.
+    ///
+    /// # Examples
+    /// ```
+    /// let state = gatewise::Lstm::builder(2, 3).num_layers(2).build()?.zero_state(4)?;
+    /// assert_eq!((state.h(), state.c()), (&[0.0; 2 * 4 * 3][..], &[0.0; 2 * 4 * 3][..]));
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn zero_state(&self, batch: usize) -> Result<State, Error> {
         self.stack.zero_state(batch)
     }
@@ -228,6 +263,19 @@ impl<K> Network<K> {
     /// # Errors
     /// As [`forward_train`](Network::forward_train), and [`Error::MemoryBudget`] if the tape's budget is too small. The tape keeps what
     /// it held then, or holds nothing if memory ran out on the way.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Gru, Tape, View};
+    ///
+    /// let (gru, mut tape) = (Gru::new(2, 3)?, Tape::default());
+    /// for steps in [4, 2] {
+    ///     let x = vec![0.5; steps * 2];
+    ///     gru.forward_train_into(View::new(&x, [steps, 1, 2])?, None, &mut tape)?;
+    ///     assert_eq!(tape.output().shape(), [steps, 1, 3]);
+    /// }
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn forward_train_into<'a>(
         &self,
         input: impl Into<Input<'a>>,
@@ -325,50 +373,5 @@ impl<K> Network<K> {
         watched: Option<Watched<'_>>,
     ) -> Result<(), Error> {
         self.stack.backward_keep(&self.params, tape, upstream, gradients, grads, watched)
-    }
-
-    /// As [`forward`](Network::forward), and everything that happened within the cells, at the price of recording it.
-    ///
-    /// # Errors
-    /// As [`forward`](Network::forward).
-    ///
-    /// # Examples
-    /// How open the forget gates of the second layer were:
-    /// ```
-    /// use gatewise::{Lstm, View};
-    ///
-    /// let lstm = Lstm::builder(2, 4).num_layers(2).build()?;
-    /// let x = [0.5; 6 * 2];
-    /// let (y, _, trace) = lstm.forward_trace(View::new(&x, [6, 1, 2])?, None)?;
-    /// let f = trace.gate("f", 1, 0).expect("the second layer has a forget gate");
-    /// assert_eq!(f.shape(), [6, 1, 4]);
-    /// assert!(f.data().iter().all(|f| (0.0..=1.0).contains(f)));
-    /// assert_eq!(trace.h(1, 0), Some(y.view()));
-    /// # Ok::<(), gatewise::Error>(())
-    /// ```
-    pub fn forward_trace<'a>(
-        &self,
-        input: impl Into<Input<'a>>,
-        state: Option<&State>,
-    ) -> Result<(Sequence, State, Trace), Error> {
-        self.stack.forward_trace(input.into(), state)
-    }
-
-    /// Everything that happened within the cells in the pass that a tape holds. Where the tape's budget cut time into segments, they
-    /// are run once more, and the parameters must be as they were.
-    ///
-    /// # Errors
-    /// [`Error::TapeConsumed`] if the tape holds no forward pass; [`Error::Config`] if it is another network's.
-    pub fn trace(&self, tape: &Tape) -> Result<Trace, Error> {
-        self.stack.trace(tape)
-    }
-
-    /// Goes through the gates and c of the pass that a tape holds: layer, direction, steps.
-    pub(crate) fn visit(
-        &self,
-        tape: &Tape,
-        see: &mut dyn FnMut(usize, usize, Steps<'_>) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        self.stack.visit(tape, see)
     }
 }

@@ -5,6 +5,17 @@ use crate::spec::{Error, Nonlinearity};
 use gatewise_kernels::Cell;
 
 /// Marks the vanilla network.
+///
+/// # Examples
+/// ```
+/// use gatewise::{Builder, Rnn, RnnKind};
+///
+/// fn small(builder: Builder<RnnKind>) -> Builder<RnnKind> {
+///     builder.bias(false)
+/// }
+/// assert_eq!(small(Rnn::builder(2, 3)).build()?.params().len(), 2);
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub enum RnnKind {}
 
@@ -28,6 +39,13 @@ pub type Rnn = Network<RnnKind>;
 
 impl Rnn {
     /// Starts from the sizes of x and h; everything else has PyTorch's default.
+    ///
+    /// # Examples
+    /// ```
+    /// let rnn = gatewise::Rnn::builder(2, 3).num_layers(2).build()?;
+    /// assert_eq!(rnn.params().get("weight_ih_l1").unwrap().shape(), [3, 3]);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn builder(input_size: usize, hidden_size: usize) -> Builder<RnnKind> {
         Builder::new(Cell::RnnTanh, input_size, hidden_size)
     }
@@ -36,6 +54,13 @@ impl Rnn {
     ///
     /// # Errors
     /// As [`Builder::build`].
+    ///
+    /// # Examples
+    /// ```
+    /// assert_eq!(gatewise::Rnn::new(2, 3)?.params().get("weight_ih_l0").unwrap().shape(), [3, 2]);
+    /// assert!(gatewise::Rnn::new(2, 0).is_err());
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn new(input_size: usize, hidden_size: usize) -> Result<Rnn, Error> {
         Rnn::builder(input_size, hidden_size).build()
     }
@@ -43,6 +68,15 @@ impl Rnn {
 
 impl Builder<RnnKind> {
     /// The activation; tanh if not called.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Cell, Nonlinearity, Rnn};
+    ///
+    /// let rnn = Rnn::builder(2, 3).nonlinearity(Nonlinearity::Relu).build()?;
+    /// assert_eq!(rnn.config().cell, Cell::RnnRelu);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn nonlinearity(self, nonlinearity: Nonlinearity) -> Builder<RnnKind> {
         self.cell(match nonlinearity {
             Nonlinearity::Tanh => Cell::RnnTanh,
