@@ -3,8 +3,9 @@
 use super::direction::Grid;
 use super::gradients::{DirectionJob, Saved};
 use super::layer::first_parameter;
+use super::layer_tape::LayerTape;
 use super::resets::Resets;
-use super::tape::{LayerTape, Record, Tape};
+use super::tape::{Record, Tape};
 use super::upstream::{BackwardRoom, Gradients, Upstream};
 use super::watch::{WatchRoom, Watched, begin_watch};
 use super::{Stack, dropout, merge, steps_and_batch};

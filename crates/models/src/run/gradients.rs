@@ -10,10 +10,10 @@
 
 use super::arrange::Arrangement;
 use super::direction::{Grid, time};
+use super::layer_tape::{Track, reset_at};
 use super::memory::Segments;
 use super::resets::Resets;
 use super::stretch::{Stretch, run_again};
-use super::tape::{Track, reset_at};
 use super::upstream::{RowLists, SegmentRoom};
 use super::watch::{Carried, Seen, StepClip, Watch, first_time};
 use super::{Layer, Stack};

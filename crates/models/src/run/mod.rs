@@ -8,6 +8,7 @@ mod explain;
 mod finite;
 mod gradients;
 mod layer;
+mod layer_tape;
 mod memory;
 mod merge;
 mod record;

@@ -1,8 +1,9 @@
 //! Forward, recorded for training.
 
 use super::direction::Grid;
+use super::layer_tape::LayerTape;
 use super::stretch::{Stretch, h_before_step, projected_steps, put_c_before};
-use super::tape::{LayerTape, Record, Tape};
+use super::tape::{Record, Tape};
 use super::upstream::{BackwardRoom, SegmentRoom};
 use super::{Stack, dropout, merge};
 use crate::spec::shape::Dims;

@@ -10,6 +10,19 @@ use gatewise_kernels::plan::{ForwardPlan, Sizes};
 use gatewise_kernels::{AlignedBuf, Caches, Forward, Seq, SeqMut, Step};
 
 /// Room for what stands between layers during a forward pass: it grows as needed and is kept from call to call.
+///
+/// # Examples
+/// ```
+/// use gatewise::{Gru, View, Workspace};
+///
+/// let (gru, x) = (Gru::builder(2, 3).num_layers(2).build()?, View::new(&[0.5; 4 * 2], [4, 1, 2])?);
+/// let (mut workspace, mut y) = (Workspace::default(), [0.0; 4 * 3]); // four steps of one row
+/// for _ in 0..2 {
+///     gru.forward_into(x, &mut gru.zero_state(1)?, &mut y, &mut workspace)?; // the second time nothing grows
+///     assert_eq!(gru.forward(x, None)?.0.data(), y);
+/// }
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Workspace {
     /// The input with its rows in their places, if these are not where they came.

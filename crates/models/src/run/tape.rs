@@ -3,76 +3,32 @@
 use super::Stack;
 use super::arrange::Arrangement;
 use super::direction::{Grid, last_time};
+use super::layer_tape::{LayerTape, reset_at};
 use super::memory::Extras;
 use super::memory::{Memory, Segments, bytes, bytes_of_all};
 use super::upstream::Gradients;
 use crate::spec::shape::{Dims, reserve, resize, resize_list};
 use crate::spec::{Config, DropoutKey, Error, Input, State, View};
 
-/// One layer's record, time-major, rows in their places.
-#[derive(Clone, Debug, Default)]
-pub(super) struct LayerTape {
-    /// The sizes of the pass and of the layer.
-    pub(super) dims: Dims,
-    /// [T, B, D * R]: h of all steps. Behind them, so that weight gradients find every h_{t-1} in one array, [D, B, R]: h_0, and h
-    /// before a step that starts anew: [D, B, R] where one is given, else [R] zeros.
-    pub(super) y: Vec<f32>,
-    /// [T, B, R]: the outputs, where the directions are merged into one; else empty, for they are h of all steps.
-    pub(super) merged: Vec<f32>,
-    /// One for each direction.
-    pub(super) tracks: Vec<Track>,
-    /// The outputs after dropout; empty without, and where time is cut into segments.
-    pub(super) dropped: Vec<f32>,
-}
-
-/// What a layer records for one direction alone, beside the gates.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Track {
-    /// [T, B, H]: c of all steps, and behind them [B, H]: c_0; empty where there is no c. Where time is cut into n segments,
-    /// [n + 1, B, H]: c before each of them, and behind the last.
-    pub(super) c: Vec<f32>,
-    /// [B, H]: c before a step that starts anew, where one is given and there is a c; else empty.
-    pub(super) reset_c: Vec<f32>,
-}
-
-impl Track {
-    /// c before a step that starts anew; `None` is zeros.
-    pub(super) fn reset_c(&self) -> Option<&[f32]> {
-        Some(&self.reset_c[..]).filter(|c| !c.is_empty())
-    }
-}
-
-impl LayerTape {
-    /// The outputs.
-    pub(super) fn outputs(&self) -> &[f32] {
-        if self.dims.is_merged() { &self.merged } else { &self.y[..self.dims.outputs()] }
-    }
-
-    /// h before a step of a direction that starts anew; `None` is zeros.
-    pub(super) fn reset_h(&self, direction: usize, rows: &Arrangement) -> Option<&[f32]> {
-        let at = reset_at(&self.dims) + direction * self.dims.state();
-        rows.reset_rows().map(|_| &self.y[at..][..self.dims.state()])
-    }
-
-    /// What the next layer reads; `dropped` holds it where the tape keeps no outputs after dropout but there are some.
-    pub(super) fn passed_on<'a>(&'a self, dropped: &'a [f32]) -> &'a [f32] {
-        match (&self.dropped[..], dropped) {
-            ([], []) => self.outputs(),
-            ([], dropped) => &dropped[..self.dims.outputs()],
-            (dropped, _) => dropped,
-        }
-    }
-}
-
-/// Where h before a step that starts anew begins behind a layer's h of all steps.
-pub(super) fn reset_at(dims: &Dims) -> usize {
-    dims.sides() + dims.directions * dims.state()
-}
-
 /// A recorded forward pass. Its buffers are kept and reused from one pass to the next.
 ///
 /// Made empty by [`Tape::default`], or with a limit by [`Tape::with_memory`]; filled by `forward_train_into`. `backward` consumes what it holds and leaves the gradients of
 /// the input and of the initial state here; `backward_keep` only reads it. Any number of tapes may be alive at once.
+///
+/// # Examples
+/// Two passes alive at once:
+/// ```
+/// use gatewise::{Gru, Upstream, View};
+///
+/// let gru = Gru::new(1, 3)?;
+/// let (short, long) = (View::new(&[0.5; 2], [2, 1, 1])?, View::new(&[0.5; 4], [4, 1, 1])?);
+/// let (mut one, mut two) = (gru.forward_train(short, None)?, gru.forward_train(long, None)?);
+/// let (mut grads, dy) = (gru.params().zeros_like(), [1.0; 4 * 3]);
+/// gru.backward(&mut two, Upstream::output(View::new(&dy, [4, 1, 3])?), &mut grads)?;
+/// gru.backward(&mut one, Upstream::output(View::new(&dy[..2 * 3], [2, 1, 3])?), &mut grads)?; // adds
+/// assert_eq!(one.output().data(), &two.output().data()[..2 * 3]);
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Tape {
     pub(super) record: Record,
@@ -166,6 +122,20 @@ impl Tape {
 
     /// Bytes that the tape takes, with what `backward` works with: what the passes so far needed at most, for buffers only grow. A
     /// tape with a budget gives them back when a pass of other sizes begins.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Gru, Tape, View};
+    ///
+    /// let (gru, mut tape) = (Gru::new(1, 16)?, Tape::default());
+    /// let mut bytes = Vec::new();
+    /// for steps in [10, 1000, 10] {
+    ///     gru.forward_train_into(View::new(&vec![0.5; steps], [steps, 1, 1])?, None, &mut tape)?;
+    ///     bytes.push(tape.peak_bytes());
+    /// }
+    /// assert!(bytes[0] < bytes[1] && bytes[1] == bytes[2]); // buffers only grow
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn peak_bytes(&self) -> usize {
         let Record { rows, dropout, x, layers, .. } = &self.record;
         let layer = |layer: &LayerTape| {
@@ -182,6 +152,19 @@ impl Tape {
     }
 
     /// Time steps that the forward of `backward` runs once more at a time; `None` if nothing is run twice.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Gru, Memory, Tape, View};
+    ///
+    /// let (gru, x) = (Gru::new(1, 16)?, [0.5; 2000]);
+    /// for (memory, is_cut) in [(Memory::Full, false), (Memory::Budget(400_000), true)] {
+    ///     let mut tape = Tape::with_memory(memory);
+    ///     gru.forward_train_into(View::new(&x, [2000, 1, 1])?, None, &mut tape)?;
+    ///     assert_eq!(tape.segment_len().is_some_and(|steps| steps < 2000), is_cut);
+    /// }
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn segment_len(&self) -> Option<usize> {
         let Record { dims, segments, .. } = &self.record;
         dims.filter(|_| !segments.is_whole()).map(|_| segments.len)
@@ -279,6 +262,16 @@ impl Tape {
     }
 
     /// The outputs of the last layer. Empty before the first pass.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Gru, Tape, View};
+    ///
+    /// let (gru, x) = (Gru::new(1, 3)?, View::new(&[0.5; 4], [4, 1, 1])?);
+    /// assert_eq!(gru.forward_train(x, None)?.output(), gru.forward(x, None)?.0.view());
+    /// assert_eq!(Tape::default().output().shape(), [0, 0, 0]);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn output(&self) -> View<'_> {
         let Record { dims: Some(dims), batch_first, layers, .. } = &self.record else {
             return View::new(&[], [0, 0, 0]).expect("nothing fits nothing");
@@ -296,6 +289,18 @@ impl Tape {
     ///
     /// # Errors
     /// [`Error::TapeConsumed`] if nothing was recorded yet.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Lstm, Tape, View};
+    ///
+    /// let (lstm, x) = (Lstm::new(1, 3)?, View::new(&[0.5; 4], [4, 1, 1])?);
+    /// let mut state = lstm.zero_state(1)?;
+    /// lstm.forward_train(x, None)?.final_state(&mut state)?;
+    /// assert_eq!(state, lstm.forward(x, None)?.1);
+    /// assert!(Tape::default().final_state(&mut state).is_err());
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn final_state(&self, state: &mut State) -> Result<(), Error> {
         let Record { dims, rows, layers, segments, .. } = &self.record;
         let dims = dims.ok_or(Error::TapeConsumed)?;
@@ -328,22 +333,66 @@ impl Tape {
     }
 
     /// The gradients of the input and of the initial state, as the last `backward` left them; empty before.
+    ///
+    /// # Examples
+    /// ```
+    /// let tape = gatewise::Tape::default();
+    /// assert_eq!((tape.gradients().grad_input(), tape.gradients().grad_h_0()), (None, &[][..])); // no backward yet
+    /// ```
     pub fn gradients(&self) -> &Gradients {
         &self.gradients
     }
 
     /// dL/dx, in the layout of the input, as the last `backward` left it; `None` if it was not asked for. Zeros beyond a row's
     /// length.
+    ///
+    /// # Examples
+    /// How little of the first input is left in the last output:
+    /// ```
+    /// use gatewise::{Rnn, Upstream, View};
+    ///
+    /// let rnn = Rnn::builder(1, 1).seed(1).build()?;
+    /// let mut tape = rnn.forward_train(View::new(&[0.5; 3], [3, 1, 1])?, None)?;
+    /// let last = View::new(&[0.0, 0.0, 1.0], [3, 1, 1])?; // dL/dy
+    /// rnn.backward(&mut tape, Upstream::output(last), &mut rnn.params().zeros_like())?;
+    /// let dx = tape.grad_input().unwrap();
+    /// assert!(dx.shape() == [3, 1, 1] && dx.data()[0].abs() < dx.data()[2].abs());
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn grad_input(&self) -> Option<View<'_>> {
         self.gradients.grad_input()
     }
 
     /// dL/dh_0, [num_layers * directions, batch, hidden_size], as the last `backward` left it.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Gru, Upstream, View};
+    ///
+    /// let gru = Gru::new(1, 2)?;
+    /// let mut tape = gru.forward_train(View::new(&[0.5; 2 * 3], [2, 3, 1])?, None)?; // two steps of three rows
+    /// let upstream = Upstream { h_n: Some(&[1.0; 3 * 2]), ..Upstream::default() };
+    /// gru.backward(&mut tape, upstream, &mut gru.params().zeros_like())?;
+    /// assert!(tape.grad_h_0().len() == 3 * 2 && tape.grad_h_0().iter().all(|&dh| dh != 0.0));
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn grad_h_0(&self) -> &[f32] {
         self.gradients.grad_h_0()
     }
 
     /// dL/dc_0 likewise; empty for a cell without c.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Lstm, Upstream, View};
+    ///
+    /// let lstm = Lstm::new(1, 2)?;
+    /// let mut tape = lstm.forward_train(View::new(&[0.5; 2], [2, 1, 1])?, None)?; // two steps of one row
+    /// let upstream = Upstream { c_n: Some(&[1.0; 2]), ..Upstream::default() };
+    /// lstm.backward(&mut tape, upstream, &mut lstm.params().zeros_like())?;
+    /// assert!(tape.grad_c_0().len() == 2 && tape.grad_c_0().iter().all(|&dc| dc > 0.0)); // the forget gates' product
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn grad_c_0(&self) -> &[f32] {
         self.gradients.grad_c_0()
     }

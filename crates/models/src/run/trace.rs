@@ -1,8 +1,9 @@
 //! What happened within the cells of a pass: every h, c and gate value, in the caller's layout.
 
 use super::direction::Grid;
+use super::layer_tape::LayerTape;
 use super::stretch::{Stretch, run_again};
-use super::tape::{LayerTape, Tape};
+use super::tape::Tape;
 use super::upstream::SegmentRoom;
 use super::{Stack, dropout};
 use crate::spec::shape::{Dims, resize, zeros};
@@ -56,6 +57,16 @@ fn gate_names(cell: Cell) -> &'static [&'static str] {
 
 impl Trace {
     /// The names of the gates, in the order of their rows in the weights.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Lstm, Rnn, View};
+    ///
+    /// let x = View::new(&[0.5; 2], [2, 1, 1])?; // two steps of one row
+    /// assert_eq!(Lstm::new(1, 3)?.forward_trace(x, None)?.2.gate_names(), ["i", "f", "g", "o"]);
+    /// assert!(Rnn::new(1, 3)?.forward_trace(x, None)?.2.gate_names().is_empty());
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn gate_names(&self) -> &[&str] {
         self.gates
     }
@@ -66,16 +77,50 @@ impl Trace {
     }
 
     /// h_t of a layer in a direction (0 forward, 1 reverse); `None` if there is no such layer or direction.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Gru, View};
+    ///
+    /// let gru = Gru::builder(1, 3).num_layers(2).build()?;
+    /// let (y, _, trace) = gru.forward_trace(View::new(&[0.5; 2], [2, 1, 1])?, None)?; // two steps of one row
+    /// assert_eq!(trace.h(1, 0), Some(y.view()));
+    /// assert_eq!((trace.h(2, 0), trace.h(0, 1)), (None, None));
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn h(&self, layer: usize, direction: usize) -> Option<View<'_>> {
         Some(self.track(layer, direction)?.h.view())
     }
 
     /// c_t likewise; `None` for a cell without c, too.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Lstm, View};
+    ///
+    /// let (_, state, trace) = Lstm::new(1, 3)?.forward_trace(View::new(&[0.5; 2], [2, 1, 1])?, None)?;
+    /// assert_eq!(trace.c(0, 0).map(|c| &c.data()[3..]), Some(state.c())); // that of the last step
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn c(&self, layer: usize, direction: usize) -> Option<View<'_>> {
         Some(self.track(layer, direction)?.c.as_ref()?.view())
     }
 
     /// A gate's values likewise; `None` for a gate that the cell does not have, too.
+    ///
+    /// # Examples
+    /// h_n of a GRU from its gates, for one step from zeros:
+    /// ```
+    /// use gatewise::{Gru, View};
+    ///
+    /// let (y, _, trace) = Gru::new(1, 3)?.forward_trace(View::new(&[0.5], [1, 1, 1])?, None)?;
+    /// let (z, n) = (trace.gate("z", 0, 0).unwrap(), trace.gate("n", 0, 0).unwrap());
+    /// for unit in 0..3 {
+    ///     assert!((y.data()[unit] - (1.0 - z.data()[unit]) * n.data()[unit]).abs() < 1e-6);
+    /// }
+    /// assert_eq!(trace.gate("f", 0, 0), None);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn gate(&self, name: &str, layer: usize, direction: usize) -> Option<View<'_>> {
         let gate = self.gates.iter().position(|gate| *gate == name)?;
         Some(self.track(layer, direction)?.gates.get(gate)?.view())

@@ -8,6 +8,21 @@ use crate::spec::{Config, Error, View};
 use gatewise_kernels::{AlignedBuf, OuterScratch};
 
 /// The gradient that comes into a network from what stands on it. What is left out counts as zero.
+///
+/// # Examples
+/// The gradient of the final state alone:
+/// ```
+/// use gatewise::{Gru, Upstream, View};
+///
+/// let gru = Gru::new(1, 2)?;
+/// let mut tape = gru.forward_train(View::new(&[0.5; 4], [4, 1, 1])?, None)?; // four steps of one row
+/// let upstream = Upstream { h_n: Some(&[1.0; 2]), input_grad: false, ..Upstream::default() };
+/// let mut grads = gru.params().zeros_like();
+/// gru.backward(&mut tape, upstream, &mut grads)?;
+/// assert!(grads.get("weight_ih_l0").unwrap().data().iter().any(|&dw| dw != 0.0));
+/// assert_eq!(tape.grad_input(), None);
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Upstream<'a> {
     /// dL/d output, in the layout of the output. What stands beyond a row's length is not read.
@@ -31,6 +46,16 @@ impl Default for Upstream<'_> {
 
 impl<'a> Upstream<'a> {
     /// The gradient of the outputs alone.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Upstream, View};
+    ///
+    /// let dy = View::new(&[1.0; 4 * 3], [4, 1, 3])?; // four steps of one row
+    /// let upstream = Upstream::output(dy);
+    /// assert_eq!((upstream.output, upstream.h_n, upstream.input_grad), (Some(dy), None, true));
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn output(output: View<'a>) -> Upstream<'a> {
         Upstream { output: Some(output), ..Upstream::default() }
     }
@@ -40,6 +65,19 @@ impl<'a> Upstream<'a> {
 /// are kept and reused from one pass to the next.
 ///
 /// A tape has one of its own for `backward`; `backward_keep` writes into the caller's.
+///
+/// # Examples
+/// ```
+/// use gatewise::{Gradients, Gru, Upstream, View};
+///
+/// let (gru, mut gradients) = (Gru::new(2, 3)?, Gradients::default());
+/// let tape = gru.forward_train(View::new(&[0.5; 4 * 2], [4, 1, 2])?, None)?; // four steps of one row
+/// let (dy, mut grads) = ([1.0; 4 * 3], gru.params().zeros_like());
+/// gru.backward_keep(&tape, Upstream::output(View::new(&dy, [4, 1, 3])?), &mut gradients, &mut grads)?;
+/// assert_eq!(gradients.grad_input().map(|dx| dx.shape()), Some([4, 1, 2]));
+/// assert_eq!((gradients.grad_h_0().len(), gradients.grad_c_0().len()), (3, 0));
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Gradients {
     dims: Option<Dims>,
@@ -177,6 +215,18 @@ impl Gradients {
     }
 
     /// Bytes that the buffers take: what the passes so far needed at most.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Gradients, Gru, Upstream, View};
+    ///
+    /// let (gru, mut gradients) = (Gru::new(1, 8)?, Gradients::default());
+    /// let tape = gru.forward_train(View::new(&[0.5; 20], [20, 1, 1])?, None)?;
+    /// let dh = Upstream { h_n: Some(&[1.0; 8]), ..Upstream::default() };
+    /// gru.backward_keep(&tape, dh, &mut gradients, &mut gru.params().zeros_like())?;
+    /// assert!(gradients.bytes() >= (20 + 8) * size_of::<f32>()); // dL/dx and dL/dh_0 at least
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn bytes(&self) -> usize {
         let Gradients { input, h_0, c_0, reset_h, reset_c, gates, room, .. } = self;
         let BackwardRoom { between, dh, dc, dh_steps, of_side, before_h, before_c, dropped, .. } = room;
@@ -197,28 +247,99 @@ impl Gradients {
     }
 
     /// dL/dx, in the layout of the input, as the last pass left it; `None` if it was not asked for. Zeros beyond a row's length.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Gradients, Gru, Upstream, View};
+    ///
+    /// let (gru, mut gradients) = (Gru::new(1, 2)?, Gradients::default());
+    /// let tape = gru.forward_train(View::new(&[0.5; 4], [4, 1, 1])?, None)?; // four steps of one row
+    /// for input_grad in [true, false] {
+    ///     let dh = Upstream { h_n: Some(&[1.0; 2]), input_grad, ..Upstream::default() };
+    ///     gru.backward_keep(&tape, dh, &mut gradients, &mut gru.params().zeros_like())?;
+    ///     assert_eq!(gradients.grad_input().is_some_and(|dx| dx.shape() == [4, 1, 1]), input_grad);
+    /// }
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn grad_input(&self) -> Option<View<'_>> {
         let dims = self.dims.filter(|_| self.has_input)?;
         View::new(&self.input, dims.shape(self.input_size, self.batch_first)).ok()
     }
 
     /// dL/dh_0, [num_layers * directions, batch, hidden_size]; empty before the first pass.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Gradients, Gru, Upstream, View};
+    ///
+    /// let (gru, mut gradients) = (Gru::new(1, 2)?, Gradients::default());
+    /// assert!(gradients.grad_h_0().is_empty());
+    /// let tape = gru.forward_train(View::new(&[0.5; 2 * 3], [2, 3, 1])?, None)?; // two steps of three rows
+    /// let dh = Upstream { h_n: Some(&[1.0; 3 * 2]), ..Upstream::default() };
+    /// gru.backward_keep(&tape, dh, &mut gradients, &mut gru.params().zeros_like())?;
+    /// assert_eq!(gradients.grad_h_0().len(), 3 * 2);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn grad_h_0(&self) -> &[f32] {
         if self.dims.is_some() { &self.h_0 } else { &[] }
     }
 
     /// dL/dc_0 likewise; empty for a cell without c.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Gradients, Lstm, Upstream, View};
+    ///
+    /// let (lstm, mut gradients) = (Lstm::new(1, 2)?, Gradients::default());
+    /// let tape = lstm.forward_train(View::new(&[0.5; 2 * 3], [2, 3, 1])?, None)?; // two steps of three rows
+    /// let dc = Upstream { c_n: Some(&[1.0; 3 * 2]), ..Upstream::default() };
+    /// lstm.backward_keep(&tape, dc, &mut gradients, &mut lstm.params().zeros_like())?;
+    /// assert!(gradients.grad_c_0().len() == 3 * 2 && gradients.grad_c_0().iter().all(|&dc| dc > 0.0));
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn grad_c_0(&self) -> &[f32] {
         if self.dims.is_some() { &self.c_0 } else { &[] }
     }
 
     /// The gradient with respect to the h of [`Input::reset_state`](crate::Input::reset_state), shaped as that: for each row the sum
     /// over its resets, or where all rows share one state the sum over all of them. Zeros without resets; empty if no state was given.
+    ///
+    /// # Examples
+    /// Two rows that share one state, which row 1 never starts from:
+    /// ```
+    /// use gatewise::{Gru, Input, Upstream, View};
+    ///
+    /// let gru = Gru::new(1, 2)?;
+    /// let (start, resets) = (gru.zero_state(1)?, [true, false, false, false]); // two steps of two rows
+    /// let x = Input::from(View::new(&[0.5; 4], [2, 2, 1])?).resets(&resets).reset_state(&start);
+    /// let mut tape = gru.forward_train(x, None)?;
+    /// let upstream = Upstream { h_n: Some(&[1.0; 2 * 2]), ..Upstream::default() };
+    /// gru.backward(&mut tape, upstream, &mut gru.params().zeros_like())?;
+    /// // Where row 0 starts anew the gradient goes to that state, and not to its h_0.
+    /// assert!(tape.gradients().grad_reset_h().iter().all(|&dh| dh != 0.0));
+    /// assert_eq!(tape.grad_h_0()[..2], [0.0; 2]);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn grad_reset_h(&self) -> &[f32] {
         if self.dims.is_some() { &self.reset_h } else { &[] }
     }
 
     /// Likewise with respect to its c; empty for a cell without c.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Input, Lstm, Upstream, View};
+    ///
+    /// let lstm = Lstm::new(1, 2)?;
+    /// let (start, resets) = (lstm.zero_state(1)?, [false, true]); // two steps of one row
+    /// let x = Input::from(View::new(&[0.5; 2], [2, 1, 1])?).resets(&resets).reset_state(&start);
+    /// let mut tape = lstm.forward_train(x, None)?;
+    /// let upstream = Upstream { c_n: Some(&[1.0; 2]), ..Upstream::default() };
+    /// lstm.backward(&mut tape, upstream, &mut lstm.params().zeros_like())?;
+    /// assert!(tape.gradients().grad_reset_c().iter().all(|&dc| dc > 0.0));
+    /// assert_eq!(tape.grad_c_0(), [0.0; 2]);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn grad_reset_c(&self) -> &[f32] {
         if self.dims.is_some() { &self.reset_c } else { &[] }
     }
