@@ -34,6 +34,17 @@ impl PackedSequence {
     /// # Errors
     /// [`Error::Shape`] if there is not one length for each row, or one is beyond the sequence; [`Error::Config`] if one is 0, which
     /// PyTorch's format has no place for.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{PackedSequence, View};
+    ///
+    /// let x = [1.0, 2.0, 3.0, 9.0, 0.0, 0.0]; // [batch 2, time 3, feature 1]: rows of 3 and 1 steps
+    /// let packed = PackedSequence::pack(View::new(&x, [2, 3, 1])?, &[3, 1], true)?;
+    /// assert_eq!((packed.data(), packed.batch_sizes()), (&[1.0, 9.0, 2.0, 3.0][..], &[2, 1, 1][..]));
+    /// assert!(PackedSequence::pack(View::new(&x, [2, 3, 1])?, &[3, 0], true).is_err());
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn pack(sequence: View<'_>, lengths: &[usize], batch_first: bool) -> Result<PackedSequence, Error> {
         let [first, second, width] = sequence.shape();
         let (steps, batch) = if batch_first { (second, first) } else { (first, second) };
@@ -67,6 +78,18 @@ impl PackedSequence {
     /// # Errors
     /// [`Error::Shape`] if the parts do not fit each other; [`Error::Config`] if batch_sizes grow or hold a 0, or sorted_indices do
     /// not name each row once.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::PackedSequence;
+    ///
+    /// let packed = PackedSequence::from_parts(vec![1.0, 9.0, 2.0], 1, vec![2, 1], Some(vec![1, 0]))?;
+    /// let (padded, lengths) = packed.pad(false)?;
+    /// assert_eq!((padded.data(), padded.shape()), (&[9.0, 1.0, 0.0, 2.0][..], [2, 2, 1]));
+    /// assert_eq!(lengths, [1, 2]);
+    /// assert!(PackedSequence::from_parts(vec![1.0], 1, vec![1], Some(vec![1])).is_err());
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn from_parts(
         data: Vec<f32>,
         width: usize,
@@ -100,6 +123,15 @@ impl PackedSequence {
     ///
     /// # Errors
     /// [`Error::SizeOverflow`] if it does not fit in memory.
+    ///
+    /// # Examples
+    /// ```
+    /// let packed = gatewise::PackedSequence::from_parts(vec![1.0, 9.0, 2.0], 1, vec![2, 1], None)?;
+    /// let (padded, lengths) = packed.pad(true)?;
+    /// assert_eq!((padded.data(), padded.shape()), (&[1.0, 2.0, 9.0, 0.0][..], [2, 2, 1]));
+    /// assert_eq!(lengths, [2, 1]);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn pad(&self, batch_first: bool) -> Result<(Sequence, Vec<usize>), Error> {
         let (steps, batch) = (self.batch_sizes.len(), self.sorted_indices.len());
         let [first, second] = if batch_first { [batch, steps] } else { [steps, batch] };
@@ -119,26 +151,63 @@ impl PackedSequence {
     }
 
     /// [sum of batch_sizes, width]: step after step, the longest row first.
+    ///
+    /// # Examples
+    /// ```
+    /// let packed = gatewise::PackedSequence::from_parts(vec![1.0, 9.0, 2.0], 1, vec![2, 1], None)?;
+    /// assert_eq!(packed.data(), [1.0, 9.0, 2.0]);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn data(&self) -> &[f32] {
         &self.data
     }
 
     /// Features of a step.
+    ///
+    /// # Examples
+    /// ```
+    /// let packed = gatewise::PackedSequence::from_parts(vec![0.5; 3 * 2], 2, vec![2, 1], None)?;
+    /// assert_eq!(packed.width(), 2);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn width(&self) -> usize {
         self.width
     }
 
     /// Rows that take part in each step.
+    ///
+    /// # Examples
+    /// ```
+    /// let packed = gatewise::PackedSequence::from_parts(vec![0.5; 3], 1, vec![2, 1], None)?;
+    /// assert_eq!(packed.batch_sizes(), [2, 1]);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn batch_sizes(&self) -> &[usize] {
         &self.batch_sizes
     }
 
     /// The row of the batch that stands at each place.
+    ///
+    /// # Examples
+    /// ```
+    /// let x = gatewise::View::new(&[0.5; 3 * 3], [3, 3, 1])?;
+    /// let packed = gatewise::PackedSequence::pack(x, &[1, 2, 3], false)?;
+    /// assert_eq!(packed.sorted_indices(), [2, 1, 0]);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn sorted_indices(&self) -> &[usize] {
         &self.sorted_indices
     }
 
     /// The place at which each row of the batch stands.
+    ///
+    /// # Examples
+    /// ```
+    /// let x = gatewise::View::new(&[0.5; 3 * 3], [3, 3, 1])?;
+    /// let packed = gatewise::PackedSequence::pack(x, &[2, 1, 3], false)?;
+    /// assert_eq!((packed.sorted_indices(), packed.unsorted_indices()), (&[2, 0, 1][..], &[1, 2, 0][..]));
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn unsorted_indices(&self) -> &[usize] {
         &self.unsorted_indices
     }

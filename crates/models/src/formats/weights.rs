@@ -41,6 +41,17 @@ pub fn save_weights(path: impl AsRef<Path>, lists: &[(&str, &Tensors)]) -> Resul
 ///
 /// # Errors
 /// As [`save_weights`].
+///
+/// # Examples
+/// ```
+/// use gatewise::{Gru, WeightFile, save_weights_with};
+///
+/// let path = std::env::temp_dir().join(format!("gatewise-with-{}.safetensors", std::process::id()));
+/// save_weights_with(&path, &[("", Gru::new(2, 4)?.params())], ("alphabet", "abc"))?;
+/// assert_eq!(WeightFile::read(&path)?.metadata("alphabet").as_deref(), Some("abc"));
+/// # std::fs::remove_file(path).ok();
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 pub fn save_weights_with(
     path: impl AsRef<Path>,
     lists: &[(&str, &Tensors)],
@@ -75,6 +86,19 @@ fn save(path: &Path, lists: &[(&str, &Tensors)], metadata: Option<(&str, &str)>)
 }
 
 /// A safetensors file in memory; [`save_weights`] has an example.
+///
+/// # Examples
+/// ```
+/// use gatewise::{Gru, WeightFile, save_weights};
+///
+/// let path = std::env::temp_dir().join(format!("gatewise-file-{}.safetensors", std::process::id()));
+/// save_weights(&path, &[("gru.", Gru::new(2, 4)?.params())])?;
+/// let mut gru = Gru::builder(2, 4).seed(9).build()?;
+/// WeightFile::read(&path)?.load("gru.", &mut gru.params_mut())?;
+/// assert_eq!(gru.params(), Gru::new(2, 4)?.params());
+/// # std::fs::remove_file(path).ok();
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct WeightFile {
     name: String,
@@ -86,6 +110,12 @@ impl WeightFile {
     ///
     /// # Errors
     /// [`Error::WeightFile`] if it cannot be read or is no safetensors file.
+    ///
+    /// # Examples
+    /// ```
+    /// let error = gatewise::WeightFile::read("no/such/file").unwrap_err();
+    /// assert!(error.to_string().starts_with("no/such/file: "));
+    /// ```
     pub fn read(path: impl AsRef<Path>) -> Result<WeightFile, Error> {
         let name = path.as_ref().display().to_string();
         let bytes = std::fs::read(path).map_err(|error| problem(&name, error))?;
@@ -99,6 +129,18 @@ impl WeightFile {
     }
 
     /// Names and shapes of all tensors, by name.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Gru, WeightFile, save_weights};
+    ///
+    /// let path = std::env::temp_dir().join(format!("gatewise-list-{}.safetensors", std::process::id()));
+    /// save_weights(&path, &[("gru.", Gru::new(2, 4)?.params())])?;
+    /// let list = WeightFile::read(&path)?.list();
+    /// assert_eq!((list.len(), &list[3]), (4, &("gru.weight_ih_l0".to_string(), vec![3 * 4, 2])));
+    /// # std::fs::remove_file(path).ok();
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn list(&self) -> Vec<(String, Vec<usize>)> {
         let tensors = self.tensors().map(|tensors| tensors.tensors()).unwrap_or_default();
         let mut list: Vec<_> =
@@ -108,6 +150,18 @@ impl WeightFile {
     }
 
     /// The entry of the file's metadata under a key.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Gru, WeightFile, save_weights_with};
+    ///
+    /// let path = std::env::temp_dir().join(format!("gatewise-metadata-{}.safetensors", std::process::id()));
+    /// save_weights_with(&path, &[("", Gru::new(2, 4)?.params())], ("alphabet", "abc"))?;
+    /// let file = WeightFile::read(&path)?;
+    /// assert_eq!((file.metadata("alphabet").as_deref(), file.metadata("epoch")), (Some("abc"), None));
+    /// # std::fs::remove_file(path).ok();
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn metadata(&self, key: &str) -> Option<String> {
         let (_, header) = SafeTensors::read_metadata(&self.bytes).ok()?;
         header.metadata().as_ref()?.get(key).cloned()
@@ -118,6 +172,23 @@ impl WeightFile {
     ///
     /// # Errors
     /// [`Error::WeightFile`] names a tensor that is not f32.
+    ///
+    /// # Examples
+    /// An optimizer's state beside the parameters:
+    /// ```
+    /// use gatewise::{Adam, Gru, Optimizer, OptimizerState, WeightFile, save_weights};
+    ///
+    /// let (mut gru, mut adam) = (Gru::new(2, 4)?, Adam::new(1e-3));
+    /// let grads = gru.params().zeros_like();
+    /// adam.step(&mut [&mut gru.params_mut()], &[&grads])?;
+    /// let path = std::env::temp_dir().join(format!("gatewise-take-{}.safetensors", std::process::id()));
+    /// save_weights(&path, &[("gru.", gru.params()), ("adam.", &adam.state().tensors)])?;
+    /// let tensors = WeightFile::read(&path)?.take("adam.")?;
+    /// assert_eq!(tensors.len(), 2 * 4);
+    /// adam.set_state(&OptimizerState { steps: 1, tensors })?;
+    /// # std::fs::remove_file(path).ok();
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn take(&self, prefix: &str) -> Result<Tensors, Error> {
         let (file, mut taken) = (self.tensors()?, Tensors::default());
         let mut names = file.names();
@@ -138,6 +209,19 @@ impl WeightFile {
     /// # Errors
     /// [`Error::WeightFile`] names a tensor that is missing, of another shape or not f32, or one under the prefix that the model
     /// does not have. Nothing is written then.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Gru, WeightFile, save_weights};
+    ///
+    /// let path = std::env::temp_dir().join(format!("gatewise-load-{}.safetensors", std::process::id()));
+    /// save_weights(&path, &[("gru.", Gru::new(2, 4)?.params())])?;
+    /// let (file, mut wider) = (WeightFile::read(&path)?, Gru::new(2, 5)?);
+    /// let error = file.load("gru.", &mut wider.params_mut()).unwrap_err();
+    /// assert_eq!(error.to_string(), "gru.weight_ih_l0: its shape is [12, 2], expected [15, 2]");
+    /// # std::fs::remove_file(path).ok();
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn load(&self, prefix: &str, params: &mut Tensors) -> Result<(), Error> {
         let tensors = self.tensors()?;
         let mut views = Vec::with_capacity(params.len());
