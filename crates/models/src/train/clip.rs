@@ -3,6 +3,18 @@
 use crate::spec::{Error, Tensors};
 
 /// Which norm of the gradients, all of them taken as one long vector.
+///
+/// # Examples
+/// ```
+/// use gatewise::{NonFinite, Norm, Tensors, clip_grad_norm};
+///
+/// let mut grads = Tensors::default();
+/// grads.add("g", &[2], vec![3.0, -4.0])?;
+/// for (norm, expected) in [(Norm::L1, 7.0), (Norm::L2, 5.0), (Norm::Inf, 4.0)] {
+///     assert_eq!(clip_grad_norm(&mut [&mut grads], f64::MAX, norm, NonFinite::Error)?, expected);
+/// }
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Norm {
     /// Sum of magnitudes.
@@ -15,6 +27,19 @@ pub enum Norm {
 }
 
 /// What to do about gradients whose norm is infinite or not a number.
+///
+/// # Examples
+/// ```
+/// use gatewise::{NonFinite, Norm, Tensors, clip_grad_norm};
+///
+/// let mut grads = Tensors::default();
+/// grads.add("g", &[2], vec![3.0, f32::INFINITY])?;
+/// let mut clip = |non_finite| clip_grad_norm(&mut [&mut grads], 1.0, Norm::L2, non_finite);
+/// assert!(clip(NonFinite::Error).is_err());
+/// assert_eq!(clip(NonFinite::Skip)?, f64::INFINITY);
+/// assert_eq!(grads.get("g").unwrap().data(), [3.0, f32::INFINITY]); // as they were
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum NonFinite {
     /// Refuse, and leave the gradients as they are.

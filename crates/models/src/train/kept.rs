@@ -3,6 +3,23 @@
 use crate::spec::{Error, Tensors};
 
 /// What an optimizer keeps from step to step: all that a checkpoint needs of it besides its options.
+///
+/// # Examples
+/// A break between two steps that leaves no trace:
+/// ```
+/// use gatewise::{Adam, Gru, Optimizer};
+///
+/// let (mut gru, mut adam) = (Gru::new(2, 4)?, Adam::new(1e-3));
+/// let mut grads = gru.params().zeros_like();
+/// grads.fill(1.0);
+/// adam.step(&mut [&mut gru.params_mut()], &[&grads])?;
+/// let (mut copy, mut later) = (gru.clone(), Adam::new(1e-3));
+/// later.set_state(&adam.state())?;
+/// adam.step(&mut [&mut gru.params_mut()], &[&grads])?;
+/// later.step(&mut [&mut copy.params_mut()], &[&grads])?;
+/// assert_eq!(copy.params(), gru.params());
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OptimizerState {
     /// Steps so far.

@@ -26,9 +26,26 @@ pub trait Optimizer {
     /// # Errors
     /// [`Error::TensorMismatch`] if a list of gradients is not like its parameters, or the parameters are not those of the first
     /// step; [`Error::Config`] if an option makes no sense. Nothing is written then.
+    ///
+    /// # Examples
+    /// ```
+    /// let (mut params, mut grads) = (gatewise::Tensors::default(), gatewise::Tensors::default());
+    /// params.add("p", &[1], vec![1.0])?;
+    /// grads.add("p", &[1], vec![0.5])?;
+    /// gatewise::Optimizer::step(&mut gatewise::Sgd::new(1.0), &mut [&mut params], &[&grads])?;
+    /// assert_eq!(params.get("p").unwrap().data(), [0.5]);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     fn step(&mut self, params: &mut [&mut Tensors], grads: &[&Tensors]) -> Result<(), Error>;
 
     /// What it keeps from step to step, to be saved. Options such as the learning rate are not part of it.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Adam, Optimizer};
+    ///
+    /// assert_eq!(Adam::new(1e-3).state().steps, 0); // before the first step
+    /// ```
     fn state(&self) -> OptimizerState;
 
     /// Goes on from a saved state: the steps that follow have the same bits as if there had been no break.
@@ -36,6 +53,16 @@ pub trait Optimizer {
     /// # Errors
     /// [`Error::TensorMismatch`] names a tensor that such an optimizer does not keep, or lacks. Nothing has changed then. Whether
     /// the state is that of the parameters at hand is seen at the next step.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Adam, Optimizer, OptimizerState};
+    ///
+    /// let (mut adam, state) = (Adam::new(1e-3), OptimizerState { steps: 5, ..OptimizerState::default() });
+    /// adam.set_state(&state)?;
+    /// assert_eq!(adam.state().steps, 5);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     fn set_state(&mut self, state: &OptimizerState) -> Result<(), Error>;
 }
 
@@ -45,6 +72,21 @@ pub trait Optimizer {
 /// g = g + weight_decay p
 /// b = g at the first step, then  b = momentum b + (1 - dampening) g
 /// p = p - lr d      d = g without momentum, b with it, g + momentum b with Nesterov's
+/// ```
+///
+/// # Examples
+/// ```
+/// use gatewise::{Optimizer, Sgd, Tensors};
+///
+/// let (mut params, mut grads) = (Tensors::default(), Tensors::default());
+/// params.add("p", &[1], vec![1.0])?;
+/// grads.add("p", &[1], vec![1.0])?;
+/// let mut sgd = Sgd::new(0.25);
+/// sgd.momentum = 0.5;
+/// sgd.step(&mut [&mut params], &[&grads])?; // b = 1
+/// sgd.step(&mut [&mut params], &[&grads])?; // b = 1.5
+/// assert_eq!(params.get("p").unwrap().data(), [1.0 - 0.25 * (1.0 + 1.5)]);
+/// # Ok::<(), gatewise::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Sgd {
@@ -63,6 +105,12 @@ pub struct Sgd {
 
 impl Sgd {
     /// Plain gradient descent; set the fields for more.
+    ///
+    /// # Examples
+    /// ```
+    /// let sgd = gatewise::Sgd::new(0.1);
+    /// assert_eq!((sgd.lr, sgd.momentum, sgd.weight_decay, sgd.nesterov), (0.1, 0.0, 0.0, false));
+    /// ```
     pub fn new(lr: f64) -> Sgd {
         let kept = Kept::new(["momentum_buffer"]);
         Sgd { lr, momentum: 0.0, dampening: 0.0, weight_decay: 0.0, nesterov: false, kept }
@@ -120,6 +168,20 @@ impl Optimizer for Sgd {
 /// m = m + (1 - beta1) (g - m)        v = beta2 v + (1 - beta2) g^2
 /// p = p - lr / (1 - beta1^t) m / (sqrt(v) / sqrt(1 - beta2^t) + eps)
 /// ```
+///
+/// # Examples
+/// The first step is lr long, whatever the size of the gradient:
+/// ```
+/// use gatewise::{Adam, Optimizer, Tensors};
+///
+/// let (mut params, mut grads) = (Tensors::default(), Tensors::default());
+/// params.add("p", &[2], vec![0.0, 0.0])?;
+/// grads.add("p", &[2], vec![5.0, -0.1])?;
+/// Adam::new(0.5).step(&mut [&mut params], &[&grads])?;
+/// let p = params.get("p").unwrap().data();
+/// assert!((p[0] + 0.5).abs() < 1e-5 && (p[1] - 0.5).abs() < 1e-5);
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Adam {
     /// Learning rate.
@@ -135,6 +197,12 @@ pub struct Adam {
 
 impl Adam {
     /// PyTorch's defaults.
+    ///
+    /// # Examples
+    /// ```
+    /// let adam = gatewise::Adam::new(1e-3);
+    /// assert_eq!((adam.betas, adam.eps, adam.weight_decay), ((0.9, 0.999), 1e-8, 0.0));
+    /// ```
     pub fn new(lr: f64) -> Adam {
         let kept = Kept::new(["exp_avg", "exp_avg_sq"]);
         Adam { lr, betas: (0.9, 0.999), eps: 1e-8, weight_decay: 0.0, kept }
@@ -183,6 +251,20 @@ impl Optimizer for Adam {
 }
 
 /// AdamW, `torch.optim.AdamW`: Adam whose weight decay acts on the parameter itself, p = p - lr weight_decay p, before the step.
+///
+/// # Examples
+/// Without a gradient nothing but the decay is left:
+/// ```
+/// use gatewise::{AdamW, Optimizer, Tensors};
+///
+/// let mut params = Tensors::default();
+/// params.add("p", &[1], vec![8.0])?;
+/// let grads = params.zeros_like();
+/// let mut adam = AdamW { weight_decay: 0.5, ..AdamW::new(0.5) };
+/// adam.step(&mut [&mut params], &[&grads])?;
+/// assert_eq!(params.get("p").unwrap().data(), [8.0 - 0.5 * 0.5 * 8.0]);
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct AdamW {
     /// Weight decay.
@@ -193,6 +275,12 @@ pub struct AdamW {
 
 impl AdamW {
     /// PyTorch's defaults.
+    ///
+    /// # Examples
+    /// ```
+    /// let adam = gatewise::AdamW::new(1e-3);
+    /// assert_eq!((adam.weight_decay, adam.adam.lr, adam.adam.weight_decay), (0.01, 1e-3, 0.0));
+    /// ```
     pub fn new(lr: f64) -> AdamW {
         AdamW { weight_decay: 0.01, adam: Adam::new(lr) }
     }
@@ -222,6 +310,20 @@ impl Optimizer for AdamW {
 /// centered:       a = a + (1 - alpha) (g - a)       root = sqrt(v - a^2) + eps,  else  sqrt(v) + eps
 /// with momentum:  b = momentum b + g / root         p = p - lr b,                else  p - lr g / root
 /// ```
+///
+/// # Examples
+/// ```
+/// use gatewise::{Optimizer, RmsProp, Tensors};
+///
+/// let (mut params, mut grads) = (Tensors::default(), Tensors::default());
+/// params.add("p", &[1], vec![1.0])?;
+/// grads.add("p", &[1], vec![4.0])?;
+/// let mut rms_prop = RmsProp::new(0.25);
+/// rms_prop.alpha = 0.75;
+/// rms_prop.step(&mut [&mut params], &[&grads])?; // v = 0.25 * 16, g / sqrt(v) = 2
+/// assert!((params.get("p").unwrap().data()[0] - 0.5).abs() < 1e-6);
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct RmsProp {
     /// Learning rate.
@@ -241,6 +343,12 @@ pub struct RmsProp {
 
 impl RmsProp {
     /// PyTorch's defaults.
+    ///
+    /// # Examples
+    /// ```
+    /// let rms_prop = gatewise::RmsProp::new(1e-2);
+    /// assert_eq!((rms_prop.alpha, rms_prop.momentum, rms_prop.centered), (0.99, 0.0, false));
+    /// ```
     pub fn new(lr: f64) -> RmsProp {
         RmsProp {
             lr,

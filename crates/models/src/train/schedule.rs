@@ -31,6 +31,16 @@ pub struct Schedule {
 }
 
 /// How the factor falls. u is the update, counted from the end of the warm-up.
+///
+/// # Examples
+/// ```
+/// use gatewise::{Decay, Schedule};
+///
+/// let step = Schedule { warmup: 0, decay: Decay::Step { every: 10, gamma: 0.5 } };
+/// assert_eq!([0, 9, 10, 25].map(|update| step.factor(update)), [1.0, 1.0, 0.5, 0.25]);
+/// let cosine = Schedule { warmup: 0, decay: Decay::Cosine { updates: 10, end: 0.5 } };
+/// assert_eq!((cosine.factor(0), cosine.factor(10)), (1.0, 0.5));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Decay {
     /// 1.
@@ -58,6 +68,14 @@ impl Schedule {
     ///
     /// # Errors
     /// [`Error::Config`] names one that makes no sense: a step or a fall of no updates, or a factor that is negative or not finite.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Decay, Schedule};
+    ///
+    /// assert!(Schedule { warmup: 5, decay: Decay::Step { every: 10, gamma: 0.5 } }.check().is_ok());
+    /// assert!(Schedule { warmup: 5, decay: Decay::Step { every: 0, gamma: 0.5 } }.check().is_err());
+    /// ```
     pub fn check(&self) -> Result<(), Error> {
         let (arg, updates, factor) = match self.decay {
             Decay::Constant => return Ok(()),
@@ -75,6 +93,12 @@ impl Schedule {
     }
 
     /// The factor of an update; multiply the learning rate by it. A step or fall of no updates counts as one of one update.
+    ///
+    /// # Examples
+    /// ```
+    /// let schedule = gatewise::Schedule { warmup: 4, ..gatewise::Schedule::default() };
+    /// assert_eq!([0, 1, 3, 100].map(|update| schedule.factor(update)), [0.25, 0.5, 1.0, 1.0]);
+    /// ```
     pub fn factor(&self, update: u64) -> f64 {
         if update < self.warmup {
             return (update + 1) as f64 / self.warmup as f64;

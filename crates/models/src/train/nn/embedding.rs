@@ -31,6 +31,13 @@ impl Embedding {
     ///
     /// # Errors
     /// [`Error::SizeOverflow`] if it does not fit in memory.
+    ///
+    /// # Examples
+    /// ```
+    /// let letters = gatewise::Embedding::new(26, 4, 0)?; // num_embeddings, embedding_dim, seed
+    /// assert_eq!(letters.params().get("weight").unwrap().shape(), [26, 4]);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn new(num_embeddings: usize, embedding_dim: usize, seed: u64) -> Result<Embedding, Error> {
         let mut params = Tensors::default();
         params.push("weight".to_string(), &[num_embeddings, embedding_dim])?;
@@ -38,12 +45,27 @@ impl Embedding {
         Ok(Embedding { num_embeddings, embedding_dim, params })
     }
 
-    /// The parameter `weight`.
+    /// The parameter `weight`, [num_embeddings, embedding_dim].
+    ///
+    /// # Examples
+    /// ```
+    /// assert_eq!(gatewise::Embedding::new(26, 4, 0)?.params().num_elements(), 26 * 4);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn params(&self) -> &Tensors {
         &self.params
     }
 
     /// The parameter, to change.
+    ///
+    /// # Examples
+    /// ```
+    /// let (mut letters, mut x) = (gatewise::Embedding::new(26, 4, 0)?, [0.0; 4]);
+    /// letters.params_mut().fill(0.5);
+    /// letters.forward(&[7], &mut x)?;
+    /// assert_eq!(x, [0.5; 4]);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn params_mut(&mut self) -> &mut Tensors {
         &mut self.params
     }
@@ -52,6 +74,15 @@ impl Embedding {
     ///
     /// # Errors
     /// [`Error::Index`] if there is no such row, [`Error::Shape`] if `output` has another size. Nothing is written then.
+    ///
+    /// # Examples
+    /// ```
+    /// let (letters, mut x) = (gatewise::Embedding::new(26, 4, 0)?, [0.0; 2 * 4]);
+    /// letters.forward(&[25, 0], &mut x)?;
+    /// assert_eq!(x[4..], letters.params().get("weight").unwrap().data()[..4]);
+    /// assert!(letters.forward(&[26, 0], &mut x).is_err());
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn forward(&self, ids: &[usize], output: &mut [f32]) -> Result<(), Error> {
         self.check(ids, "output", output.len())?;
         let width = self.embedding_dim;
@@ -66,6 +97,15 @@ impl Embedding {
     ///
     /// # Errors
     /// [`Error::Index`], [`Error::Shape`] or [`Error::TensorMismatch`] if an argument does not fit. Nothing is written then.
+    ///
+    /// # Examples
+    /// ```
+    /// let letters = gatewise::Embedding::new(3, 1, 0)?;
+    /// let mut grads = letters.params().zeros_like();
+    /// letters.backward(&[2, 0, 2], &[1.0, 2.0, 4.0], &mut grads)?;
+    /// assert_eq!(grads.get("weight").unwrap().data(), [2.0, 0.0, 1.0 + 4.0]);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn backward(&self, ids: &[usize], grad_output: &[f32], grads: &mut Tensors) -> Result<(), Error> {
         self.check(ids, "grad_output", grad_output.len())?;
         self.params.check_alike(grads)?;

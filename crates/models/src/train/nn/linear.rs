@@ -38,6 +38,19 @@ struct Packed {
 }
 
 /// Room for the backward pass of a linear layer, kept from call to call.
+///
+/// # Examples
+/// ```
+/// use gatewise::{Linear, LinearRoom};
+///
+/// let (head, mut room) = (Linear::new(3, 2, 0)?, LinearRoom::default());
+/// for rows in [4, 1] {
+///     let (x, dy, mut grads) = (vec![0.5; rows * 3], vec![1.0; rows * 2], head.params().zeros_like());
+///     head.backward(rows, &x, &dy, None, &mut grads, &mut room)?;
+///     assert_eq!(grads.get("weight").unwrap().data(), [0.5 * rows as f32; 2 * 3]);
+/// }
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct LinearRoom {
     x_rows: Vec<usize>,
@@ -51,6 +64,13 @@ impl Linear {
     /// # Errors
     /// [`Error::SizeOverflow`] if it does not fit in memory, [`Error::UnknownIsa`] if the environment's ceiling names no
     /// instruction set.
+    ///
+    /// # Examples
+    /// ```
+    /// let head = gatewise::Linear::new(3, 2, 0)?; // in_features, out_features, seed
+    /// assert_eq!(head.params().get("weight").unwrap().shape(), [2, 3]);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn new(in_features: usize, out_features: usize, seed: u64) -> Result<Linear, Error> {
         Linear::with_kernels(in_features, out_features, seed, Kernels::auto()?)
     }
@@ -59,6 +79,15 @@ impl Linear {
     ///
     /// # Errors
     /// [`Error::SizeOverflow`] if it does not fit in memory.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Isa, Kernels, Linear};
+    ///
+    /// let head = Linear::with_kernels(3, 2, 7, Kernels::with_isa(Isa::Portable)?)?;
+    /// assert_eq!(head.params(), Linear::new(3, 2, 7)?.params()); // the same on all of them
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn with_kernels(
         in_features: usize,
         out_features: usize,
@@ -76,12 +105,27 @@ impl Linear {
         Ok(Linear { params, packed })
     }
 
-    /// The parameters `weight` and `bias`.
+    /// The parameters `weight`, [out_features, in_features], and `bias`, [out_features].
+    ///
+    /// # Examples
+    /// ```
+    /// assert_eq!(gatewise::Linear::new(3, 2, 0)?.params().num_elements(), 2 * 3 + 2);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn params(&self) -> &Tensors {
         &self.params
     }
 
     /// The parameters, to change. They are packed for the kernels when the guard goes.
+    ///
+    /// # Examples
+    /// ```
+    /// let (mut head, mut y) = (gatewise::Linear::new(3, 2, 0)?, [0.0; 2]);
+    /// head.params_mut().fill(0.5);
+    /// head.forward(1, &[1.0, 2.0, 4.0], &mut y)?;
+    /// assert_eq!(y, [0.5 * 7.0 + 0.5; 2]);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn params_mut(&mut self) -> ParamsMut<'_> {
         ParamsMut::new(&mut self.packed, &mut self.params)
     }
@@ -90,6 +134,16 @@ impl Linear {
     ///
     /// # Errors
     /// [`Error::Shape`] if the two do not fit. Nothing is written then.
+    ///
+    /// # Examples
+    /// ```
+    /// let (mut head, mut y) = (gatewise::Linear::new(2, 1, 0)?, [0.0; 3]);
+    /// head.params_mut().get_mut("weight").unwrap().data_mut().copy_from_slice(&[1.0, 10.0]);
+    /// head.params_mut().get_mut("bias").unwrap().data_mut()[0] = 0.5;
+    /// head.forward(3, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &mut y)?; // three rows
+    /// assert_eq!(y, [21.5, 43.5, 65.5]);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn forward(&self, rows: usize, input: &[f32], output: &mut [f32]) -> Result<(), Error> {
         let Packed { kernels, in_features, out_features, .. } = self.packed;
         expect_len("input", input.len(), product("input", &[rows, in_features])?)?;
@@ -101,11 +155,24 @@ impl Linear {
         Ok(kernels.matmul_packed(rows, x, &self.packed.forward, 1.0, y, self.threads(rows))?)
     }
 
-    /// Adds the gradients of the parameters to `grads`, rows ascending, and writes dL/d input where wanted.
+    /// Adds the gradients of the parameters to `grads`, rows ascending, from `input`, [rows, in_features], and `grad_output`, [rows,
+    /// out_features]; writes dL/d input, [rows, in_features], where wanted.
     ///
     /// # Errors
     /// [`Error::Shape`] or [`Error::TensorMismatch`] if an argument does not fit, [`Error::SizeOverflow`] if the room cannot be had.
     /// Nothing is written then.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Linear, LinearRoom};
+    ///
+    /// let (head, mut dx) = (Linear::new(2, 1, 0)?, [0.0; 3 * 2]);
+    /// let (mut grads, x) = (head.params().zeros_like(), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]); // three rows
+    /// head.backward(3, &x, &[1.0; 3], Some(&mut dx), &mut grads, &mut LinearRoom::default())?;
+    /// assert_eq!(grads.get("weight").unwrap().data(), [1.0 + 3.0 + 5.0, 2.0 + 4.0 + 6.0]);
+    /// assert_eq!(dx[..2], *head.params().get("weight").unwrap().data());
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn backward(
         &self,
         rows: usize,

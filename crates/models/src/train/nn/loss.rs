@@ -5,9 +5,21 @@ use crate::spec::shape::{expect_len, product};
 use gatewise_kernels::Kernels;
 
 /// The target of a row that does not count, PyTorch's `ignore_index`.
+///
+/// # Examples
+/// ```
+/// use gatewise::{IGNORE, Kernels, cross_entropy};
+///
+/// let (kernels, mut grad) = (Kernels::auto()?, [0.0; 2 * 2]);
+/// let loss = cross_entropy(kernels, &[3.0, 1.0, 9.0, 9.0], 2, &[0, IGNORE], &mut grad)?;
+/// assert_eq!(loss, cross_entropy(kernels, &[3.0, 1.0], 2, &[0], &mut [0.0; 2])?);
+/// assert_eq!(grad[2..], [0.0; 2]);
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 pub const IGNORE: usize = usize::MAX;
 
-/// Softmax cross-entropy of `logits`, [rows, classes], against one class per row, in nats: `torch.nn.CrossEntropyLoss`.
+/// Softmax cross-entropy of `logits`, [rows, classes], against one class per row, in nats: `torch.nn.CrossEntropyLoss`. The
+/// gradient goes to `grad_logits`, [rows, classes].
 ///
 /// ```text
 /// loss    = mean over rows of   log sum_k exp(x_k) - x_target
@@ -17,7 +29,19 @@ pub const IGNORE: usize = usize::MAX;
 /// Each row's largest logit is taken off first; the loss is summed in f64.
 ///
 /// # Errors
-/// [`Error::Index`] if a target is no class, [`Error::Shape`] if an argument has another size. Nothing is written then.
+/// [`Error::Index`] if a target is no class, [`Error::Shape`] if an argument has another size, [`Error::SizeOverflow`] if the
+/// sizes cannot be counted. Nothing is written then.
+///
+/// # Examples
+/// ```
+/// use gatewise::{Kernels, cross_entropy};
+///
+/// let (logits, mut grad) = ([1.0, 1.0, 1.0, 1.0], [0.0; 4]); // one row of four classes, all alike
+/// let loss = cross_entropy(Kernels::auto()?, &logits, 4, &[2], &mut grad)?;
+/// assert!((loss - 4_f64.ln()).abs() < 1e-6);
+/// assert!((grad[0] - 0.25).abs() < 1e-6 && (grad[2] + 0.75).abs() < 1e-6);
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 pub fn cross_entropy(
     kernels: Kernels,
     logits: &[f32],
@@ -66,6 +90,14 @@ pub fn cross_entropy(
 ///
 /// # Errors
 /// [`Error::Shape`] if the three differ in length. Nothing is written then.
+///
+/// # Examples
+/// ```
+/// let mut dy = [0.0; 2];
+/// assert_eq!(gatewise::mse(&[1.0, 5.0], &[1.0, 2.0], &mut dy)?, 4.5);
+/// assert_eq!(dy, [0.0, 3.0]);
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 pub fn mse(output: &[f32], target: &[f32], grad_output: &mut [f32]) -> Result<f64, Error> {
     expect_len("target", target.len(), output.len())?;
     expect_len("grad_output", grad_output.len(), output.len())?;

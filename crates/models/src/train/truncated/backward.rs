@@ -23,6 +23,22 @@ impl TruncatedBptt {
     /// # Errors
     /// [`Error::TapeConsumed`] if there is no window, it had its backward, or the parameters have changed since its forward; else as
     /// [`Network::backward`]. Nothing is written then.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Error, Gru, TruncatedBptt, Truncation, Upstream, View};
+    ///
+    /// let gru = Gru::new(1, 2)?;
+    /// let mut bptt = TruncatedBptt::new(&gru, Truncation { k1: 4, k2: 4 }, gru.zero_state(1)?)?;
+    /// bptt.push(View::new(&[0.5; 4], [4, 1, 1])?)?;
+    /// bptt.forward(&gru)?;
+    /// let (dy, mut grads) = ([1.0; 4 * 2], gru.params().zeros_like());
+    /// let upstream = Upstream::output(View::new(&dy, [4, 1, 2])?);
+    /// bptt.backward(&gru, upstream, &mut grads)?;
+    /// assert!(grads.get("bias_ih_l0").unwrap().data().iter().any(|&db| db != 0.0));
+    /// assert_eq!(bptt.backward(&gru, upstream, &mut grads), Err(Error::TapeConsumed));
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn backward<K>(
         &mut self,
         network: &Network<K>,
@@ -143,7 +159,22 @@ impl TruncatedBptt {
         (self.position - self.window().start) as usize - self.new_steps
     }
 
-    /// dL/dx of all steps of the [`window`](TruncatedBptt::window), as the last backward left it; `None` if it was not asked for.
+    /// dL/dx of all steps of the [`window`](TruncatedBptt::window), [steps, batch, input_size] in the network's layout, as the last
+    /// backward left it; `None` if it was not asked for.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Gru, TruncatedBptt, Truncation, Upstream, View};
+    ///
+    /// let gru = Gru::new(1, 2)?;
+    /// let mut bptt = TruncatedBptt::new(&gru, Truncation { k1: 2, k2: 4 }, gru.zero_state(1)?)?;
+    /// bptt.push(View::new(&[0.5; 4], [4, 1, 1])?)?;
+    /// assert!(bptt.forward(&gru)? && bptt.forward(&gru)? && bptt.grad_input().is_none());
+    /// let upstream = Upstream { h_n: Some(&[1.0; 2]), ..Upstream::default() };
+    /// bptt.backward(&gru, upstream, &mut gru.params().zeros_like())?;
+    /// assert_eq!(bptt.grad_input().map(|dx| dx.shape()), Some([4, 1, 1])); // all of the window
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn grad_input(&self) -> Option<View<'_>> {
         let steps = self.blocks.iter().map(|block| block.steps).sum();
         let view = || View::new(&self.grad_input, self.shape(steps, self.input)).ok();
@@ -152,11 +183,41 @@ impl TruncatedBptt {
 
     /// The gradient of the window's losses with respect to the h of the [reset state](TruncatedBptt::set_reset_state), shaped as that,
     /// as the last backward left it: the sum over the resets in the window. Empty before a backward, and if no state was given.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Gru, Input, TruncatedBptt, Truncation, Upstream, View};
+    ///
+    /// let gru = Gru::new(1, 2)?;
+    /// let mut bptt = TruncatedBptt::new(&gru, Truncation { k1: 2, k2: 2 }, gru.zero_state(1)?)?;
+    /// bptt.set_reset_state(Some(gru.zero_state(1)?))?;
+    /// bptt.push(Input::from(View::new(&[0.5; 2], [2, 1, 1])?).resets(&[false, true]))?;
+    /// bptt.forward(&gru)?;
+    /// let upstream = Upstream { h_n: Some(&[1.0; 2]), ..Upstream::default() };
+    /// bptt.backward(&gru, upstream, &mut gru.params().zeros_like())?;
+    /// assert!(bptt.grad_reset_h().len() == 2 && bptt.grad_reset_h().iter().all(|&dh| dh != 0.0));
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn grad_reset_h(&self) -> &[f32] {
         &self.grad_reset_h
     }
 
     /// Likewise with respect to its c; empty for a cell without c.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Input, Lstm, TruncatedBptt, Truncation, Upstream, View};
+    ///
+    /// let lstm = Lstm::new(1, 2)?;
+    /// let mut bptt = TruncatedBptt::new(&lstm, Truncation { k1: 2, k2: 2 }, lstm.zero_state(1)?)?;
+    /// bptt.set_reset_state(Some(lstm.zero_state(1)?))?;
+    /// bptt.push(Input::from(View::new(&[0.5; 2], [2, 1, 1])?).resets(&[false, true]))?;
+    /// bptt.forward(&lstm)?;
+    /// let upstream = Upstream { c_n: Some(&[1.0; 2]), ..Upstream::default() };
+    /// bptt.backward(&lstm, upstream, &mut lstm.params().zeros_like())?;
+    /// assert!(bptt.grad_reset_c().len() == 2 && bptt.grad_reset_c().iter().all(|&dc| dc > 0.0));
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn grad_reset_c(&self) -> &[f32] {
         &self.grad_reset_c
     }

@@ -3,13 +3,14 @@
 mod backward;
 mod block;
 mod carried;
+mod forward;
 
 use crate::nets::Network;
-use crate::run::{Gradients, Tape};
+use crate::run::Gradients;
 use crate::spec::shape::{expect, product};
-use crate::spec::{Error, Input, State, View};
+use crate::spec::{Error, Input, State};
 pub(crate) use backward::WatchParts;
-use block::{Block, Part, Pending};
+use block::{Block, Pending};
 use std::collections::VecDeque;
 use std::ops::Range;
 
@@ -25,6 +26,21 @@ use std::ops::Range;
 /// k1 = k2 windows stand side by side; with k2 > k1 each one begins before the one before it has ended. Nothing is approximated
 /// beyond the cut at s: between two changes of the parameters, the steps that windows share are run forward once; after a change they
 /// are run again, for a gradient that mixed old activations with new weights would be that of no function.
+///
+/// # Examples
+/// ```
+/// use gatewise::{Gru, TruncatedBptt, Truncation, View};
+///
+/// let gru = Gru::new(1, 2)?;
+/// let mut bptt = TruncatedBptt::new(&gru, Truncation { k1: 2, k2: 4 }, gru.zero_state(1)?)?;
+/// bptt.push(View::new(&[0.5; 6], [6, 1, 1])?)?;
+/// let mut windows = Vec::new();
+/// while bptt.forward(&gru)? {
+///     windows.push(bptt.window());
+/// }
+/// assert_eq!(windows, [0..2, 0..4, 2..6]);
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Truncation {
     /// Steps from one window's end to the next one's; at least 1.
@@ -99,6 +115,17 @@ impl TruncatedBptt {
     /// # Errors
     /// [`Error::Config`] if k1 is 0 or k2 below it, or the network is bidirectional: a stream has no end for the reverse direction to
     /// start from. [`Error::Shape`] if the state is none of the network's.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Gru, TruncatedBptt, Truncation};
+    ///
+    /// let gru = Gru::new(1, 2)?;
+    /// let start = |k1, k2| TruncatedBptt::new(&gru, Truncation { k1, k2 }, gru.zero_state(1)?);
+    /// assert_eq!(start(2, 1).unwrap_err().to_string(), "k2 must be at least k1: got 1 with k1 = 2");
+    /// assert_eq!(start(2, 4)?.pending(), 0);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn new<K>(
         network: &Network<K>,
         truncation: Truncation,
@@ -147,6 +174,23 @@ impl TruncatedBptt {
     }
 
     /// Seed of the dropout between layers; 0 if not called. The numbers of the steps in the stream make the masks differ.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Gru, TruncatedBptt, Truncation, View};
+    ///
+    /// let gru = Gru::builder(1, 8).num_layers(2).dropout(0.5).build()?;
+    /// let run = |seed| {
+    ///     let bptt = TruncatedBptt::new(&gru, Truncation { k1: 4, k2: 4 }, gru.zero_state(1)?)?;
+    ///     let mut bptt = bptt.dropout_seed(seed);
+    ///     bptt.push(View::new(&[0.5; 4], [4, 1, 1])?)?;
+    ///     bptt.forward(&gru)?;
+    ///     Ok::<_, gatewise::Error>(bptt.output().data().to_vec())
+    /// };
+    /// assert_eq!(run(1)?, run(1)?);
+    /// assert_ne!(run(1)?, run(2)?);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     #[must_use]
     pub fn dropout_seed(self, seed: u64) -> TruncatedBptt {
         TruncatedBptt { dropout_seed: seed, ..self }
@@ -159,6 +203,18 @@ impl TruncatedBptt {
     /// # Errors
     /// [`Error::Shape`] if they do not fit the network and the state; [`Error::Config`] if they have lengths or a dropout key of their
     /// own: rows of a stream have no end, and the stream numbers its steps itself. The stream stays as it was then.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Gru, TruncatedBptt, Truncation, View};
+    ///
+    /// let gru = Gru::new(1, 2)?;
+    /// let mut bptt = TruncatedBptt::new(&gru, Truncation { k1: 4, k2: 4 }, gru.zero_state(1)?)?;
+    /// bptt.push(View::new(&[0.5; 3], [3, 1, 1])?)?;
+    /// assert!(bptt.push(View::new(&[0.5; 6], [3, 1, 2])?).is_err()); // two features
+    /// assert_eq!(bptt.pending(), 3);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn push<'a>(&mut self, piece: impl Into<Input<'a>>) -> Result<(), Error> {
         let piece = piece.into();
         let [first, second, width] = piece.sequence.shape();
@@ -201,149 +257,19 @@ impl TruncatedBptt {
     }
 
     /// Steps that were pushed and not run yet.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Gru, TruncatedBptt, Truncation, View};
+    ///
+    /// let gru = Gru::new(1, 2)?;
+    /// let mut bptt = TruncatedBptt::new(&gru, Truncation { k1: 4, k2: 4 }, gru.zero_state(1)?)?;
+    /// bptt.push(View::new(&[0.5; 7], [7, 1, 1])?)?;
+    /// assert!(bptt.forward(&gru)? && bptt.pending() == 3);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn pending(&self) -> usize {
         self.pending.steps
-    }
-
-    /// Runs the next k1 steps, if as many have come, and says whether.
-    ///
-    /// # Errors
-    /// As [`Network::forward_train`]; the stream is then where it was.
-    pub fn forward<K>(&mut self, network: &Network<K>) -> Result<bool, Error> {
-        if self.pending.steps < self.truncation.k1 {
-            return Ok(false);
-        }
-        self.run(network, self.truncation.k1)
-    }
-
-    /// Runs what is left at the end of the stream, fewer than k1 steps, and says whether there was something. The window begins where it
-    /// would with k1 steps. Steps that are pushed after it start from a detached state.
-    ///
-    /// # Errors
-    /// As [`forward`](TruncatedBptt::forward).
-    pub fn finish<K>(&mut self, network: &Network<K>) -> Result<bool, Error> {
-        match self.pending.steps.min(self.truncation.k1) {
-            0 => Ok(false),
-            steps => self.run(network, steps),
-        }
-    }
-
-    /// Runs the next `steps` steps, and again those before them that the gradient will reach if the parameters have changed.
-    fn run<K>(&mut self, network: &Network<K>, steps: usize) -> Result<bool, Error> {
-        self.state.check(network.config(), self.batch)?;
-        expect("input", "input_size", self.input, network.config().input_size)?;
-        let Truncation { k1, k2 } = self.truncation;
-        if !self.since_detached.is_multiple_of(k1) {
-            self.detach();
-        }
-        // What the window does not reach any more.
-        let mut reach: usize = self.blocks.iter().map(|block| block.steps).sum();
-        while reach + k1 > k2 {
-            let Some(block) = self.blocks.pop_front() else { break };
-            reach -= block.steps;
-            self.spare.push(block);
-        }
-        let old = self.blocks.len();
-        // Windows begin and end k2 % k1 steps before, and at, multiples of k1.
-        let cut = k1 - k2 % k1;
-        self.add_block(0..steps.min(cut));
-        if steps > cut {
-            self.add_block(cut..steps);
-        }
-        let mut forward_steps = 0;
-        let mut is_stale = false;
-        let mut before: Option<State> = None;
-        let mut recorded = Ok(());
-        for (i, block) in self.blocks.iter_mut().enumerate() {
-            is_stale |= block.stamp != Some(network.stamp());
-            if is_stale {
-                if let Some(state) = before.take() {
-                    block.start = state;
-                }
-                block.stamp = None;
-                let mut after = block.start.clone();
-                recorded = block
-                    .record(network, self.batch, self.dropout_seed, self.reset_state.as_ref())
-                    .and_then(|()| block.tape.final_state(&mut after));
-                if recorded.is_err() {
-                    break;
-                }
-                forward_steps += block.steps as u64;
-                before = Some(after);
-            } else if i + 1 == old {
-                before = Some(self.state.clone());
-            }
-        }
-        if let Err(error) = recorded {
-            self.spare.extend(self.blocks.drain(old..));
-            // What was run again may stand before what was not: the next try starts from the front.
-            self.blocks.iter_mut().for_each(|block| block.stamp = None);
-            return Err(error);
-        }
-        self.state = before.unwrap_or_else(|| self.state.clone());
-        self.forward_steps += forward_steps;
-        self.pending.done += steps;
-        self.pending.steps -= steps;
-        self.position += steps as u64;
-        self.since_detached += steps;
-        self.new_steps = steps;
-        self.forget_gradients();
-        self.gather_output(old);
-        Ok(true)
-    }
-
-    /// Makes a block of pending steps; they stay pending.
-    fn add_block(&mut self, range: Range<usize>) {
-        let steps = range.len();
-        let mut block = self.spare.pop().unwrap_or_else(|| Block {
-            steps: 0,
-            position: 0,
-            x: Vec::new(),
-            resets: Vec::new(),
-            start: self.state.clone(),
-            tape: Tape::default(),
-            stamp: None,
-        });
-        let (width, first) = (self.batch * self.input, self.pending.done + range.start);
-        let x = &self.pending.x[first * width..][..steps * width];
-        block.x.clear();
-        if self.batch_first {
-            for b in 0..self.batch {
-                for t in 0..steps {
-                    block.x.extend_from_slice(&x[(t * self.batch + b) * self.input..][..self.input]);
-                }
-            }
-        } else {
-            block.x.extend_from_slice(x);
-        }
-        let resets = &self.pending.resets[first * self.batch..][..steps * self.batch];
-        block.resets.clear();
-        // A stream without resets is not slowed down by looking for them.
-        if resets.contains(&true) {
-            block.resets.extend_from_slice(resets);
-        }
-        (block.steps, block.position, block.stamp) = (steps, self.position + range.start as u64, None);
-        block.start = self.state.clone();
-        self.blocks.push_back(block);
-    }
-
-    /// Brings the outputs of the new blocks together.
-    fn gather_output(&mut self, old: usize) {
-        let (steps, batch, width) = (self.new_steps, self.batch, self.width);
-        self.output.clear();
-        self.output.resize(steps * batch * width, 0.0);
-        let mut first = 0;
-        for block in self.blocks.range(old..) {
-            let part = Part { steps, range: first..first + block.steps, batch, width };
-            part.put(block.tape.output().data(), &mut self.output, self.batch_first);
-            first += block.steps;
-        }
-    }
-
-    /// The outputs of the new steps of the window at hand, [k1, batch, hidden_size] in the network's layout.
-    pub fn output(&self) -> View<'_> {
-        let shape = self.shape(self.new_steps, self.width);
-        View::new(&self.output, shape).expect("the outputs were gathered for this shape")
     }
 
     fn shape(&self, steps: usize, width: usize) -> [usize; 3] {
@@ -351,12 +277,39 @@ impl TruncatedBptt {
     }
 
     /// The steps of the stream that the window at hand consists of, the new ones last.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Gru, TruncatedBptt, Truncation, View};
+    ///
+    /// let gru = Gru::new(1, 2)?;
+    /// let mut bptt = TruncatedBptt::new(&gru, Truncation { k1: 2, k2: 3 }, gru.zero_state(1)?)?;
+    /// bptt.push(View::new(&[0.5; 4], [4, 1, 1])?)?;
+    /// assert!(bptt.forward(&gru)? && bptt.forward(&gru)?);
+    /// assert_eq!(bptt.window(), 1..4); // three steps, the last two of them new
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn window(&self) -> Range<u64> {
         let first = self.blocks.front().map_or(self.position, |block| block.position);
         first..self.position
     }
 
     /// Steps that were run forward so far, each as often as it was.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Gru, TruncatedBptt, Truncation, View};
+    ///
+    /// let mut gru = Gru::new(1, 2)?;
+    /// let mut bptt = TruncatedBptt::new(&gru, Truncation { k1: 2, k2: 4 }, gru.zero_state(1)?)?;
+    /// bptt.push(View::new(&[0.5; 6], [6, 1, 1])?)?;
+    /// assert!(bptt.forward(&gru)? && bptt.forward(&gru)?);
+    /// assert_eq!(bptt.forward_steps(), 4); // each once
+    /// gru.params_mut().fill(0.1);
+    /// assert!(bptt.forward(&gru)?);
+    /// assert_eq!(bptt.forward_steps(), 4 + 4); // two new ones, and two that the window shares with the last one
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn forward_steps(&self) -> u64 {
         self.forward_steps
     }
