@@ -10,6 +10,14 @@ const ALIGN: usize = 64;
 
 /// A heap buffer of f32, zeroed at first, that starts on a 64-byte boundary, so that no vector of a packed weight
 /// panel straddles two cache lines.
+///
+/// # Examples
+/// ```
+/// let buffer = gatewise_kernels::AlignedBuf::zeroed(3)?;
+/// assert_eq!(buffer[..], [0.0; 3]);
+/// assert_eq!(buffer.as_ptr() as usize % 64, 0);
+/// # Ok::<(), gatewise_kernels::Error>(())
+/// ```
 pub struct AlignedBuf {
     start: NonNull<f32>,
     len: usize,
@@ -25,6 +33,15 @@ impl AlignedBuf {
     ///
     /// # Errors
     /// [`Error::SizeOverflow`] if that many floats cannot be had.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise_kernels::AlignedBuf;
+    ///
+    /// assert_eq!(AlignedBuf::zeroed(5)?[..], [0.0; 5]);
+    /// assert!(AlignedBuf::zeroed(usize::MAX).is_err());
+    /// # Ok::<(), gatewise_kernels::Error>(())
+    /// ```
     pub fn zeroed(len: usize) -> Result<AlignedBuf, Error> {
         if len == 0 {
             return Ok(AlignedBuf { start: NonNull::dangling(), len });
@@ -40,6 +57,16 @@ impl AlignedBuf {
     ///
     /// # Errors
     /// As [`zeroed`](AlignedBuf::zeroed); the buffer is then as it was.
+    ///
+    /// # Examples
+    /// ```
+    /// let mut buffer = gatewise_kernels::AlignedBuf::default();
+    /// for (len, expected) in [(3, 3), (8, 8), (2, 8)] {
+    ///     buffer.reserve(len)?;
+    ///     assert_eq!(buffer.len(), expected);
+    /// }
+    /// # Ok::<(), gatewise_kernels::Error>(())
+    /// ```
     pub fn reserve(&mut self, len: usize) -> Result<(), Error> {
         if self.len < len {
             *self = AlignedBuf::zeroed(len)?;

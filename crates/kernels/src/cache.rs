@@ -3,6 +3,12 @@
 use std::sync::OnceLock;
 
 /// Sizes in bytes of the caches that one core sees.
+///
+/// # Examples
+/// ```
+/// let gatewise_kernels::Caches { l1, l2, l3 } = gatewise_kernels::Caches::ASSUMED;
+/// assert_eq!((l1, l2, l3), (32 * 1024, 256 * 1024, 8 * 1024 * 1024));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caches {
     /// First level, data.
@@ -18,6 +24,14 @@ impl Caches {
     pub const ASSUMED: Caches = Caches { l1: 32 << 10, l2: 256 << 10, l3: 8 << 20 };
 
     /// The caches of this machine, read once.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise_kernels::Caches;
+    ///
+    /// assert!(Caches::detect().l1 > 0);
+    /// assert_eq!(Caches::detect(), Caches::detect());
+    /// ```
     pub fn detect() -> Caches {
         static CACHES: OnceLock<Caches> = OnceLock::new();
         *CACHES.get_or_init(|| Caches {

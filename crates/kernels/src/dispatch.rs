@@ -60,6 +60,14 @@ impl Kernels {
     ///
     /// # Errors
     /// [`Error::Shape`] if the slices differ in length.
+    ///
+    /// # Examples
+    /// ```
+    /// let mut y = [0.0; 2];
+    /// gatewise_kernels::Kernels::auto()?.exp(&[0.0, 1.0], &mut y)?;
+    /// assert!((y[0] - 1.0).abs() < 1e-6 && (y[1] - std::f32::consts::E).abs() < 1e-6);
+    /// # Ok::<(), gatewise_kernels::Error>(())
+    /// ```
     pub fn exp(&self, x: &[f32], out: &mut [f32]) -> Result<(), Error> {
         map(self.common().exp, x, out)
     }
@@ -68,6 +76,14 @@ impl Kernels {
     ///
     /// # Errors
     /// [`Error::Shape`] if the slices differ in length.
+    ///
+    /// # Examples
+    /// ```
+    /// let mut y = [0.0; 2];
+    /// gatewise_kernels::Kernels::auto()?.sigmoid(&[0.0, 1.0], &mut y)?;
+    /// assert!((y[0] - 0.5).abs() < 1e-6 && (y[1] - 0.731_059).abs() < 1e-6);
+    /// # Ok::<(), gatewise_kernels::Error>(())
+    /// ```
     pub fn sigmoid(&self, x: &[f32], out: &mut [f32]) -> Result<(), Error> {
         map(self.common().sigmoid, x, out)
     }
@@ -76,6 +92,14 @@ impl Kernels {
     ///
     /// # Errors
     /// [`Error::Shape`] if the slices differ in length.
+    ///
+    /// # Examples
+    /// ```
+    /// let mut y = [0.0; 2];
+    /// gatewise_kernels::Kernels::auto()?.tanh(&[0.0, 1.0], &mut y)?;
+    /// assert!(y[0] == 0.0 && (y[1] - 0.761_594).abs() < 1e-6);
+    /// # Ok::<(), gatewise_kernels::Error>(())
+    /// ```
     pub fn tanh(&self, x: &[f32], out: &mut [f32]) -> Result<(), Error> {
         map(self.common().tanh, x, out)
     }
@@ -84,6 +108,15 @@ impl Kernels {
     ///
     /// # Errors
     /// [`Error::Shape`] if a row does not lie within `data`.
+    ///
+    /// # Examples
+    /// ```
+    /// let mut sum = [0.5, 0.5];
+    /// let data = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+    /// gatewise_kernels::Kernels::auto()?.sum_rows(&data, &[0, 4], &mut sum)?;
+    /// assert_eq!(sum, [0.5 + 1.0 + 5.0, 0.5 + 2.0 + 6.0]);
+    /// # Ok::<(), gatewise_kernels::Error>(())
+    /// ```
     pub fn sum_rows(&self, data: &[f32], rows: &[usize], out: &mut [f32]) -> Result<(), Error> {
         check_rows("data", data, rows, out.len())?;
         let Entry::SumRows(sum_rows) = self.common().sum_rows.entry else {
@@ -97,7 +130,29 @@ impl Kernels {
     /// Runs a forward pass, its rows shared out to threads of the current rayon pool as the plan says. Allocates nothing.
     ///
     /// # Errors
-    /// [`Error::Shape`] if an argument does not hold its elements; nothing is written then.
+    /// [`Error::Shape`] if an argument does not hold its elements, [`Error::IsaUnavailable`] if the weights were packed for another
+    /// instruction set; nothing is written then.
+    ///
+    /// # Examples
+    /// h_t = max(x_t + h_{t-1} / 2, 0) from h_0 = 0:
+    /// ```
+    /// use gatewise_kernels::plan::{ForwardPlan, Sizes};
+    /// use gatewise_kernels::{Caches, Cell, Forward, Kernels, Seq, SeqMut, Weights};
+    ///
+    /// let (kernels, cell) = (Kernels::auto()?, Cell::RnnRelu);
+    /// let weights = Weights { w_ih: &[1.0], w_hh: &[0.5], ..Weights::default() };
+    /// let packed = kernels.pack_cell(cell, 1, 1, weights)?;
+    /// let sizes = Sizes { cell, steps: 3, batch: 1, input: 1, hidden: 1 };
+    /// let plan = ForwardPlan::new(sizes, packed.lanes(), Caches::detect(), 1);
+    /// let (mut y, mut scratch) = ([0.0; 3], vec![0.0; plan.scratch()]);
+    /// let (x, y_1) = (Seq::time_major(&[1.0, 0.0, 2.0], 1, 1), SeqMut::time_major(&mut y, 1, 1));
+    /// let (h_0, c_0, c, gates, active, resets, reset_h, reset_c) = (None, None, None, None, None, None, None, None);
+    /// let scratch = &mut scratch[..];
+    /// let pass = Forward { steps: 3, batch: 1, x, h_0, c_0, y: y_1, c, gates, active, resets, reset_h, reset_c, scratch };
+    /// kernels.forward(&packed, &plan, pass)?;
+    /// assert_eq!(y, [1.0, 0.5, 2.25]);
+    /// # Ok::<(), gatewise_kernels::Error>(())
+    /// ```
     pub fn forward(
         &self,
         weights: &PackedCell,
@@ -177,7 +232,20 @@ impl Kernels {
     /// [`forward`](Kernels::forward) over one step, in less time for small sizes. Allocates nothing.
     ///
     /// # Errors
-    /// [`Error::Shape`] if an argument is not as long as the sizes say; nothing is written then.
+    /// [`Error::Shape`] if an argument is not as long as the sizes say, [`Error::IsaUnavailable`] if the weights were packed for another
+    /// instruction set; nothing is written then.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise_kernels::{Cell, Kernels, Step, Weights};
+    ///
+    /// let (kernels, mut h) = (Kernels::auto()?, [0.0]);
+    /// let weights = Weights { w_ih: &[1.0], w_hh: &[0.5], ..Weights::default() };
+    /// let packed = kernels.pack_cell(Cell::RnnRelu, 1, 1, weights)?;
+    /// kernels.step(&packed, Step { batch: 1, x: &[1.0], h_0: &[4.0], h_1: &mut h, c: &mut [] }, 1)?;
+    /// assert_eq!(h, [1.0 + 0.5 * 4.0]);
+    /// # Ok::<(), gatewise_kernels::Error>(())
+    /// ```
     pub fn step(&self, weights: &PackedCell, mut args: Step<'_>, threads: usize) -> Result<(), Error> {
         self.check_isa(weights)?;
         let rows = &weights.rows;
@@ -220,7 +288,33 @@ impl Kernels {
     /// T of the whole sequence. Allocates nothing.
     ///
     /// # Errors
-    /// [`Error::Shape`] if an argument does not hold its elements; nothing is written then.
+    /// [`Error::Shape`] if an argument does not hold its elements or the weights are not
+    /// [ready for training](PackedCell::is_ready_for_training), [`Error::IsaUnavailable`] if the weights were packed for another
+    /// instruction set; nothing is written then.
+    ///
+    /// # Examples
+    /// Two steps of h_t = max(x_t + h_{t-1} / 2, 0), whose forward left 1 and 0.5, from dL/dh_2 = 1:
+    /// ```
+    /// use gatewise_kernels::plan::{BackwardPlan, Sizes};
+    /// use gatewise_kernels::{Backward, Cell, Kernels, Seq, SeqMut, Weights};
+    ///
+    /// let (kernels, cell) = (Kernels::auto()?, Cell::RnnRelu);
+    /// let weights = Weights { w_ih: &[1.0], w_hh: &[0.5], ..Weights::default() };
+    /// let mut packed = kernels.pack_cell(cell, 1, 1, weights)?;
+    /// packed.prepare_training(weights)?;
+    /// let plan = BackwardPlan::new(Sizes { cell, steps: 2, batch: 1, input: 1, hidden: 1 }, 1);
+    /// let (mut saved, y, mut dh) = ([1.0, 0.5], [1.0, 0.5], [1.0]);
+    /// let (gates, y) = (SeqMut::time_major(&mut saved, 1, 1), Seq::time_major(&y, 1, 1));
+    /// let (dy, h_0, c, c_0, dc, dh_steps, dc_steps) = (None, None, None, None, None, None, None);
+    /// let (begin, end, batch, active, resets, reset_h, reset_c) = (0, 2, 1, None, None, None, None);
+    /// let dh_0 = &mut dh[..];
+    /// let pass = Backward {
+    ///     begin, end, batch, dy, gates, y, h_0, c, c_0, dh: dh_0, dc, dh_steps, dc_steps, active, resets, reset_h, reset_c,
+    /// };
+    /// kernels.backward(&packed, 2, &plan, pass)?;
+    /// assert_eq!((saved, dh), ([0.5, 1.0], [0.25])); // dL/da of both steps, and dL/dh_0
+    /// # Ok::<(), gatewise_kernels::Error>(())
+    /// ```
     pub fn backward(
         &self,
         weights: &PackedCell,

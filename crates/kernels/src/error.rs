@@ -1,6 +1,16 @@
 //! What can be wrong with a call into the kernels.
 
 /// Why a kernel call was refused. Nothing has been written when one is returned.
+///
+/// # Examples
+/// ```
+/// use gatewise_kernels::{Error, Kernels};
+///
+/// let error = Kernels::auto()?.exp(&[0.0, 1.0], &mut [0.0]).unwrap_err();
+/// assert_eq!(error, Error::Shape { arg: "out", dim: "length", expected: 2, got: 1 });
+/// assert_eq!(error.to_string(), "out has inconsistent length: got 1, expected 2");
+/// # Ok::<(), gatewise_kernels::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {

@@ -3,6 +3,15 @@
 use crate::error::Error;
 
 /// An instruction set that kernels are generated for, in ascending order of preference.
+///
+/// # Examples
+/// ```
+/// use gatewise_kernels::{Isa, Kernels};
+///
+/// for isa in Isa::ALL {
+///     assert_eq!(Kernels::with_isa(isa).is_ok(), isa.is_available());
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Isa {
     /// Runs everywhere; four lanes, no fused multiply-add, so its results differ from the others within the stated error.
@@ -18,6 +27,11 @@ impl Isa {
     pub const ALL: [Isa; 3] = [Isa::Portable, Isa::Avx2Fma, Isa::Avx512];
 
     /// The name used in kernel ids, in `GATEWISE_MAX_ISA` and on command lines.
+    ///
+    /// # Examples
+    /// ```
+    /// assert_eq!(gatewise_kernels::Isa::ALL.map(|isa| isa.name()), ["portable", "avx2_fma", "avx512"]);
+    /// ```
     pub const fn name(self) -> &'static str {
         match self {
             Isa::Portable => "portable",
@@ -27,11 +41,24 @@ impl Isa {
     }
 
     /// The instruction set of that name.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise_kernels::Isa;
+    ///
+    /// assert_eq!(Isa::from_name("avx2_fma"), Some(Isa::Avx2Fma));
+    /// assert_eq!(Isa::from_name("sse2"), None);
+    /// ```
     pub fn from_name(name: &str) -> Option<Isa> {
         Isa::ALL.into_iter().find(|isa| isa.name() == name)
     }
 
     /// Whether the running CPU has it.
+    ///
+    /// # Examples
+    /// ```
+    /// assert!(gatewise_kernels::Isa::Portable.is_available());
+    /// ```
     pub fn is_available(self) -> bool {
         match self {
             Isa::Portable => true,
@@ -51,6 +78,15 @@ impl Isa {
     }
 
     /// The best instruction set of this machine that is not above `ceiling`.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise_kernels::Isa;
+    ///
+    /// assert_eq!(Isa::best_up_to(Isa::Portable), Isa::Portable);
+    /// let best = Isa::best_up_to(Isa::Avx512);
+    /// assert!(best.is_available() && Isa::ALL.iter().all(|isa| *isa <= best || !isa.is_available()));
+    /// ```
     pub fn best_up_to(ceiling: Isa) -> Isa {
         Isa::ALL.into_iter().rev().find(|isa| *isa <= ceiling && isa.is_available()).unwrap_or(Isa::Portable)
     }

@@ -9,6 +9,18 @@ use crate::weights::{PackedCell, Weights};
 
 /// The kernels of one instruction set: an opaque handle, cheap to copy. There is one only where the CPU has the instructions,
 /// which is what `dispatch` relies on.
+///
+/// # Examples
+/// ```
+/// use gatewise_kernels::Kernels;
+///
+/// for kernels in Kernels::available()? {
+///     let mut y = [0.0];
+///     kernels.tanh(&[0.5], &mut y)?;
+///     assert!((y[0] - 0.5_f32.tanh()).abs() < 1e-6, "{}", kernels.isa());
+/// }
+/// # Ok::<(), gatewise_kernels::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Kernels {
     isa: Isa,
@@ -20,6 +32,12 @@ impl Kernels {
     ///
     /// # Errors
     /// [`Error::UnknownIsa`] if the variable names no instruction set.
+    ///
+    /// # Examples
+    /// ```
+    /// assert!(gatewise_kernels::Kernels::auto()?.isa().is_available());
+    /// # Ok::<(), gatewise_kernels::Error>(())
+    /// ```
     pub fn auto() -> Result<Kernels, Error> {
         Ok(Kernels { isa: Isa::best_up_to(ceiling_from_environment()?), any_size: false })
     }
@@ -28,6 +46,14 @@ impl Kernels {
     ///
     /// # Errors
     /// [`Error::IsaUnavailable`] if the CPU lacks it.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise_kernels::{Isa, Kernels};
+    ///
+    /// assert_eq!(Kernels::with_isa(Isa::Portable)?.isa(), Isa::Portable);
+    /// # Ok::<(), gatewise_kernels::Error>(())
+    /// ```
     pub fn with_isa(isa: Isa) -> Result<Kernels, Error> {
         if isa.is_available() {
             Ok(Kernels { isa, any_size: false })
@@ -40,6 +66,15 @@ impl Kernels {
     ///
     /// # Errors
     /// [`Error::UnknownIsa`] if the variable names no instruction set.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise_kernels::{Isa, Kernels};
+    ///
+    /// let isas: Vec<Isa> = Kernels::available()?.iter().map(Kernels::isa).collect();
+    /// assert!(isas[0] == Isa::Portable && isas.is_sorted());
+    /// # Ok::<(), gatewise_kernels::Error>(())
+    /// ```
     pub fn available() -> Result<Vec<Kernels>, Error> {
         let ceiling = ceiling_from_environment()?;
         Ok(Isa::ALL
@@ -50,16 +85,43 @@ impl Kernels {
     }
 
     /// The same, but never a kernel that was made for one hidden size.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise_kernels::{Cell, Kernels, Weights};
+    ///
+    /// let w_hh = vec![0.0; 3 * 64 * 64];
+    /// let weights = Weights { w_hh: &w_hh, ..Weights::default() };
+    /// let packed = Kernels::auto()?.any_size().pack_cell(Cell::Gru, 0, 64, weights)?;
+    /// assert_eq!(packed.backward_row().hidden, None);
+    /// # Ok::<(), gatewise_kernels::Error>(())
+    /// ```
     pub fn any_size(self) -> Kernels {
         Kernels { any_size: true, ..self }
     }
 
     /// The instruction set.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise_kernels::{Isa, Kernels};
+    ///
+    /// assert_eq!(Kernels::with_isa(Isa::Portable)?.isa().name(), "portable");
+    /// # Ok::<(), gatewise_kernels::Error>(())
+    /// ```
     pub fn isa(&self) -> Isa {
         self.isa
     }
 
     /// Lanes of a vector: weights are packed for them.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise_kernels::{Isa, Kernels};
+    ///
+    /// assert_eq!(Kernels::with_isa(Isa::Portable)?.lanes(), 4);
+    /// # Ok::<(), gatewise_kernels::Error>(())
+    /// ```
     pub fn lanes(&self) -> usize {
         self.common().sum_rows.lanes
     }
@@ -100,6 +162,17 @@ impl Kernels {
     /// # Errors
     /// [`Error::Shape`] if a weight is not as long as the cell needs, or a GRU that cannot be projected is to be;
     /// [`Error::SizeOverflow`] if the room cannot be had.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise_kernels::{Cell, Error, Kernels, Weights};
+    ///
+    /// let weights = Weights { w_ih: &[0.5; 3 * 2], w_hh: &[0.5; 3], ..Weights::default() };
+    /// assert_eq!(Kernels::auto()?.pack_cell(Cell::Gru, 2, 1, weights)?.hidden_size(), 1);
+    /// let error = Error::Shape { arg: "weight_ih", dim: "length", expected: 4 * 2, got: 3 * 2 };
+    /// assert_eq!(Kernels::auto()?.pack_cell(Cell::Lstm, 2, 1, weights).unwrap_err(), error);
+    /// # Ok::<(), gatewise_kernels::Error>(())
+    /// ```
     pub fn pack_cell(
         &self,
         cell: impl Into<CellSpec>,

@@ -104,6 +104,14 @@ pub use rows::{Cell, Form, Pass, Row};
 pub use weights::{PackedCell, Weights};
 
 /// All kernels of an instruction set, as the generator wrote them.
+///
+/// # Examples
+/// ```
+/// use gatewise_kernels::{Isa, registry};
+///
+/// assert!(registry(Isa::Portable).iter().any(|row| row.id == "f32-lstm-bwd-hn-portable"));
+/// assert!(registry(Isa::Avx512).iter().all(|row| row.isa == Isa::Avx512));
+/// ```
 pub fn registry(isa: Isa) -> &'static [Row] {
     gates::generated::registry::rows(isa)
 }

@@ -24,22 +24,38 @@ const FUSED_ROWS: usize = 16;
 const GRADIENT_ROWS: usize = 512;
 
 /// The sizes of one pass of one layer in one direction.
+///
+/// # Examples
+/// ```
+/// use gatewise_kernels::{Cell, plan::Sizes};
+///
+/// let sizes = Sizes { cell: Cell::Lstm, steps: 100, batch: 4, input: 64, hidden: 128 };
+/// assert_eq!(Sizes { steps: 200, ..sizes }.flops(), 2 * sizes.flops());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
     /// The cell.
     pub cell: Cell,
-    /// T
+    /// T, time steps.
     pub steps: usize,
-    /// B
+    /// B, rows of the batch.
     pub batch: usize,
-    /// I
+    /// I, features of the input.
     pub input: usize,
-    /// H
+    /// H, hidden units.
     pub hidden: usize,
 }
 
 impl Sizes {
     /// Multiplications and additions of a forward pass, as far as they can be counted.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise_kernels::{Cell, plan::Sizes};
+    ///
+    /// let sizes = Sizes { cell: Cell::Gru, steps: 5, batch: 4, input: 3, hidden: 2 };
+    /// assert_eq!(sizes.flops(), 2 * (3 * 2) * (3 + 2) * 5 * 4);
+    /// ```
     pub fn flops(&self) -> usize {
         let width = self.cell.gates().saturating_mul(self.hidden);
         let weights = width.saturating_mul(self.input.saturating_add(self.hidden));
@@ -60,6 +76,17 @@ impl Sizes {
 }
 
 /// How the input gets into the recurrence.
+///
+/// # Examples
+/// ```
+/// use gatewise_kernels::plan::{ForwardPlan, Projection, Sizes};
+/// use gatewise_kernels::{Caches, Cell};
+///
+/// let wide = Sizes { cell: Cell::Lstm, steps: 100, batch: 4, input: 64, hidden: 128 };
+/// let plan = |sizes| ForwardPlan::new(sizes, 16, Caches::ASSUMED, 1).projection;
+/// assert_eq!(plan(Sizes { input: 1, ..wide }), Projection::Fused);
+/// assert_eq!(plan(wide), Projection::Chunked { chunk: 48 }); // 192 rows at a time
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Projection {
     /// The recurrent kernel multiplies it, as a second set of chains.
@@ -72,6 +99,17 @@ pub enum Projection {
 }
 
 /// A forward pass: each shard of rows runs through the whole sequence on its own.
+///
+/// # Examples
+/// ```
+/// use gatewise_kernels::plan::{ForwardPlan, Sizes};
+/// use gatewise_kernels::{Caches, Cell};
+///
+/// let sizes = Sizes { cell: Cell::Gru, steps: 1, batch: 1, input: 8, hidden: 16 };
+/// let plan = ForwardPlan::new(sizes, 8, Caches::ASSUMED, 4);
+/// assert!(plan.single_row && (plan.shards, plan.slices) == (1, 1));
+/// assert_eq!(plan.to_string(), "input fused into the recurrent kernel, 1 shard(s) of rows, 1 slice(s) of units, 0 KiB of scratch");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ForwardPlan {
     /// How the input is projected.
@@ -89,6 +127,16 @@ pub struct ForwardPlan {
 
 impl ForwardPlan {
     /// Plans a pass for packed weights of `lanes` lanes.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise_kernels::plan::{ForwardPlan, Sizes};
+    /// use gatewise_kernels::{Caches, Cell};
+    ///
+    /// let sizes = Sizes { cell: Cell::Lstm, steps: 100, batch: 64, input: 64, hidden: 128 };
+    /// let shards = |threads| ForwardPlan::new(sizes, 8, Caches::ASSUMED, threads).shards;
+    /// assert_eq!((shards(1), shards(8)), (1, 8));
+    /// ```
     pub fn new(sizes: Sizes, lanes: usize, caches: Caches, threads: usize) -> ForwardPlan {
         let Sizes { cell, steps, batch, input, hidden } = sizes;
         let slices = sizes.slices(threads);
@@ -110,6 +158,16 @@ impl ForwardPlan {
     }
 
     /// The same with another number of steps that the input is projected at a time, if it is projected at all.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise_kernels::plan::{ForwardPlan, Sizes};
+    /// use gatewise_kernels::{Caches, Cell};
+    ///
+    /// let sizes = Sizes { cell: Cell::Lstm, steps: 100, batch: 4, input: 64, hidden: 128 };
+    /// let plan = ForwardPlan::new(sizes, 16, Caches::ASSUMED, 1).with_chunk(sizes, 16, 10);
+    /// assert_eq!(plan.scratch(), 10 * 4 * (4 * 128)); // the gates' sums of ten steps of four rows
+    /// ```
     pub fn with_chunk(self, sizes: Sizes, lanes: usize, chunk: usize) -> ForwardPlan {
         let Projection::Chunked { .. } = self.projection else { return self };
         let chunk = chunk.clamp(1, sizes.steps.max(1));
@@ -120,6 +178,16 @@ impl ForwardPlan {
     }
 
     /// Floats of scratch memory for all shards.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise_kernels::plan::{ForwardPlan, Sizes};
+    /// use gatewise_kernels::{Caches, Cell};
+    ///
+    /// let sizes = Sizes { cell: Cell::Lstm, steps: 100, batch: 4, input: 64, hidden: 128 };
+    /// let plan = ForwardPlan::new(sizes, 16, Caches::ASSUMED, 2);
+    /// assert!(plan.scratch() > 0 && plan.scratch() == plan.shards * plan.shard_scratch);
+    /// ```
     pub fn scratch(&self) -> usize {
         self.shard_scratch.saturating_mul(self.shards)
     }
@@ -127,6 +195,15 @@ impl ForwardPlan {
 
 /// A backward pass: time chunks from the last to the first; in each, shards of rows run the recurrence, join, and share out
 /// the elements of the weight gradients.
+///
+/// # Examples
+/// ```
+/// use gatewise_kernels::{Cell, plan::{BackwardPlan, Sizes}};
+///
+/// let sizes = Sizes { cell: Cell::Gru, steps: 1000, batch: 8, input: 1, hidden: 4 };
+/// let plan = BackwardPlan::new(sizes, 4);
+/// assert_eq!((plan.chunk, plan.shards, plan.slices, plan.threads), (64, 1, 1, 1)); // too little work for two threads
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BackwardPlan {
     /// Steps of a time chunk.
@@ -141,6 +218,14 @@ pub struct BackwardPlan {
 
 impl BackwardPlan {
     /// Plans a pass.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise_kernels::{Cell, plan::{BackwardPlan, Sizes}};
+    ///
+    /// let sizes = Sizes { cell: Cell::Lstm, steps: 100, batch: 64, input: 64, hidden: 128 };
+    /// assert_eq!((BackwardPlan::new(sizes, 4).shards, BackwardPlan::new(sizes, 4).threads), (4, 4));
+    /// ```
     pub fn new(sizes: Sizes, threads: usize) -> BackwardPlan {
         let chunk = GRADIENT_ROWS.div_ceil(sizes.batch.max(1)).clamp(1, sizes.steps.max(1));
         let slices = sizes.slices(threads);
@@ -151,6 +236,13 @@ impl BackwardPlan {
 }
 
 /// Threads for a matmul of these sizes: at most `threads`, and one only if it is not worth more.
+///
+/// # Examples
+/// ```
+/// use gatewise_kernels::plan::matmul_threads;
+///
+/// assert_eq!((matmul_threads(10, 10, 10, 8), matmul_threads(500, 500, 500, 8)), (1, 8));
+/// ```
 pub fn matmul_threads(m: usize, n: usize, k: usize, threads: usize) -> usize {
     let flops = m.saturating_mul(n).saturating_mul(k).saturating_mul(2);
     if flops < WORTH_A_THREAD { 1 } else { threads.clamp(1, m.max(1)) }
@@ -165,6 +257,13 @@ fn row_len(cell: Cell, hidden: usize, lanes: usize) -> usize {
 ///
 /// # Panics
 /// If `parts` is 0.
+///
+/// # Examples
+/// ```
+/// use gatewise_kernels::plan::part;
+///
+/// assert_eq!([0, 1, 2].map(|index| part(10, 3, index)), [(0, 4), (4, 7), (7, 10)]);
+/// ```
 pub fn part(len: usize, parts: usize, index: usize) -> (usize, usize) {
     let (size, rest) = (len / parts, len % parts);
     let begin = index * size + index.min(rest);

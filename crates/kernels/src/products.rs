@@ -24,6 +24,18 @@ impl Kernels {
     ///
     /// # Errors
     /// [`Error::Shape`] if B does not hold its elements, [`Error::SizeOverflow`] if the room cannot be had.
+    ///
+    /// # Examples
+    /// W^T of a layer y = x W^T, from W as it is:
+    /// ```
+    /// use gatewise_kernels::{Kernels, Matrix, MatrixMut};
+    ///
+    /// let (kernels, w, mut y) = (Kernels::auto()?, [1.0, 2.0, 3.0, 4.0], [0.0; 2]); // W is 2 x 2
+    /// let b = kernels.pack_b(2, 2, Matrix::row_major(&w, 2).transposed())?;
+    /// kernels.matmul_packed(1, Matrix::row_major(&[1.0, 10.0], 2), &b, 0.0, MatrixMut::row_major(&mut y, 2), 1)?;
+    /// assert_eq!(y, [21.0, 43.0]);
+    /// # Ok::<(), gatewise_kernels::Error>(())
+    /// ```
     pub fn pack_b(&self, k: usize, n: usize, b: Matrix<'_>) -> Result<PackedB, Error> {
         let mut packed = PackedB::empty();
         self.repack_b(&mut packed, k, n, b)?;
@@ -34,6 +46,17 @@ impl Kernels {
     ///
     /// # Errors
     /// As [`pack_b`](Kernels::pack_b); `packed` is then as it was.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise_kernels::{Kernels, Matrix};
+    ///
+    /// let kernels = Kernels::auto()?;
+    /// let mut b = kernels.pack_b(2, 1, Matrix::row_major(&[10.0, 1.0], 1))?;
+    /// kernels.repack_b(&mut b, 1, 2, Matrix::row_major(&[3.0, 4.0], 2))?;
+    /// assert_eq!((b.depth(), b.columns()), (1, 2));
+    /// # Ok::<(), gatewise_kernels::Error>(())
+    /// ```
     pub fn repack_b(&self, packed: &mut PackedB, k: usize, n: usize, b: Matrix<'_>) -> Result<(), Error> {
         b.check("b", k, n)?;
         packed.repack(self.strip(), Depth::Stride(b.row), k, n, b.data, b.col)
@@ -44,6 +67,17 @@ impl Kernels {
     ///
     /// # Errors
     /// [`Error::Shape`] if an operand does not hold its elements, [`Error::SizeOverflow`] if room to pack B cannot be had.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise_kernels::{Kernels, Matrix, MatrixMut};
+    ///
+    /// let mut c = [0.5, 0.5];
+    /// let (a, b) = (Matrix::row_major(&[1.0, 2.0, 3.0, 4.0], 2), Matrix::row_major(&[10.0, 1.0], 1));
+    /// Kernels::auto()?.matmul(2, 1, 2, a, b, 2.0, MatrixMut::row_major(&mut c, 1), 1)?;
+    /// assert_eq!(c, [2.0 * 0.5 + 12.0, 2.0 * 0.5 + 34.0]);
+    /// # Ok::<(), gatewise_kernels::Error>(())
+    /// ```
     #[allow(clippy::too_many_arguments, reason = "the names and the order are those of every BLAS")]
     pub fn matmul(
         &self,
@@ -67,6 +101,18 @@ impl Kernels {
     /// # Errors
     /// [`Error::Shape`] if an operand does not hold its elements, or B was packed for another instruction set;
     /// [`Error::SizeOverflow`] if room for a C with columns apart cannot be had.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise_kernels::{Kernels, Matrix, MatrixMut};
+    ///
+    /// let (kernels, mut c) = (Kernels::auto()?, [0.0; 2]);
+    /// let b = kernels.pack_b(2, 1, Matrix::row_major(&[10.0, 1.0], 1))?;
+    /// let a = Matrix::row_major(&[1.0, 2.0, 3.0, 4.0], 2);
+    /// kernels.matmul_packed(2, a, &b, 0.0, MatrixMut::row_major(&mut c, 1), 1)?;
+    /// assert_eq!(c, [12.0, 34.0]);
+    /// # Ok::<(), gatewise_kernels::Error>(())
+    /// ```
     pub fn matmul_packed(
         &self,
         m: usize,
@@ -161,6 +207,18 @@ impl Kernels {
     ///
     /// # Errors
     /// [`Error::Shape`] if a row does not lie within its operand, [`Error::SizeOverflow`] if the room cannot be had.
+    ///
+    /// # Examples
+    /// dW += sum of dy x^T over two rows:
+    /// ```
+    /// use gatewise_kernels::{Kernels, OuterProducts, OuterScratch};
+    ///
+    /// let (dy, x, mut dw) = ([1.0, 2.0], [10.0, 20.0, 30.0, 40.0], [0.0; 2]);
+    /// let sum = OuterProducts { m: 1, n: 2, a: &dy, a_rows: &[0, 1], b: &x, b_rows: &[0, 2], c: &mut dw };
+    /// Kernels::auto()?.add_outer_products(sum, &mut OuterScratch::new(), 1)?;
+    /// assert_eq!(dw, [10.0 + 2.0 * 30.0, 20.0 + 2.0 * 40.0]);
+    /// # Ok::<(), gatewise_kernels::Error>(())
+    /// ```
     pub fn add_outer_products(
         &self,
         sum: OuterProducts<'_>,
@@ -186,6 +244,14 @@ impl Kernels {
     }
 
     /// Floats of scratch that sums of `k` outer products of up to `m` x `n` take, as far as they can be counted.
+    ///
+    /// # Examples
+    /// ```
+    /// let kernels = gatewise_kernels::Kernels::auto()?;
+    /// assert!(kernels.outer_floats(8, 5, 3) >= 8 * (5 + 3)); // both operands, padded to whole tiles
+    /// assert_eq!(kernels.outer_floats(16, 5, 3), 2 * kernels.outer_floats(8, 5, 3));
+    /// # Ok::<(), gatewise_kernels::Error>(())
+    /// ```
     pub fn outer_floats(&self, k: usize, m: usize, n: usize) -> usize {
         let (lanes, nr) = self.strip();
         let b = PanelShape { lanes, nr, groups: 1, depth: k, units: n };
@@ -197,6 +263,19 @@ impl Kernels {
     ///
     /// # Errors
     /// [`Error::SizeOverflow`] if the room cannot be had.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise_kernels::{Kernels, OuterProducts, OuterScratch};
+    ///
+    /// let (kernels, mut room, mut c) = (Kernels::auto()?, OuterScratch::new(), [0.0]);
+    /// kernels.reserve_outer(&mut room, 8, 1, 1)?;
+    /// let bytes = room.bytes();
+    /// let sum = OuterProducts { m: 1, n: 1, a: &[2.0], a_rows: &[0], b: &[3.0], b_rows: &[0], c: &mut c };
+    /// kernels.add_outer_products(sum, &mut room, 1)?;
+    /// assert_eq!((c, room.bytes()), ([6.0], bytes)); // did not grow
+    /// # Ok::<(), gatewise_kernels::Error>(())
+    /// ```
     pub fn reserve_outer(&self, room: &mut OuterScratch, k: usize, m: usize, n: usize) -> Result<(), Error> {
         let (lanes, nr) = self.strip();
         let b = PanelShape { lanes, nr, groups: 1, depth: k, units: n };

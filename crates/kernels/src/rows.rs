@@ -5,6 +5,13 @@ use crate::gemm::block::GemmTask;
 use crate::isa::Isa;
 
 /// A recurrent cell.
+///
+/// # Examples
+/// ```
+/// use gatewise_kernels::Cell;
+///
+/// assert_eq!(Cell::ALL.map(|cell| cell.gates()), [1, 1, 4, 3]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Cell {
     /// Vanilla (Elman) network with tanh.
@@ -22,6 +29,11 @@ impl Cell {
     pub const ALL: [Cell; 4] = [Cell::RnnTanh, Cell::RnnRelu, Cell::Lstm, Cell::Gru];
 
     /// The name used in kernel ids and on command lines.
+    ///
+    /// # Examples
+    /// ```
+    /// assert_eq!(gatewise_kernels::Cell::ALL.map(|cell| cell.name()), ["rnn_tanh", "rnn_relu", "lstm", "gru"]);
+    /// ```
     pub const fn name(self) -> &'static str {
         match self {
             Cell::RnnTanh => "rnn_tanh",
@@ -32,6 +44,11 @@ impl Cell {
     }
 
     /// G, the gates of a unit: each has its rows in weight_ih, weight_hh and the biases.
+    ///
+    /// # Examples
+    /// ```
+    /// assert_eq!(gatewise_kernels::Cell::Lstm.gates(), 4); // i f g o
+    /// ```
     pub const fn gates(self) -> usize {
         match self {
             Cell::RnnTanh | Cell::RnnRelu => 1,
@@ -42,6 +59,11 @@ impl Cell {
 
     /// The values a unit saves per step for the backward pass: LSTM i f g o; GRU r z n and W_hn h + b_hn; RNN h.
     /// Backward puts the gradients of the pre-activations in their places; [`CellSpec`](crate::CellSpec) says which where.
+    ///
+    /// # Examples
+    /// ```
+    /// assert_eq!(gatewise_kernels::Cell::ALL.map(|cell| cell.saved()), [1, 1, 4, 4]);
+    /// ```
     pub const fn saved(self) -> usize {
         match self {
             Cell::RnnTanh | Cell::RnnRelu => 1,
@@ -50,12 +72,32 @@ impl Cell {
     }
 
     /// Whether there is a cell state c beside h.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise_kernels::Cell;
+    ///
+    /// assert!(Cell::Lstm.has_cell_state() && !Cell::Gru.has_cell_state());
+    /// ```
     pub const fn has_cell_state(self) -> bool {
         matches!(self, Cell::Lstm)
     }
 }
 
 /// Which cells of a family a kernel runs.
+///
+/// # Examples
+/// Options choose other kernels of the same family:
+/// ```
+/// use gatewise_kernels::{Cell, CellSpec, Form, Kernels, Weights};
+///
+/// let plain = CellSpec::from(Cell::Gru);
+/// for (linear_before_reset, form) in [(true, Form::Plain), (false, Form::ResetBefore)] {
+///     let spec = CellSpec { linear_before_reset, ..plain };
+///     assert_eq!(Kernels::auto()?.pack_cell(spec, 0, 0, Weights::default())?.backward_row().form, form);
+/// }
+/// # Ok::<(), gatewise_kernels::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Form {
     /// PyTorch's cell.
@@ -67,6 +109,13 @@ pub enum Form {
 }
 
 /// What a kernel does.
+///
+/// # Examples
+/// ```
+/// use gatewise_kernels::{Isa, Pass, registry};
+///
+/// assert_eq!(registry(Isa::Portable).iter().filter(|row| row.pass == Pass::Matmul).count(), 1);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Pass {
     /// Forward over a chunk of time, multiplying the input itself; made for single steps.
@@ -88,6 +137,14 @@ pub enum Pass {
 }
 
 /// One kernel.
+///
+/// # Examples
+/// ```
+/// use gatewise_kernels::{Isa, registry};
+///
+/// let row = registry(Isa::Portable).iter().find(|row| row.id == "f32-lstm-bwd-hn-portable").unwrap();
+/// assert_eq!((row.isa, row.hidden, row.lanes), (Isa::Portable, None, 4));
+/// ```
 #[derive(Debug)]
 pub struct Row {
     /// `f32-<cell>-<pass>-h<size>-<isa>`, `hn` for any size.

@@ -12,6 +12,18 @@ use crate::rows::{Cell, CellRows, Form, Row};
 use crate::team::MOST;
 
 /// The weights as PyTorch lays them out: gate after gate, in its order (i f g o; r z n).
+///
+/// # Examples
+/// ```
+/// use gatewise_kernels::{Cell, Kernels, Step, Weights};
+///
+/// let (kernels, mut h) = (Kernels::auto()?, [0.0]);
+/// let weights = Weights { w_ih: &[2.0], w_hh: &[0.5], b_ih: Some(&[1.0]), b_hh: None, w_hr: None };
+/// let packed = kernels.pack_cell(Cell::RnnRelu, 1, 1, weights)?;
+/// kernels.step(&packed, Step { batch: 1, x: &[3.0], h_0: &[4.0], h_1: &mut h, c: &mut [] }, 1)?;
+/// assert_eq!(h, [2.0 * 3.0 + 0.5 * 4.0 + 1.0]);
+/// # Ok::<(), gatewise_kernels::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Weights<'a> {
     /// weight_ih, [gates * hidden_size, input_size].
@@ -27,6 +39,16 @@ pub struct Weights<'a> {
 }
 
 /// Packed weights and the kernels chosen for them. Made by [`Kernels::pack_cell`](crate::Kernels::pack_cell).
+///
+/// # Examples
+/// ```
+/// use gatewise_kernels::{Cell, Kernels, Weights};
+///
+/// let weights = Weights { w_ih: &[0.5; 3 * 2], w_hh: &[0.5; 3], ..Weights::default() };
+/// let packed = Kernels::auto()?.pack_cell(Cell::Gru, 2, 1, weights)?;
+/// assert_eq!((packed.input_size(), packed.hidden_size(), packed.state_size()), (2, 1, 1));
+/// # Ok::<(), gatewise_kernels::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct PackedCell {
     pub(crate) spec: CellSpec,
@@ -108,21 +130,37 @@ impl PackedCell {
     }
 
     /// The cell.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise_kernels::{Cell, Kernels, Weights};
+    ///
+    /// assert_eq!(Kernels::auto()?.pack_cell(Cell::Gru, 0, 0, Weights::default())?.cell(), Cell::Gru);
+    /// # Ok::<(), gatewise_kernels::Error>(())
+    /// ```
     pub fn cell(&self) -> Cell {
         self.spec.cell
     }
 
     /// The cell and its options.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise_kernels::{Cell, Kernels, Weights};
+    ///
+    /// assert!(Kernels::auto()?.pack_cell(Cell::Gru, 0, 0, Weights::default())?.spec().linear_before_reset);
+    /// # Ok::<(), gatewise_kernels::Error>(())
+    /// ```
     pub fn spec(&self) -> &CellSpec {
         &self.spec
     }
 
-    /// I
+    /// I, features of the input.
     pub fn input_size(&self) -> usize {
         self.input
     }
 
-    /// H
+    /// H, hidden units.
     pub fn hidden_size(&self) -> usize {
         self.hidden
     }
@@ -169,6 +207,15 @@ impl PackedCell {
     }
 
     /// Lanes that the weights are packed for.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise_kernels::{Cell, Kernels, Weights};
+    ///
+    /// let kernels = Kernels::auto()?;
+    /// assert_eq!(kernels.pack_cell(Cell::Gru, 0, 0, Weights::default())?.lanes(), kernels.lanes());
+    /// # Ok::<(), gatewise_kernels::Error>(())
+    /// ```
     pub fn lanes(&self) -> usize {
         self.lanes
     }
@@ -184,6 +231,15 @@ impl PackedCell {
     }
 
     /// The kernel that runs the recurrence backward.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise_kernels::{Cell, Kernels, Pass, Weights};
+    ///
+    /// let packed = Kernels::auto()?.pack_cell(Cell::Gru, 0, 0, Weights::default())?;
+    /// assert_eq!(packed.backward_row().pass, Pass::Backward);
+    /// # Ok::<(), gatewise_kernels::Error>(())
+    /// ```
     pub fn backward_row(&self) -> &'static Row {
         self.rows.backward
     }
@@ -208,6 +264,18 @@ impl PackedCell {
     ///
     /// # Errors
     /// [`Error::Shape`] if a weight is not as long as the cell needs.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise_kernels::{Cell, Kernels, Step, Weights};
+    ///
+    /// let (kernels, old, mut h) = (Kernels::auto()?, Weights { w_hh: &[1.0], ..Weights::default() }, [0.0]);
+    /// let mut packed = kernels.pack_cell(Cell::RnnRelu, 0, 1, old)?;
+    /// packed.repack(Weights { w_hh: &[3.0], ..old })?;
+    /// kernels.step(&packed, Step { batch: 1, x: &[], h_0: &[2.0], h_1: &mut h, c: &mut [] }, 1)?;
+    /// assert_eq!(h, [3.0 * 2.0]);
+    /// # Ok::<(), gatewise_kernels::Error>(())
+    /// ```
     pub fn repack(&mut self, weights: Weights<'_>) -> Result<(), Error> {
         check(self.spec, (self.input, self.hidden), &weights)?;
         let (hidden, state) = (self.hidden, self.state_size());
@@ -242,6 +310,17 @@ impl PackedCell {
     ///
     /// # Errors
     /// [`Error::Shape`] if a weight is not as long as the cell needs, [`Error::SizeOverflow`] if the room cannot be had.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise_kernels::{Cell, Kernels, Weights};
+    ///
+    /// let weights = Weights { w_ih: &[0.5; 3 * 2], w_hh: &[0.5; 3], ..Weights::default() };
+    /// let mut packed = Kernels::auto()?.pack_cell(Cell::Gru, 2, 1, weights)?;
+    /// packed.prepare_training(weights)?;
+    /// assert!(packed.is_ready_for_training() && packed.w_ih_transposed().is_some());
+    /// # Ok::<(), gatewise_kernels::Error>(())
+    /// ```
     pub fn prepare_training(&mut self, weights: Weights<'_>) -> Result<(), Error> {
         check(self.spec, (self.input, self.hidden), &weights)?;
         let mut transposed = self.for_training.take().unwrap_or_else(|| Transposed {

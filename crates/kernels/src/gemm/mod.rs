@@ -17,6 +17,19 @@ use crate::error::Error;
 use pack::{Depth, PanelShape, Source, pack};
 
 /// A read-only matrix: element (i, j) stands at `i * row + j * col`.
+///
+/// # Examples
+/// The second column of a row-major 2 x 3 matrix, as a 2 x 1 matrix, times 10:
+/// ```
+/// use gatewise_kernels::{Kernels, Matrix, MatrixMut};
+///
+/// let (a, mut c) = ([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [0.0; 2]);
+/// let column = Matrix { data: &a[1..], row: 3, col: 1 };
+/// let (b, c_1) = (Matrix::row_major(&[10.0], 1), MatrixMut::row_major(&mut c, 1));
+/// Kernels::auto()?.matmul(2, 1, 1, column, b, 0.0, c_1, 1)?;
+/// assert_eq!(c, [20.0, 50.0]);
+/// # Ok::<(), gatewise_kernels::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Matrix<'a> {
     /// The floats.
@@ -28,6 +41,18 @@ pub struct Matrix<'a> {
 }
 
 /// A writable matrix, laid out as [`Matrix`].
+///
+/// # Examples
+/// Into the last column of a row-major 2 x 3 matrix:
+/// ```
+/// use gatewise_kernels::{Kernels, Matrix, MatrixMut};
+///
+/// let (mut c, a) = ([0.0; 6], Matrix::row_major(&[1.0, 2.0], 1));
+/// let column = MatrixMut { data: &mut c[2..], row: 3, col: 1 };
+/// Kernels::auto()?.matmul(2, 1, 1, a, Matrix::row_major(&[10.0], 1), 0.0, column, 1)?;
+/// assert_eq!(c, [0.0, 0.0, 10.0, 0.0, 0.0, 20.0]);
+/// # Ok::<(), gatewise_kernels::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct MatrixMut<'a> {
     /// The floats.
@@ -40,11 +65,23 @@ pub struct MatrixMut<'a> {
 
 impl<'a> Matrix<'a> {
     /// A matrix of `columns` columns, row after row.
+    ///
+    /// # Examples
+    /// ```
+    /// let a = gatewise_kernels::Matrix::row_major(&[0.5; 2 * 3], 3); // 2 x 3
+    /// assert_eq!((a.row, a.col), (3, 1));
+    /// ```
     pub fn row_major(data: &'a [f32], columns: usize) -> Matrix<'a> {
         Matrix { data, row: columns, col: 1 }
     }
 
     /// The transpose: the same floats, rows and columns exchanged.
+    ///
+    /// # Examples
+    /// ```
+    /// let a = gatewise_kernels::Matrix::row_major(&[0.5; 2 * 3], 3).transposed(); // 3 x 2
+    /// assert_eq!((a.row, a.col), (1, 3));
+    /// ```
     pub fn transposed(self) -> Matrix<'a> {
         Matrix { data: self.data, row: self.col, col: self.row }
     }
@@ -56,6 +93,13 @@ impl<'a> Matrix<'a> {
 
 impl<'a> MatrixMut<'a> {
     /// A matrix of `columns` columns, row after row.
+    ///
+    /// # Examples
+    /// ```
+    /// let mut c = [0.0; 2 * 3];
+    /// let c = gatewise_kernels::MatrixMut::row_major(&mut c, 3); // 2 x 3
+    /// assert_eq!((c.row, c.col), (3, 1));
+    /// ```
     pub fn row_major(data: &'a mut [f32], columns: usize) -> MatrixMut<'a> {
         MatrixMut { data, row: columns, col: 1 }
     }
@@ -96,6 +140,20 @@ fn check_extent(
 }
 
 /// The right operand of a matmul, packed once for many products. Made by [`Kernels::pack_b`](crate::Kernels::pack_b).
+///
+/// # Examples
+/// ```
+/// use gatewise_kernels::{Kernels, Matrix, MatrixMut};
+///
+/// let (kernels, mut c) = (Kernels::auto()?, [0.0]);
+/// let b = kernels.pack_b(2, 1, Matrix::row_major(&[10.0, 1.0], 1))?;
+/// for (a, expected) in [([1.0, 2.0], 12.0), ([3.0, 4.0], 34.0)] {
+///     let a = Matrix::row_major(&a, 2);
+///     kernels.matmul_packed(1, a, &b, 0.0, MatrixMut::row_major(&mut c, 1), 1)?;
+///     assert_eq!(c, [expected]);
+/// }
+/// # Ok::<(), gatewise_kernels::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct PackedB {
     pub(crate) shape: PanelShape,
@@ -104,11 +162,27 @@ pub struct PackedB {
 
 impl PackedB {
     /// k, the rows of B.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise_kernels::{Kernels, Matrix};
+    ///
+    /// assert_eq!(Kernels::auto()?.pack_b(2, 3, Matrix::row_major(&[0.5; 6], 3))?.depth(), 2);
+    /// # Ok::<(), gatewise_kernels::Error>(())
+    /// ```
     pub fn depth(&self) -> usize {
         self.shape.depth
     }
 
     /// n, the columns of B.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise_kernels::{Kernels, Matrix};
+    ///
+    /// assert_eq!(Kernels::auto()?.pack_b(2, 3, Matrix::row_major(&[0.5; 6], 3))?.columns(), 3);
+    /// # Ok::<(), gatewise_kernels::Error>(())
+    /// ```
     pub fn columns(&self) -> usize {
         self.shape.units
     }
@@ -145,6 +219,17 @@ impl PackedB {
 /// ```text
 /// C[i,j] += sum_r A[a_rows[r] + i] B[b_rows[r] + j]        r ascending, one chain that starts from C
 /// ```
+///
+/// # Examples
+/// ```
+/// use gatewise_kernels::{Kernels, OuterProducts, OuterScratch};
+///
+/// let (a, b, mut c) = ([1.0, 2.0], [10.0, 20.0, 30.0, 40.0], [0.5; 2]);
+/// let sum = OuterProducts { m: 1, n: 2, a: &a, a_rows: &[0, 1], b: &b, b_rows: &[0, 2], c: &mut c };
+/// Kernels::auto()?.add_outer_products(sum, &mut OuterScratch::new(), 1)?;
+/// assert_eq!(c, [0.5 + 10.0 + 2.0 * 30.0, 0.5 + 20.0 + 2.0 * 40.0]);
+/// # Ok::<(), gatewise_kernels::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct OuterProducts<'a> {
     /// Rows of C.
@@ -180,6 +265,19 @@ impl OuterProducts<'_> {
 }
 
 /// Room that a sum of outer products packs its operands into; it grows as needed and is kept from call to call.
+///
+/// # Examples
+/// ```
+/// use gatewise_kernels::{Kernels, OuterProducts, OuterScratch};
+///
+/// let (kernels, mut room, mut c) = (Kernels::auto()?, OuterScratch::new(), [0.0]);
+/// for expected in [6.0, 12.0] {
+///     let sum = OuterProducts { m: 1, n: 1, a: &[2.0], a_rows: &[0], b: &[3.0], b_rows: &[0], c: &mut c };
+///     kernels.add_outer_products(sum, &mut room, 1)?; // the second time nothing grows
+///     assert_eq!(c, [expected]);
+/// }
+/// # Ok::<(), gatewise_kernels::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct OuterScratch {
     pub(crate) a: AlignedBuf,
@@ -188,11 +286,24 @@ pub struct OuterScratch {
 
 impl OuterScratch {
     /// No room yet.
+    ///
+    /// # Examples
+    /// ```
+    /// assert_eq!(gatewise_kernels::OuterScratch::new().bytes(), 0);
+    /// ```
     pub fn new() -> OuterScratch {
         OuterScratch { a: AlignedBuf::default(), b: PackedB::empty() }
     }
 
     /// Bytes of the room there is.
+    ///
+    /// # Examples
+    /// ```
+    /// let (kernels, mut room) = (gatewise_kernels::Kernels::auto()?, gatewise_kernels::OuterScratch::new());
+    /// kernels.reserve_outer(&mut room, 8, 5, 3)?;
+    /// assert_eq!(room.bytes(), 4 * kernels.outer_floats(8, 5, 3));
+    /// # Ok::<(), gatewise_kernels::Error>(())
+    /// ```
     pub fn bytes(&self) -> usize {
         size_of::<f32>() * (self.a.len() + self.b.panels.len())
     }

@@ -7,6 +7,20 @@ use super::{sigmoid::sigmoid, softplus::softplus, tanh::tanh};
 use crate::simd::Arithmetic;
 
 /// A function of one number, y = f(x). NaN stays NaN.
+///
+/// # Examples
+/// ```
+/// use gatewise_kernels::{Activation, Activations, Cell, CellSpec, Kernels, Step, Weights};
+///
+/// let activations = Activations { candidate: Activation::Softsign, ..Activations::of(Cell::RnnTanh) };
+/// let spec = CellSpec { activations, ..CellSpec::from(Cell::RnnTanh) };
+/// let (kernels, mut h) = (Kernels::auto()?, [0.0]);
+/// let weights = Weights { w_ih: &[1.0], w_hh: &[0.0], ..Weights::default() };
+/// let packed = kernels.pack_cell(spec, 1, 1, weights)?;
+/// kernels.step(&packed, Step { batch: 1, x: &[3.0], h_0: &[0.0], h_1: &mut h, c: &mut [] }, 1)?;
+/// assert_eq!(h, [3.0 / (1.0 + 3.0)]);
+/// # Ok::<(), gatewise_kernels::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Activation {
     /// y = 1 / (1 + e^-x), f' = y (1 - y)
@@ -61,6 +75,21 @@ pub enum Activation {
 }
 
 /// The activations of a cell, and how far what they work on may reach.
+///
+/// # Examples
+/// ```
+/// use gatewise_kernels::{Activation, Activations, Cell, CellSpec, Kernels, Step, Weights};
+///
+/// let identity = Activations { candidate: Activation::Identity, ..Activations::of(Cell::RnnTanh) };
+/// let activations = Activations { clip: Some(2.0), ..identity };
+/// let spec = CellSpec { activations, ..CellSpec::from(Cell::RnnTanh) };
+/// let (kernels, mut h) = (Kernels::auto()?, [0.0]);
+/// let weights = Weights { w_ih: &[1.0], w_hh: &[0.0], ..Weights::default() };
+/// let packed = kernels.pack_cell(spec, 1, 1, weights)?;
+/// kernels.step(&packed, Step { batch: 1, x: &[-9.0], h_0: &[0.0], h_1: &mut h, c: &mut [] }, 1)?;
+/// assert_eq!(h, [-2.0]);
+/// # Ok::<(), gatewise_kernels::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Activations {
     /// Of the gates: i f o of an LSTM, r z of a GRU. An RNN has none.
@@ -127,6 +156,14 @@ impl Activation {
     pub const HARD_SIGMOID_RELU6: Activation = Activation::HardSigmoid { alpha: 1.0 / 6.0, beta: 0.5 };
 
     /// Whether the parameters are finite and such that the slope follows from the value.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise_kernels::Activation;
+    ///
+    /// assert!(Activation::Elu { alpha: 1.0 }.is_valid());
+    /// assert!(!Activation::Elu { alpha: f32::NAN }.is_valid());
+    /// ```
     pub fn is_valid(&self) -> bool {
         match *self {
             Activation::Sigmoid
