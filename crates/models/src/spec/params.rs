@@ -33,7 +33,7 @@ impl Tensor {
         &self.name
     }
 
-    /// The sizes of its axes, as PyTorch has them: [rows, columns] of a weight, [rows] of a bias.
+    /// The sizes of its axes, as PyTorch has them: [rows, columns] of a weight, `[rows]` of a bias.
     ///
     /// # Examples
     /// ```

@@ -105,7 +105,7 @@ impl Linear {
         Ok(Linear { params, packed })
     }
 
-    /// The parameters `weight`, [out_features, in_features], and `bias`, [out_features].
+    /// The parameters `weight`, [out_features, in_features], and `bias`, `[out_features]`.
     ///
     /// # Examples
     /// ```
