@@ -9,7 +9,7 @@ use crate::gates::args::{Backward, Forward, Step};
 use crate::gates::checked::{BackwardTask, ForwardTask};
 use crate::gemm::check_rows;
 use crate::kernels::Kernels;
-use crate::plan::{BackwardPlan, ForwardPlan, Projection, Sizes, part};
+use crate::plan::{BackwardPlan, ForwardPlan, Projection, Sizes, balanced_part, part};
 use crate::rows::{Entry, Row};
 use crate::tasks::{backward_task, forward_task, projection_task, single_step_task, step_task};
 use crate::team::Team;
@@ -165,7 +165,7 @@ impl Kernels {
             return Ok(());
         }
         let scratch = args.scratch.as_mut_ptr();
-        let (batch, steps) = (args.batch, args.steps);
+        let (batch, steps, active) = (args.batch, args.steps, args.active);
         let shards = plan.shards.clamp(1, batch.max(1));
         let row = weights.forward_row(plan);
         let projection = weights.projection(plan);
@@ -208,17 +208,17 @@ impl Kernels {
         }
         each_part(shards, |i| {
             let (task, scratch) = *shared.get();
-            let (begin, end) = part(batch, shards, i);
+            let (begin, end) = balanced_part(batch, active, shards, i);
             let task = task.shard(begin, end - begin);
             let Projection::Chunked { chunk } = projection else {
                 return kernel(&task);
             };
-            let xa = scratch.wrapping_add(i * plan.shard_scratch);
+            let xa = scratch.wrapping_add(begin * chunk * weights.xa_row());
             let mut t = 0;
             while t < steps && end > begin {
                 let chunk = chunk.min(steps - t);
                 for block in projection_task(weights, &task, (t, t + chunk), xa).blocks() {
-                    // SAFETY: see the module's note; `xa` has room for a chunk of a shard (`tasks`).
+                    // SAFETY: see the module's note; the scratch has room for a chunk of all rows (`tasks`).
                     unsafe { project(&block) };
                 }
                 kernel(&ForwardTask { begin: t, end: t + chunk, xa, ..task });
@@ -329,7 +329,7 @@ impl Kernels {
         }
         let row = weights.rows.backward;
         let Entry::Backward(kernel) = row.entry else { wrong_entry(row) };
-        let batch = args.batch;
+        let (batch, active) = (args.batch, args.active.map(|active| &active[args.begin..args.end]));
         let shards = plan.shards.clamp(1, batch.max(1));
         let slices = weights.team(plan.slices);
         let task = Shared(task);
@@ -344,7 +344,7 @@ impl Kernels {
             return Ok(());
         }
         each_part(shards, |i| {
-            let (begin, end) = part(batch, shards, i);
+            let (begin, end) = balanced_part(batch, active, shards, i);
             // SAFETY: see the module's note.
             unsafe { kernel(&task.get().shard(begin, end - begin)) };
         });

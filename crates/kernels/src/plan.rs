@@ -270,6 +270,33 @@ pub fn part(len: usize, parts: usize, index: usize) -> (usize, usize) {
     (begin, begin + size + usize::from(index < rest))
 }
 
+/// The `index`-th of `parts` parts of `0 .. rows`, as (begin, end), that have about as much to do: of the rows, from the first on,
+/// `active` take part in each step; `None` is all in all.
+pub(crate) fn balanced_part(
+    rows: usize,
+    active: Option<&[usize]>,
+    parts: usize,
+    index: usize,
+) -> (usize, usize) {
+    let Some(active) = active.filter(|_| parts > 1) else { return part(rows, parts, index) };
+    let steps_below = |row: usize| active.iter().map(|&active| active.min(row)).sum::<usize>();
+    let all = steps_below(rows);
+    // The first row below which a share of all steps is run.
+    let border = |share: usize| {
+        if share == parts {
+            return rows;
+        }
+        let (mut low, mut high) = (0, rows);
+        while low < high {
+            let middle = low.midpoint(high);
+            let is_enough = steps_below(middle).saturating_mul(parts) >= all.saturating_mul(share);
+            (low, high) = if is_enough { (low, middle) } else { (middle + 1, high) };
+        }
+        low
+    };
+    (border(index), border(index + 1))
+}
+
 impl fmt::Display for ForwardPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.projection {
@@ -285,5 +312,34 @@ impl fmt::Display for BackwardPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} steps a time chunk, {} shard(s) of rows, ", self.chunk, self.shards)?;
         write!(f, "{} slice(s) of units, {} thread(s) for matmuls", self.slices, self.threads)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_ragged_rows_have_as_many_steps() {
+        // Row r runs 100 - r steps.
+        let active: Vec<usize> = (0..100).map(|t| 100 - t).collect();
+        for parts in 1..7 {
+            let mut next = 0;
+            for index in 0..parts {
+                let (begin, end) = balanced_part(100, Some(&active), parts, index);
+                assert_eq!(begin, next);
+                next = end;
+                let steps: usize = (begin..end).map(|row| 100 - row).sum();
+                assert!(
+                    parts == 1 || steps.abs_diff(5050 / parts) <= 100,
+                    "part {index} of {parts}: {steps}"
+                );
+            }
+            assert_eq!(next, 100);
+        }
+        // Rows that run no step belong to the last part, as do all rows if none runs any.
+        assert_eq!(balanced_part(9, Some(&[2, 2]), 2, 1), (1, 9));
+        assert_eq!([0, 1].map(|index| balanced_part(3, Some(&[0]), 2, index)), [(0, 0), (0, 3)]);
+        assert_eq!([0, 1].map(|index| balanced_part(3, None, 2, index)), [(0, 2), (2, 3)]);
     }
 }

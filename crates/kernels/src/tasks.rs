@@ -149,7 +149,7 @@ pub(crate) fn step_task(weights: &PackedCell, args: &mut Step<'_>) -> Result<For
     })
 }
 
-/// The plan must be one for these sizes: each shard's scratch holds a chunk of its rows.
+/// The plan must be one for these sizes: the scratch of all shards together holds a chunk of all rows.
 fn check_scratch(weights: &PackedCell, plan: &ForwardPlan, batch: usize, len: usize) -> Result<(), Error> {
     let Projection::Chunked { chunk } = weights.projection(plan) else { return Ok(()) };
     let shards = plan.shards.clamp(1, batch.max(1));

@@ -1,9 +1,10 @@
 //! The promises about bits: company, chunks, steps, kernels and instruction sets change none. (Threads: `threads.rs`.)
 
-use gatewise::{Isa, Kernels, State};
+use gatewise::{Cell, Isa, Kernels, State};
 use proptest::prelude::*;
 use std::ops::Range;
 use tests::bounds::{same_bits, same_slices};
+use tests::oracle::Merge;
 use tests::problem::{Arrays, Problem};
 use tests::rng::Rng;
 use tests::setup::{ResetTo, Setup, cases, setups};
@@ -230,6 +231,33 @@ proptest! {
                 problem.load(&mut other);
                 passed(same_bits(&trained, &problem.train(&other)), kernels)?;
                 passed(same_bits(&problem.infer(&other), &trained), kernels)?;
+            }
+        }
+    }
+}
+
+/// Inference moves rows of different lengths to their places some steps at a time, training all of them at once: sequences of several
+/// such parts have the same bits, on one thread and on two, whose shares of the rows differ.
+#[test]
+fn rows_that_are_moved_in_parts_have_the_bits_of_training() {
+    let base = Setup { input: 5, hidden: 72, ragged: true, steps: 61, batch: 23, ..Setup::default() };
+    let cells = [Cell::Lstm, Cell::Gru, Cell::RnnTanh];
+    let pools = [1, 2].map(|threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap());
+    for (seed, cell) in (1..).zip(cells.into_iter().cycle().take(12)) {
+        let [layers, bidirectional, batch_first] = [1 + seed / 3 % 2, seed % 2, seed / 2 % 2];
+        let (bidirectional, batch_first) = (bidirectional == 1, batch_first == 1);
+        let merge = if seed > 9 { Merge::Sum } else { Merge::Concat };
+        let resets = seed % 5 == 0;
+        let setup = Setup { cell, layers, bidirectional, batch_first, merge, resets, ..base.clone() };
+        let problem = Setup { reset_to: ResetTo::Each, seed: seed as u64, ..setup }.problem();
+        for kernels in Kernels::available().unwrap() {
+            let network = problem.network(kernels);
+            let trained = problem.train(&network);
+            for pool in &pools {
+                let inferred = pool.install(|| problem.infer(&network));
+                same_bits(&inferred, &trained).unwrap_or_else(|error| panic!("{:?}: {error}", problem.setup));
+                let again = pool.install(|| problem.train(&network));
+                same_bits(&again, &trained).unwrap_or_else(|error| panic!("{:?}: {error}", problem.setup));
             }
         }
     }

@@ -1,6 +1,7 @@
 //! The rows of a batch in the order that the kernels want: the longest first, so that those that take part in a step are always
 //! the first ones. What goes in is gathered into that order, what comes out is scattered back.
 
+use super::direction::{Grid, time};
 use super::memory::bytes_of_all;
 use crate::spec::shape::{Dims, expect, reserve};
 use crate::spec::{Error, Input, State};
@@ -206,13 +207,8 @@ impl Arrangement {
         width: usize,
         batch_first: bool,
     ) {
-        for t in 0..dims.steps {
-            for place in 0..self.active_at(0, t, dims) {
-                let from_at = sequence_at(dims, t, self.row(place), batch_first) * width;
-                let to_at = (t * dims.batch + place) * width;
-                to[to_at..][..width].copy_from_slice(&from[from_at..][..width]);
-            }
-        }
+        let grid = Grid::layout(dims, width, batch_first);
+        self.gather_steps(from, grid, to, dims, width, (0, 0..dims.steps));
     }
 
     /// The way back; the steps beyond a row's length become zeros.
@@ -224,17 +220,46 @@ impl Arrangement {
         width: usize,
         batch_first: bool,
     ) {
-        for t in 0..dims.steps {
-            let active = self.active_at(0, t, dims);
-            for place in 0..dims.batch {
-                let from_at = (t * dims.batch + place) * width;
-                let to_at = sequence_at(dims, t, self.row(place), batch_first) * width;
-                let to = &mut to[to_at..][..width];
-                if place < active {
-                    to.copy_from_slice(&from[from_at..][..width]);
-                } else {
-                    to.fill(0.0);
-                }
+        let grid = Grid::layout(dims, width, batch_first);
+        self.scatter_steps(from, to, grid, dims, width, (0, 0..dims.steps));
+    }
+
+    /// Some of a direction's steps of a sequence of all rows, as they came, to [steps, B, width] in the direction's order, each row
+    /// to its place; rows that take no part in a step are left out.
+    pub(crate) fn gather_steps(
+        &self,
+        from: &[f32],
+        grid: Grid,
+        to: &mut [f32],
+        dims: &Dims,
+        width: usize,
+        (direction, steps): (usize, Range<usize>),
+    ) {
+        for (step, to) in steps.zip(to.chunks_exact_mut((dims.batch * width).max(1))) {
+            let t = time(dims, direction, step);
+            let taking_part = self.active_at(direction, step, dims);
+            for (place, to) in to.chunks_exact_mut(width).take(taking_part).enumerate() {
+                to.copy_from_slice(&from[grid.at(t, self.row(place))..][..width]);
+            }
+        }
+    }
+
+    /// The way back; rows that take no part in a step become zeros.
+    pub(crate) fn scatter_steps(
+        &self,
+        from: &[f32],
+        to: &mut [f32],
+        grid: Grid,
+        dims: &Dims,
+        width: usize,
+        (direction, steps): (usize, Range<usize>),
+    ) {
+        for (step, from) in steps.zip(from.chunks_exact((dims.batch * width).max(1))) {
+            let t = time(dims, direction, step);
+            let taking_part = self.active_at(direction, step, dims);
+            for (place, from) in from.chunks_exact(width).enumerate() {
+                let to = &mut to[grid.at(t, self.row(place))..][..width];
+                if place < taking_part { to.copy_from_slice(from) } else { to.fill(0.0) }
             }
         }
     }
@@ -249,11 +274,6 @@ impl Arrangement {
             data[(t * dims.batch + active) * width..(t + 1) * dims.batch * width].fill(0.0);
         }
     }
-}
-
-/// How many vectors of features stand before (t, row) in a network's layout.
-fn sequence_at(dims: &Dims, t: usize, row: usize, batch_first: bool) -> usize {
-    if batch_first { row * dims.steps + t } else { t * dims.batch + row }
 }
 
 #[cfg(test)]

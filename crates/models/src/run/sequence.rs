@@ -6,7 +6,7 @@ use super::stretch::projected_steps;
 use super::{Layer, Stack, in_pool, merge, steps_and_batch};
 use crate::spec::shape::{Dims, expect_len, product, resize};
 use crate::spec::{Error, Input, State};
-use gatewise_kernels::plan::{ForwardPlan, Sizes};
+use gatewise_kernels::plan::{ForwardPlan, Projection, Sizes};
 use gatewise_kernels::{AlignedBuf, Caches, Forward, Seq, SeqMut, Step};
 
 /// Room for what stands between layers during a forward pass: it grows as needed and is kept from call to call.
@@ -25,8 +25,10 @@ use gatewise_kernels::{AlignedBuf, Caches, Forward, Seq, SeqMut, Step};
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Workspace {
-    /// The input with its rows in their places, if these are not where they came.
+    /// Some steps of the input with its rows in their places, if these are not where they came.
     x: Vec<f32>,
+    /// Some steps of the output, likewise.
+    y: Vec<f32>,
     /// The outputs of a layer, for the next one: used in turn.
     between: [Vec<f32>; 2],
     /// h of both directions of the layer at hand, side by side, where they are merged into one.
@@ -41,6 +43,23 @@ pub struct Workspace {
     gates: Vec<f32>,
     scratch: AlignedBuf,
     rows: Arrangement,
+}
+
+/// Floats that are moved to their rows' places at a time: few enough to be in the L2 cache when the kernel meets them, and enough
+/// for the kernel to be worth its call.
+const MOVED: usize = 1 << 15;
+/// As many times more for each thread, where there are several: those that wait while rows are moved fall asleep.
+const MOVED_FOR_A_THREAD: usize = 4;
+
+/// Steps of so many: whole chunks of the projection.
+fn moved_steps(plan: &ForwardPlan, dims: &Dims, input: usize) -> usize {
+    let moved = if plan.shards > 1 { MOVED * MOVED_FOR_A_THREAD * plan.shards } else { MOVED };
+    let steps = moved.div_ceil((dims.batch * input.max(dims.features)).max(1));
+    let chunk = match plan.projection {
+        Projection::Fused => 1,
+        Projection::Chunked { chunk } => chunk.max(1),
+    };
+    steps.checked_next_multiple_of(chunk).unwrap_or(dims.steps).min(dims.steps)
 }
 
 impl Stack {
@@ -98,14 +117,20 @@ impl Stack {
         expect_len("output", y.len(), dims.outputs())?;
         let threads = rayon::current_num_threads();
         let shards = self.reserve(&dims, threads, &mut room.scratch)?;
-        let is_direct = dims.layers == 1 && input.lengths.is_none();
+        let is_ragged = input.lengths.is_some();
+        let is_direct = dims.layers == 1 && !(is_ragged && dims.is_merged());
         let widest = dims.widest(&self.config);
         for buffer in &mut room.between {
             resize("output", buffer, if is_direct { 0 } else { widest.outputs() })?;
         }
         resize("output", &mut room.sides, if dims.is_merged() { widest.sides() } else { 0 })?;
-        let permuted = if input.lengths.is_some() { dims.sequence(self.config.input_size) } else { 0 };
-        resize("input", &mut room.x, permuted)?;
+        let ends = [0, dims.layers - 1].map(|layer| {
+            let (layer, dims) = (&self.layers[layer], dims.of(&self.config, layer));
+            let steps = moved_steps(&self.plan(layer, &dims, threads), &dims, layer.input);
+            dims.with_steps(if is_ragged { steps } else { 0 })
+        });
+        resize("input", &mut room.x, ends[0].sequence(self.config.input_size))?;
+        resize("output", &mut room.y, ends[1].sequence(ends[1].features))?;
         resize("h_0", &mut room.h, widest.state())?;
         resize("c_0", &mut room.c, widest.cell_state())?;
         let of_reset = if input.reset_state.is_some() { widest } else { widest.with_batch(0) };
@@ -165,14 +190,11 @@ impl Stack {
         y: &mut [f32],
         room: &mut Workspace,
     ) -> Result<(), Error> {
-        let Workspace { x, between: [below, above], sides, h, c, reset_h, reset_c, gates, scratch, rows } =
-            room;
+        let Workspace { x: moved_x, y: moved_y, between, sides, h, c, reset_h, reset_c, gates, .. } = room;
+        let (scratch, rows, [below, above]) = (&mut room.scratch, &room.rows, between);
         let batch_first = self.config.batch_first;
         let is_permuted = rows.is_permuted();
-        if is_permuted {
-            let width = self.config.input_size;
-            rows.gather_sequence(input.sequence.data(), x, dims, width, batch_first);
-        } else if rows.is_ragged() {
+        if rows.is_ragged() && !is_permuted {
             y.fill(0.0);
         }
         let has_c = dims.has_c;
@@ -180,10 +202,12 @@ impl Stack {
         for (i, layer) in self.layers.iter().enumerate() {
             let dims = &dims.of(&self.config, i);
             let (h, c) = (&mut h[..dims.state()], &mut c[..dims.cell_state()]);
-            // The last layer writes where the caller wants the outputs, unless the rows have to move first.
-            let is_direct = i + 1 == dims.layers && !is_permuted;
+            // The last layer writes where the caller wants the outputs, unless the rows have to move first: some steps at a time
+            // while they are in the cache, or all of them after the merge of two directions.
+            let is_last = i + 1 == dims.layers;
+            let (moves_x, moves_y) = (is_permuted && i == 0, is_permuted && is_last && !dims.is_merged());
+            let is_direct = is_last && (!is_permuted || moves_y);
             let (from, from_grid) = match i {
-                0 if is_permuted => (&x[..], Grid::time_major(dims, layer.input)),
                 0 => (input.sequence.data(), Grid::layout(dims, layer.input, batch_first)),
                 _ => (&below[..], Grid::time_major(dims, layer.input)),
             };
@@ -195,6 +219,11 @@ impl Stack {
                 let (of_h, of_c) = (dims.state_at(d), dims.cell_state_at(d));
                 let (plan, mut begin) = (self.plan(layer, dims, threads), 0);
                 let to_grid = if dims.is_merged() { Grid::sides(dims, d) } else { to_grid.part(dims, d) };
+                // Where h of a place stands in what this layer has written.
+                let h_at = |t: usize, place: usize| {
+                    let row = if moves_y { rows.row(place) } else { place };
+                    to_grid.at(t, row)..to_grid.at(t, row) + dims.features
+                };
                 rows.gather(&h_0[of_h.clone()], h, dims.features);
                 rows.gather(&cells[of_c.clone()], c, dims.hidden);
                 let resets = input.reset_state.map(|state| {
@@ -210,24 +239,38 @@ impl Stack {
                     false => &mut above[..],
                 };
                 while begin < dims.steps {
-                    let steps = begin..rows.run_end(d, begin, projected_steps(&plan), dims);
+                    let end = rows.run_end(d, begin, projected_steps(&plan), dims);
+                    let moved =
+                        if moves_x || moves_y { moved_steps(&plan, dims, layer.input) } else { dims.steps };
+                    let steps = begin..end.min(begin.saturating_add(moved));
                     let count = rows.rows_of(d, &steps, dims);
                     if let Some(before) = begin.checked_sub(1) {
                         let t = time(dims, d, before);
                         let went_on = h.chunks_exact_mut(dims.features).take(rows.active_at(d, before, dims));
                         for (place, h) in went_on.enumerate() {
-                            h.copy_from_slice(&to[to_grid.at(t, place)..][..dims.features]);
+                            h.copy_from_slice(&to[h_at(t, place)]);
                         }
                     }
                     let flags = rows.resets_of(d, &steps, dims);
                     let resets = resets.filter(|_| flags.is_some());
+                    let x = if moves_x {
+                        rows.gather_steps(from, from_grid, moved_x, dims, layer.input, (d, steps.clone()));
+                        Seq::time_major(moved_x, dims.batch, layer.input)
+                    } else {
+                        from_grid.read_from(from, dims, d, begin)
+                    };
+                    let y = if moves_y {
+                        SeqMut::time_major(moved_y, dims.batch, dims.features)
+                    } else {
+                        to_grid.write_from(to, dims, d, begin)
+                    };
                     let args = Forward {
                         steps: steps.len(),
                         batch: count,
-                        x: from_grid.read_from(from, dims, d, begin),
+                        x,
                         h_0: Some(&h[..count * dims.features]),
                         c_0: None,
-                        y: to_grid.write_from(to, dims, d, begin),
+                        y,
                         c: has_c.then(|| SeqMut::in_place(c, dims.hidden)),
                         gates: self
                             .config
@@ -242,6 +285,9 @@ impl Stack {
                     };
                     self.kernels.forward(packed, &plan, args)?;
                     begin = steps.end;
+                    if moves_y {
+                        rows.scatter_steps(moved_y, to, to_grid, dims, dims.features, (d, steps));
+                    }
                 }
                 let to = match is_direct {
                     _ if dims.is_merged() => &sides[..],
@@ -250,7 +296,7 @@ impl Stack {
                 };
                 for (place, h) in h.chunks_exact_mut(dims.features).enumerate() {
                     if let Some(t) = last_time(rows.length(place, dims), d) {
-                        h.copy_from_slice(&to[to_grid.at(t, place)..][..dims.features]);
+                        h.copy_from_slice(&to[h_at(t, place)]);
                     }
                 }
                 rows.scatter(h, &mut h_n[of_h], dims.features);
@@ -262,7 +308,7 @@ impl Stack {
             }
             std::mem::swap(below, above);
         }
-        if is_permuted {
+        if is_permuted && dims.is_merged() {
             rows.scatter_sequence(below, y, dims, dims.output, batch_first);
         }
         Ok(())
