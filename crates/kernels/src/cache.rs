@@ -21,6 +21,11 @@ pub struct Caches {
 
 impl Caches {
     /// What is assumed where the system does not tell: the smallest of the processors that carry AVX2.
+    ///
+    /// # Examples
+    /// ```
+    /// assert_eq!(gatewise_kernels::Caches::ASSUMED.l2, 256 * 1024);
+    /// ```
     pub const ASSUMED: Caches = Caches { l1: 32 << 10, l2: 256 << 10, l3: 8 << 20 };
 
     /// The caches of this machine, read once.

@@ -24,6 +24,11 @@ pub enum Isa {
 
 impl Isa {
     /// All instruction sets, ascending.
+    ///
+    /// # Examples
+    /// ```
+    /// assert!(gatewise_kernels::Isa::ALL.is_sorted());
+    /// ```
     pub const ALL: [Isa; 3] = [Isa::Portable, Isa::Avx2Fma, Isa::Avx512];
 
     /// The name used in kernel ids, in `GATEWISE_MAX_ISA` and on command lines.
@@ -99,6 +104,14 @@ impl std::fmt::Display for Isa {
 }
 
 /// The environment variable that caps the instruction set: `portable`, `avx2_fma` or `avx512`.
+///
+/// # Examples
+/// ```
+/// use gatewise_kernels::{CEILING_VARIABLE, Error};
+///
+/// let error = Error::UnknownIsa { name: "sse2".to_string() };
+/// assert!(error.to_string().contains(CEILING_VARIABLE));
+/// ```
 pub const CEILING_VARIABLE: &str = "GATEWISE_MAX_ISA";
 
 /// Reads the ceiling from [`CEILING_VARIABLE`]; unset or empty means no ceiling.

@@ -26,6 +26,13 @@ pub enum Cell {
 
 impl Cell {
     /// All cells.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise_kernels::Cell;
+    ///
+    /// assert_eq!(Cell::ALL.map(|cell| cell.has_cell_state()), [false, false, true, false]);
+    /// ```
     pub const ALL: [Cell; 4] = [Cell::RnnTanh, Cell::RnnRelu, Cell::Lstm, Cell::Gru];
 
     /// The name used in kernel ids and on command lines.

@@ -151,8 +151,22 @@ impl Activations {
 
 impl Activation {
     /// clip(0.2 x + 0.5, 0, 1): Keras before version 3, and ONNX's default.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise_kernels::Activation;
+    ///
+    /// assert_eq!(Activation::HARD_SIGMOID, Activation::HardSigmoid { alpha: 0.2, beta: 0.5 });
+    /// ```
     pub const HARD_SIGMOID: Activation = Activation::HardSigmoid { alpha: 0.2, beta: 0.5 };
     /// relu6(x + 3) / 6: PyTorch, and Keras from version 3 on.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise_kernels::Activation;
+    ///
+    /// assert_eq!(Activation::HARD_SIGMOID_RELU6, Activation::HardSigmoid { alpha: 1.0 / 6.0, beta: 0.5 });
+    /// ```
     pub const HARD_SIGMOID_RELU6: Activation = Activation::HardSigmoid { alpha: 1.0 / 6.0, beta: 0.5 };
 
     /// Whether the parameters are finite and such that the slope follows from the value.

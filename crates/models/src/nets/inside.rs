@@ -14,9 +14,8 @@ impl<K> Network<K> {
     /// # Examples
     /// ```
     /// let lstm = gatewise::Lstm::builder(8, 32).num_layers(2).build()?;
-    /// for line in lstm.explain(100, 16, 1)? { // 100 steps of 16 rows on one thread
-    ///     println!("{line}");
-    /// }
+    /// let lines = lstm.explain(100, 16, 1)?; // 100 steps of 16 rows on one thread
+    /// assert!(lines.len() == 2 * 2 && lines[0].starts_with("layer 0 forward: input "), "{lines:?}");
     /// # Ok::<(), gatewise::Error>(())
     /// ```
     pub fn explain(&self, steps: usize, batch: usize, threads: usize) -> Result<Vec<String>, Error> {

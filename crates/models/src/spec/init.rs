@@ -14,9 +14,11 @@ use gatewise_kernels::Cell;
 ///
 /// let init = Init { recurrent: Recurrent::Orthogonal, forget_bias: Some(1.0), ..Init::default() };
 /// let lstm = Lstm::builder(2, 64).init(init).build()?;
+/// assert_eq!(lstm.params().get("bias_ih_l0").unwrap().data()[64..2 * 64], [1.0; 64]); // rows of i, f, g, o
 ///
 /// let init = Init { recurrent: Recurrent::Identity, ..Init::default() };
 /// let irnn = Rnn::builder(2, 64).nonlinearity(Nonlinearity::Relu).init(init).build()?;
+/// assert_eq!(irnn.params().get("weight_hh_l0").unwrap().data()[..2], [1.0, 0.0]);
 /// # Ok::<(), gatewise::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
