@@ -67,8 +67,12 @@ fn in_f64(values: &[f32]) -> f64 {
 #[inline(never)]
 fn far_from_one(values: &[f32], before: f64) -> f64 {
     let mean = before / values.len() as f64;
-    // Half of the exponent of the mean square: that of the values. There is none before the first step.
-    let size = if mean > 0.0 && mean.is_finite() { exponent(mean) / 2 } else { 0 };
+    // Nothing is known at the first step, or beside zeros; and to find out is not worth it for few values.
+    if values.len() < BLOCK || !mean.is_normal() {
+        return in_f64(values);
+    }
+    // Half of the exponent of the mean square: that of the values.
+    let size = exponent(mean) / 2;
     let scale = power_of_two(size);
     let sum = narrow::<true>(values, power_of_two(-size) as f32);
     if is_safe(sum) { sum * scale * scale } else { in_f64(values) }
