@@ -317,7 +317,7 @@ impl fmt::Display for BackwardPlan {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::plan::balanced_part;
 
     #[test]
     fn parts_of_ragged_rows_have_as_many_steps() {

@@ -164,12 +164,12 @@ impl Case {
     }
 
     /// A time-major sequence in the network's layout.
-    pub(super) fn to_layout(&self, data: &[f32], width: usize) -> Vec<f32> {
+    pub(super) fn in_layout(&self, data: &[f32], width: usize) -> Vec<f32> {
         self.swapped(data, width, [self.steps, self.batch])
     }
 
     /// The way back.
-    pub(super) fn from_layout(&self, data: &[f32], width: usize) -> Vec<f32> {
+    pub(super) fn time_major(&self, data: &[f32], width: usize) -> Vec<f32> {
         self.swapped(data, width, [self.batch, self.steps])
     }
 

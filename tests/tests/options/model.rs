@@ -95,7 +95,7 @@ fn against_the_oracle(seed: u64) -> Result<(), TestCaseError> {
         let mut network = case.build(kernels);
         fill(&mut network, &stack);
         let state = initial(&network, &run);
-        let x = case.to_layout(&narrow(&run.x), case.input);
+        let x = case.in_layout(&narrow(&run.x), case.input);
         let x = View::new(&x, case.sequence_shape(case.input)).unwrap();
         let mut input = Input::from(x).dropout(DropoutKey { seed: DROPOUT_SEED, ..DropoutKey::default() });
         (input.lengths, input.resets) = (case.lengths.as_deref(), case.resets.as_deref());
@@ -111,18 +111,18 @@ fn against_the_oracle(seed: u64) -> Result<(), TestCaseError> {
             prop_assert_eq!(&end, &recorded);
         }
         let width = network.config().output_size();
-        close("out", &case.from_layout(tape.output().data(), width), &trace.out, forward)?;
+        close("out", &case.time_major(tape.output().data(), width), &trace.out, forward)?;
         close("h_n", recorded.h(), &trace.h_n, forward)?;
         close("c_n", recorded.c(), &trace.c_n, forward)?;
 
         let [dy, dh, dc] =
             [&upstream.out, &upstream.h_n, &upstream.c_n].map(|v| narrow(v.as_deref().unwrap()));
-        let dy = case.to_layout(&dy, width);
+        let dy = case.in_layout(&dy, width);
         let dy = View::new(&dy, y.shape()).unwrap();
         let up = Upstream { output: Some(dy), h_n: Some(&dh), c_n: Some(&dc), ..Upstream::default() };
         let mut grads = network.params().zeros_like();
         network.backward(&mut tape, up, &mut grads).unwrap();
-        let dx = case.from_layout(tape.grad_input().unwrap().data(), case.input);
+        let dx = case.time_major(tape.grad_input().unwrap().data(), case.input);
         close("grad.x", &dx, &expected.x, backward)?;
         close("grad.h0", tape.grad_h_0(), &expected.h0, backward)?;
         close("grad.c0", tape.grad_c_0(), &expected.c0, backward)?;

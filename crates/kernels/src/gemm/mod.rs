@@ -10,6 +10,7 @@ pub(crate) mod block;
 pub(crate) mod micro;
 pub(crate) mod pack;
 pub(crate) mod single;
+mod sizes;
 pub(crate) mod tiles;
 
 use crate::aligned::AlignedBuf;
