@@ -62,7 +62,7 @@
 //! | `gates::{args, checked, drive}`, `gemm::pack` | arguments, the loops over time and tiles, packing |
 //! | `rows`, `options`, `gates::generated` | the registry: thin instantiations by `cargo xtask codegen`; which cell takes which |
 //! | `sync`, `team` | the one hand-off between threads that is ours |
-//! | `plan`, `weights`, `tasks`, `kernels`, `dispatch`, `products` | decisions, packed weights, argument checks, [`Kernels`] and what it runs |
+//! | `plan`, `weights`, `packed`, `tasks`, `kernels`, `dispatch`, `products` | decisions, packed weights, argument checks, [`Kernels`] and what it runs |
 //!
 //! `math` and the cells know no pointer; `generated` holds no arithmetic. `unsafe` is allowed in `simd::{avx2_fma, avx512}`,
 //! `aligned`, `gates::drive`, `gemm::{micro, pack, single, tiles}`, `gates::generated`, `dispatch` and `products`.
@@ -82,6 +82,7 @@ mod isa;
 mod kernels;
 mod math;
 mod options;
+mod packed;
 pub mod plan;
 mod products;
 mod rows;
