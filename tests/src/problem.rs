@@ -274,6 +274,7 @@ impl Problem {
             reset_c: reset.as_ref().map(|[_, c]| widened(c)),
             dropout: (self.setup.dropout > 0.0).then(|| masks.collect()),
             options: self.setup.reset_before.then_some(RESET_BEFORE),
+            flush_below: Some(oracle::FLUSH_BELOW),
             ..StackRun::default()
         }
     }

@@ -71,7 +71,7 @@ impl PackedCell {
     /// ```
     /// use gatewise_kernels::{Cell, CellSpec, Kernels, Weights};
     ///
-    /// let spec = CellSpec { proj_size: Some(2), ..CellSpec::of(Cell::RnnTanh) };
+    /// let spec = CellSpec { proj_size: Some(2), ..CellSpec::from(Cell::RnnTanh) };
     /// let weights = Weights { w_hh: &[0.1; 5 * 2], w_hr: Some(&[0.1; 2 * 5]), ..Weights::default() };
     /// let packed = Kernels::auto()?.pack_cell(spec, 0, 5, weights)?;
     /// assert_eq!((packed.hidden_size(), packed.state_size()), (5, 2));

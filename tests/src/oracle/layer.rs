@@ -106,6 +106,9 @@ pub struct LayerGrads {
     pub ha: Vec<f64>,
 }
 
+/// What the kernels flush: h, c and their gradients below this, 2^-100.
+pub const FLUSH_BELOW: f64 = 1.0 / (1_u128 << 100) as f64;
+
 /// The flush rule: a zero of the same sign where `|value| < below`.
 pub fn flush(value: f64, below: Option<f64>) -> f64 {
     match below {

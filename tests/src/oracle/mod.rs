@@ -32,7 +32,7 @@ mod weights;
 
 pub use cell::{Cell, CellGrads, CellStep, sigmoid};
 pub use clip::{Norm, clip_grad_norm, clip_grad_value, total_norm};
-pub use layer::{LayerGrads, LayerRun, LayerTrace, Upstream, backward, flush, forward};
+pub use layer::{FLUSH_BELOW, LayerGrads, LayerRun, LayerTrace, Upstream, backward, flush, forward};
 pub use nn::{
     LinearGrads, cross_entropy, embedding, embedding_backward, linear, linear_backward, mse, softmax,
 };

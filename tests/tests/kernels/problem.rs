@@ -1,7 +1,7 @@
 //! A recurrent pass as plain numbers: drawn at random, cut into parts, and given to the oracle.
 
 use gatewise_kernels::{Cell, Weights};
-use tests::oracle;
+use tests::oracle::{self, FLUSH_BELOW};
 use tests::rng::Rng;
 
 /// Which rows take part in which steps. Row `b` takes part in `lengths[b]` of them, and no later row in more.
@@ -207,7 +207,7 @@ impl Problem {
                 .map(|resets| if reverse { turn(resets, batch) } else { resets.clone() }),
             reset_h: wide_option(&self.reset_h),
             reset_c: c_state(&self.reset_c),
-            flush_below: None,
+            flush_below: Some(FLUSH_BELOW),
             options: None,
         };
         let upstream = oracle::Upstream {

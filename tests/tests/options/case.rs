@@ -228,6 +228,7 @@ impl Case {
             reset_c: self.resets_to_state.then(|| values(states(Shape::c_state))),
             options: Some(self.options()),
             dropout: self.masks(shape),
+            flush_below: Some(oracle::FLUSH_BELOW),
             ..StackRun::default()
         }
     }

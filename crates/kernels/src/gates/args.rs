@@ -135,7 +135,8 @@ pub struct Forward<'a> {
     /// c_0, [B, hidden_size]. `None`: the first step finds it in the place where it is to leave c_1, as is natural where
     /// `c.step` is 0. Not read by a cell without c.
     pub c_0: Option<&'a [f32]>,
-    /// Out: h_1 .. h_T, [T, B, hidden_size]; each step reads the one before it from here.
+    /// Out: h_1 .. h_T, [T, B, hidden_size]; each step reads the one before it from here. Magnitudes of h and c below 2^-100 are
+    /// zeros of the same sign, so that no subnormal number slows down a step; likewise dL/dh and dL/dc in [`Backward`].
     pub y: SeqMut<'a>,
     /// Out: c_1 .. c_T, [T, B, hidden_size], or the running c where its `step` is 0. Needed by cells with c only
     /// ([`CellSpec::has_cell_state`](crate::CellSpec::has_cell_state)).

@@ -205,7 +205,7 @@ impl<
                 }
             }
         }
-        let new = cell.forward(token, step);
+        let new = cell.forward(token, step).flushed(token);
         for n in 0..N {
             let At { row, panel } = at[n];
             let (unit, left) = (panel * V::LANES, h - panel * V::LANES);

@@ -13,7 +13,7 @@
 //! that of s * (1 - s) and 1 - tanh^2; what the gates' are applied to may be clipped, and so may c'.
 
 use super::{Backward, CellBody, Forward, FusedForward, Gradients, Updated};
-use crate::math::{activation::Activations, sigmoid::sigmoid, tanh::tanh};
+use crate::math::{activation::Activations, flush::flushed, sigmoid::sigmoid, tanh::tanh};
 use crate::simd::Arithmetic;
 
 /// Long short-term memory.
@@ -54,7 +54,7 @@ impl CellBody<4, 4> for Lstm {
         let one = V::splat(token, 1.0);
         let tanh_c = tanh(token, step.c);
         let d_o = step.dh.mul(tanh_c);
-        let dc = step.dh.mul(o).mul_add(one.sub(tanh_c.mul(tanh_c)), step.dc);
+        let dc = flushed(token, step.dh.mul(o).mul_add(one.sub(tanh_c.mul(tanh_c)), step.dc));
         let gates = [
             dc.mul(g).mul(i.mul(one.sub(i))),
             dc.mul(step.c_prev).mul(f.mul(one.sub(f))),
@@ -93,7 +93,7 @@ impl CellBody<4, 4> for LstmWith {
         let [i, f, g, o] = step.saved;
         let squashed = output.apply(token, step.c);
         let d_o = step.dh.mul(squashed);
-        let dc = step.dh.mul(o).mul_add(output.slope(token, squashed), step.dc);
+        let dc = flushed(token, step.dh.mul(o).mul_add(output.slope(token, squashed), step.dc));
         let d_sum = self.0.through_cell_clip(token, step.c, dc);
         let mut gates = [d_sum.mul(g), d_sum.mul(step.c_prev), d_sum.mul(i), d_o];
         for g in 0..4 {

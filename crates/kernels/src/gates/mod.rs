@@ -11,6 +11,7 @@ pub(crate) mod gru;
 pub(crate) mod lstm;
 pub(crate) mod rnn;
 
+use crate::math::flush::flushed;
 use crate::simd::Arithmetic;
 
 /// One vector of hidden units of one row, after the matmuls: what a cell's forward update reads.
@@ -33,6 +34,14 @@ pub(crate) struct Updated<V, const S: usize> {
     pub(crate) c: V,
     /// What the backward update needs of this step.
     pub(crate) saved: [V; S],
+}
+
+impl<V: Arithmetic, const S: usize> Updated<V, S> {
+    /// What is stored of it: states that have vanished are zeros.
+    #[inline(always)]
+    pub(crate) fn flushed(self, token: V::Token) -> Self {
+        Updated { h: flushed(token, self.h), c: flushed(token, self.c), ..self }
+    }
 }
 
 /// One vector of hidden units of one row: what a cell's backward update reads.

@@ -6,6 +6,7 @@ use crate::gates::checked::BackwardTask;
 use crate::gates::{Backward, CellBody};
 use crate::gemm::micro::{Operands, Tile, accumulate, zeros};
 use crate::gemm::tiles::{At, Corner, TileBody, walk};
+use crate::math::flush::flushed;
 use crate::simd::{Arithmetic, Vector, group::Group};
 use std::marker::PhantomData;
 
@@ -159,7 +160,7 @@ impl<V: Vector, C: CellBody<G, S>, const G: usize, const S: usize, const NR: usi
             let t = u - 1;
             let upstream =
                 if task.dy.is_absent() { zero } else { load(token, task.dy.at(t, row).add(unit), left) };
-            let dh = upstream.add(carry);
+            let dh = flushed(token, upstream.add(carry));
             if !task.dh_steps.is_absent() {
                 store(dh, task.dh_steps.at(t, row).add(unit), left);
             }
@@ -216,7 +217,7 @@ impl<V: Vector, C: CellBody<G, S>, const G: usize, const S: usize, const NR: usi
             return;
         }
         if in_c {
-            step.dh = dh.add(step.dc);
+            step.dh = flushed(token, dh.add(step.dc));
         }
         let (dh, t) = (step.dh, u - 1);
         let new = cell.backward(token, step);

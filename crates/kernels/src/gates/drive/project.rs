@@ -14,6 +14,7 @@ use crate::gates::CellBody;
 use crate::gates::checked::ForwardTask;
 use crate::gemm::micro::{Operands, Tile, accumulate, zeros};
 use crate::gemm::tiles::{At, Corner, TileBody, walk};
+use crate::math::flush::flushed;
 use crate::simd::{Vector, group::Group};
 use std::marker::PhantomData;
 
@@ -61,12 +62,13 @@ impl<V: Vector, const S: usize, const NR: usize> TileBody<V, 1, 1> for Project<'
     }
 
     #[inline(always)]
-    unsafe fn finish<const N: usize>(&self, _: V::Token, at: [At; N], [[h]]: [[Group<V, N>; 1]; 1]) {
+    unsafe fn finish<const N: usize>(&self, token: V::Token, at: [At; N], [[h]]: [[Group<V, N>; 1]; 1]) {
         for n in 0..N {
             let unit = at[n].panel * V::LANES;
             // SAFETY: row and panel lie within the task; only the features of h from `unit` on are touched.
             unsafe {
-                store(h.0[n], self.task.h.steps.at(self.t, at[n].row).add(unit), self.task.state - unit);
+                let h = flushed(token, h.0[n]);
+                store(h, self.task.h.steps.at(self.t, at[n].row).add(unit), self.task.state - unit);
             }
         }
     }

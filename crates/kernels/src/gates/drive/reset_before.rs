@@ -7,6 +7,7 @@ use crate::gates::checked::{BackwardTask, ForwardTask};
 use crate::gates::gru::GruResetBefore;
 use crate::gemm::micro::{Operands, Tile, accumulate, start_from, zeros};
 use crate::gemm::tiles::{At, Corner, TileBody, walk};
+use crate::math::flush::flushed;
 use crate::simd::{Vector, group::Group};
 use std::marker::PhantomData;
 
@@ -88,7 +89,7 @@ impl<V: Vector, const G: usize, const NR: usize> Pass<'_, V, G, NR> {
             let z = load(token, saved.add(Z_SLOT * task.hidden), left);
             let [n, h] = cell.state(token, xa_n, ha_n, z, h_prev);
             store(n, saved.add(N_SLOT * task.hidden), left);
-            store(h, task.h.steps.at(t, at.row).add(unit), left);
+            store(flushed(token, h), task.h.steps.at(t, at.row).add(unit), left);
         }
     }
 }

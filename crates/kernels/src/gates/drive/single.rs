@@ -156,7 +156,7 @@ impl<
                 }
             }
         }
-        let new = cell.forward(token, step);
+        let new = cell.forward(token, step).flushed(token);
         for n in 0..N {
             let unit = at[n].panel * V::LANES;
             // SAFETY: as above.
