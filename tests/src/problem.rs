@@ -275,7 +275,6 @@ impl Problem {
             dropout: (self.setup.dropout > 0.0).then(|| masks.collect()),
             options: self.setup.reset_before.then_some(RESET_BEFORE),
             flush_below: Some(oracle::FLUSH_BELOW),
-            ..StackRun::default()
         }
     }
 

@@ -229,7 +229,6 @@ impl Case {
             options: Some(self.options()),
             dropout: self.masks(shape),
             flush_below: Some(oracle::FLUSH_BELOW),
-            ..StackRun::default()
         }
     }
 
