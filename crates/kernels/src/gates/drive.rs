@@ -145,6 +145,11 @@ impl<
     const AT_ONCE: usize = if C::OPTIONS { 1 } else { 2 };
 
     #[inline(always)]
+    fn goes_back(&self) -> bool {
+        self.0.t % 2 == 1
+    }
+
+    #[inline(always)]
     unsafe fn products<const M: usize, const W: usize, const K: usize>(
         &self,
         token: V::Token,

@@ -17,6 +17,14 @@ pub(crate) trait TileBody<V: Vector, const G: usize, const SETS: usize> {
     /// 2. With 0, [`products`](TileBody::products) stores the sums itself, and nothing else follows.
     const AT_ONCE: usize;
 
+    /// Whether a pass over few rows begins with the last panels. Every other step of a sequence does: what a step reads last of
+    /// weights that do not fit in the cache, the next one finds there. An LSTM of 512 units (4 MiB of W_hh, 2 MiB of L2) took 13.1 ms
+    /// and not 17.9 for 100 steps of one row.
+    #[inline(always)]
+    fn goes_back(&self) -> bool {
+        false
+    }
+
     /// The products of a tile of `M` rows by `W * K` vectors.
     ///
     /// # Safety
@@ -80,14 +88,17 @@ pub(crate) unsafe fn walk<
     }
     let tallest = rows.div_ceil(tiles);
     let tall = rows - (tallest - 1) * tiles;
-    let (step, most) = match tallest {
-        1 => const { block_size(1, G, NR) },
-        2 => const { block_size(2, G, NR) },
-        3 => const { block_size(3, G, NR) },
-        _ => const { block_size(6, G, NR) },
+    let panels = last.saturating_sub(first);
+    let ((step, most), blocks) = match tallest {
+        1 => (const { block_size(1, G, NR) }, panels.div_ceil(const { block_panels(1, G, NR) })),
+        2 => (const { block_size(2, G, NR) }, panels.div_ceil(const { block_panels(2, G, NR) })),
+        3 => (const { block_size(3, G, NR) }, panels.div_ceil(const { block_panels(3, G, NR) })),
+        _ => (const { block_size(6, G, NR) }, panels.div_ceil(const { block_panels(6, G, NR) })),
     };
-    let mut panel = first;
-    while panel < last {
+    // Higher tiles fetch ahead, and that is forward.
+    let goes_back = tallest <= 3 && body.goes_back();
+    for i in 0..blocks {
+        let panel = first + step * if goes_back { blocks - 1 - i } else { i };
         let width = if step < last - panel { step } else { last - panel };
         let mut row = 0;
         for (height, tiles) in [(tallest, tall), (tallest - 1, tiles - tall)] {
@@ -101,7 +112,6 @@ pub(crate) unsafe fn walk<
                 left -= count;
             }
         }
-        panel += width;
     }
 }
 

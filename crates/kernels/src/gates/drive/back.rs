@@ -77,6 +77,11 @@ impl<V: Vector, C: CellBody<G, S>, const G: usize, const S: usize, const NR: usi
     const AT_ONCE: usize = if C::OPTIONS { 1 } else { 2 };
 
     #[inline(always)]
+    fn goes_back(&self) -> bool {
+        self.0.u % 2 == 1
+    }
+
+    #[inline(always)]
     unsafe fn products<const M: usize, const W: usize, const K: usize>(
         &self,
         token: V::Token,
