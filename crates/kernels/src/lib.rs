@@ -57,7 +57,7 @@
 //! |---|---|
 //! | `isa`, `cache`, `error`, `aligned` | instruction sets and the ceiling, cache sizes, errors, buffers |
 //! | `simd` | the traits `Arithmetic` and `Vector` and their three bodies; capability tokens |
-//! | `math` | exp and the activations over `Vector` |
+//! | `math` | exp, the activations, and zeros for what has vanished, over `Vector` |
 //! | `gates::{rnn, lstm, gru}`, `gemm::{block, micro, single, sizes, tiles}` | the arithmetic of each cell on registers; the matmul as data, the one inner loop, register tiles |
 //! | `gates::{args, checked, drive}`, `gemm::pack` | arguments, the loops over time and tiles, packing |
 //! | `rows`, `options`, `gates::generated` | the registry: thin instantiations by `cargo xtask codegen`; which cell takes which |
