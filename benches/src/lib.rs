@@ -15,3 +15,21 @@ pub mod report;
 pub mod runner;
 pub mod serve;
 pub mod timing;
+
+/// Runs a program in a pool of one thread, and says in one line why it failed, if it did.
+pub fn on_one_thread<E: std::fmt::Display + Send>(
+    program: &str,
+    run: fn() -> Result<(), E>,
+) -> std::process::ExitCode {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
+    let result = pool
+        .map_err(|error| error.to_string())
+        .and_then(|pool| pool.install(run).map_err(|error| error.to_string()));
+    match result {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{program}: {error}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}

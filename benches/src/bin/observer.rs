@@ -4,6 +4,7 @@
 //! The gradient of the input is asked for, and its norms are taken too.
 
 use benches::timing::median;
+use benches::{on_one_thread, say};
 use gatewise::{Any, Cell, Error, Network, Observer, Philox, Tape, Tensors, Upstream, View};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -73,11 +74,11 @@ impl Job {
 }
 
 fn run() -> Result<(), Error> {
-    println!(
+    say!(
         "T {STEPS}, I = H, one thread; medians of {ROUNDS} pairs. Time unobserved, and what an observer adds.\n"
     );
-    println!("| cell | H | B | backward, us | observed | training step, us | observed |");
-    println!("|---|---|---|---|---|---|---|");
+    say!("| cell | H | B | backward, us | observed | training step, us | observed |");
+    say!("|---|---|---|---|---|---|---|");
     for cell in Cell::ALL {
         for (hidden, batch) in SIZES {
             let mut job = Job::new(cell, hidden, batch)?;
@@ -94,7 +95,7 @@ fn run() -> Result<(), Error> {
             }
             let [backward, step] = alone.map(|times| median(&times));
             let [to_backward, to_step] = added.map(|shares| median(&shares));
-            println!(
+            say!(
                 "| {} | {hidden} | {batch} | {backward:.1} | {to_backward:+.1} % | {step:.1} | {to_step:+.1} % |",
                 cell.name()
             );
@@ -104,19 +105,5 @@ fn run() -> Result<(), Error> {
 }
 
 fn main() -> ExitCode {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
-    let result = match pool {
-        Ok(pool) => pool.install(run),
-        Err(error) => {
-            eprintln!("observer: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("observer: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    on_one_thread("observer", run)
 }

@@ -5,6 +5,7 @@
 //! states and gradients decay to nothing; one that starts from subnormal states, which its weights would keep so, and gets a
 //! subnormal gradient at every step; and the same with subnormal inputs besides.
 
+use benches::on_one_thread;
 use benches::timing::repetition;
 use gatewise::{Any, Cell, Error, Kernels, Network, Philox, State, Tape, Tensors, Upstream, View, Workspace};
 use std::process::ExitCode;
@@ -161,19 +162,5 @@ fn run() -> Result<(), Error> {
 
 fn main() -> ExitCode {
     // One thread: what is measured is arithmetic.
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
-    let result = match pool {
-        Ok(pool) => pool.install(run),
-        Err(error) => {
-            eprintln!("subnormal: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("subnormal: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    on_one_thread("subnormal", run)
 }
