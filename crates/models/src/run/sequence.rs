@@ -238,10 +238,10 @@ impl Stack {
                     true => &mut *y,
                     false => &mut above[..],
                 };
+                let moved =
+                    if moves_x || moves_y { moved_steps(&plan, dims, layer.input) } else { dims.steps };
                 while begin < dims.steps {
                     let end = rows.run_end(d, begin, projected_steps(&plan), dims);
-                    let moved =
-                        if moves_x || moves_y { moved_steps(&plan, dims, layer.input) } else { dims.steps };
                     let steps = begin..end.min(begin.saturating_add(moved));
                     let count = rows.rows_of(d, &steps, dims);
                     if let Some(before) = begin.checked_sub(1) {
