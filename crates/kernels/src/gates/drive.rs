@@ -10,18 +10,19 @@
 //! step. Kernels for single rows of one hidden size have a loop of their own ([`single`]).
 
 mod back;
+mod forward;
 mod project;
 pub(crate) mod reset_before;
 pub(crate) mod single;
 
 pub(crate) use back::backward;
+pub(crate) use forward::forward;
 
-use super::checked::{Carried, ForwardTask, Schedule};
-use super::{Forward, FusedForward};
-use crate::gemm::micro::{Operands, Tile, accumulate, start_from};
-use crate::gemm::tiles::{At, Corner, TileBody, walk};
-use crate::simd::{Arithmetic, Vector, group::Group};
-use std::marker::PhantomData;
+use super::checked::{Carried, Schedule};
+use crate::simd::Vector;
+
+/// A body whose cell has `G` gates and saves `S` values: names the parameters that the trait alone would leave open.
+struct Gates<T, const G: usize, const S: usize>(T);
 
 /// Loads the vector that starts at `from`, of which `left` floats exist.
 ///
@@ -83,151 +84,6 @@ impl Schedule {
             state.initial.at(0, row)
         } else {
             state.steps.at(t - 1, row)
-        }
-    }
-}
-
-/// One time step forward, for [`walk`].
-struct ForwardStep<'a, V, C, const NR: usize, const U: usize> {
-    task: &'a ForwardTask,
-    t: usize,
-    cell: C,
-    vector: PhantomData<V>,
-}
-
-/// Runs steps `begin .. end` of a forward task. With `SETS` 2 the kernel multiplies the input itself, as a second set of
-/// chains; with 1, `xa` holds the projected input.
-///
-/// # Safety
-/// The task was checked (`dispatch`), and its weights are packed for `V`'s lanes, strips of `NR` vectors and this cell.
-#[inline(always)]
-pub(crate) unsafe fn forward<
-    V: Vector,
-    C: FusedForward<G, S>,
-    const G: usize,
-    const S: usize,
-    const MR: usize,
-    const NR: usize,
-    const U: usize,
-    const SETS: usize,
->(
-    token: V::Token,
-    task: &ForwardTask,
-    cell: C,
-) {
-    for t in task.begin..task.end {
-        let rows = task.schedule.active(t);
-        let gates = Gates::<_, S>(ForwardStep::<V, C, NR, U> { task, t, cell, vector: PhantomData });
-        // SAFETY: the task's arguments cover all its rows and panels at step t, and all features of h.
-        unsafe {
-            walk::<V, _, G, SETS, MR, NR>(token, &gates, rows, task.panels);
-            if C::OPTIONS && !task.w_hr.is_null() {
-                project::forward::<V, S, MR, NR>(token, task, t, rows);
-            }
-        }
-    }
-}
-
-/// A body whose cell saves `S` values: names the parameter that the trait alone would leave open.
-struct Gates<T, const S: usize>(T);
-
-impl<
-    V: Vector,
-    C: FusedForward<G, S>,
-    const G: usize,
-    const S: usize,
-    const NR: usize,
-    const U: usize,
-    const SETS: usize,
-> TileBody<V, G, SETS> for Gates<ForwardStep<'_, V, C, NR, U>, S>
-{
-    // Activations as data are much code already.
-    const AT_ONCE: usize = if C::OPTIONS { 1 } else { 2 };
-
-    #[inline(always)]
-    fn goes_back(&self) -> bool {
-        self.0.t % 2 == 1
-    }
-
-    #[inline(always)]
-    unsafe fn products<const M: usize, const W: usize, const K: usize>(
-        &self,
-        token: V::Token,
-        set: usize,
-        corner: Corner,
-    ) -> Tile<V, M, W, K> {
-        let ForwardStep { task, t, .. } = self.0;
-        let state = if C::OPTIONS { task.state } else { task.hidden };
-        let Corner { row, vector, .. } = corner;
-        let (w, bias, depth) =
-            if set == 0 { (task.w_hh, task.b_hh, state) } else { (task.w_ih, task.b_ih, task.input) };
-        let mut a = [std::ptr::null(); M];
-        for r in 0..M {
-            a[r] = if set == 0 {
-                task.schedule.before(t, row + r, &task.h)
-            } else {
-                task.x.at(t, row + r).cast_const()
-            };
-        }
-        // SAFETY: rows and vectors lie within the task, whose arguments were checked for all of them; packed weights are
-        // padded to whole strips, biases to whole vectors.
-        unsafe {
-            let start = start_from(token, bias.add(vector * V::LANES));
-            let operands = Operands::packed::<V, NR>(a, w, corner, depth, (0, depth));
-            accumulate::<V, M, W, K, NR, U>(token, start, operands)
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn finish<const N: usize>(&self, token: V::Token, at: [At; N], sums: [[Group<V, N>; G]; SETS]) {
-        let ForwardStep { task, t, cell, .. } = self.0;
-        let h = task.hidden;
-        let projected = C::OPTIONS && !task.w_hr.is_null();
-        let zero = Group::splat(token, 0.0);
-        let mut step = Forward { xa: sums[SETS - 1], ha: sums[0], h_prev: zero, c_prev: zero };
-        for n in 0..N {
-            let At { row, panel } = at[n];
-            let (unit, left) = (panel * V::LANES, h - panel * V::LANES);
-            // SAFETY: row and panel lie within the task, whose arguments were checked for all of them; unit < h, and only `left`
-            // floats from there are touched. `xa` holds whole panels.
-            unsafe {
-                if SETS == 1 {
-                    let panels = h.div_ceil(V::LANES);
-                    let place = ((t - task.begin) * panels + panel) * task.schedule.rows + row;
-                    for g in 0..G {
-                        let from = task.xa.add((place * G + g) * V::LANES);
-                        step.xa[g].0[n] = V::load(token, &*from.cast());
-                    }
-                }
-                if C::DIRECT {
-                    let state = if projected { &task.c } else { &task.h };
-                    let h_prev = task.schedule.before(t, row, state);
-                    step.h_prev.0[n] = load(token, h_prev.add(unit), left);
-                }
-                if C::CELL_STATE {
-                    let c_prev = task.schedule.before(t, row, &task.c);
-                    step.c_prev.0[n] = load(token, c_prev.add(unit), left);
-                }
-            }
-        }
-        let new = cell.forward(token, step).flushed(token);
-        for n in 0..N {
-            let At { row, panel } = at[n];
-            let (unit, left) = (panel * V::LANES, h - panel * V::LANES);
-            // SAFETY: as above.
-            unsafe {
-                let gates = task.gates.at(t, row).wrapping_add(unit);
-                let h_at = if projected { gates.add(S * h) } else { task.h.steps.at(t, row).add(unit) };
-                store(new.h.0[n], h_at, left);
-                if C::CELL_STATE || (C::DIRECT && projected) {
-                    store(new.c.0[n], task.c.steps.at(t, row).add(unit), left);
-                }
-                if !task.gates.is_absent() {
-                    for s in 0..S {
-                        store(new.saved[s].0[n], gates.add(s * h), left);
-                    }
-                }
-            }
         }
     }
 }

@@ -53,11 +53,16 @@ impl From<Activations> for GruResetBefore {
 }
 
 impl FusedForward<3, 4> for Gru {
+    const FIRST: usize = 2;
+
     #[inline(always)]
-    fn forward<V: Arithmetic>(self, token: V::Token, step: Forward<V, 3>) -> Updated<V, 4> {
+    fn gate<V: Arithmetic>(self, token: V::Token, _: usize, sum: V) -> V {
+        sigmoid(token, sum)
+    }
+
+    #[inline(always)]
+    fn update<V: Arithmetic>(self, token: V::Token, [r, z, _]: [V; 3], step: Forward<V, 3>) -> Updated<V, 4> {
         let Forward { xa, ha, h_prev, .. } = step;
-        let r = sigmoid(token, xa[0].add(ha[0]));
-        let z = sigmoid(token, xa[1].add(ha[1]));
         let n = tanh(token, r.mul_add(ha[2], xa[2]));
         let h = z.mul_add(h_prev.sub(n), n);
         Updated { h, c: h, saved: [r, z, n, ha[2]] }
@@ -82,21 +87,19 @@ impl CellBody<3, 4> for Gru {
 }
 
 impl FusedForward<3, 4> for GruWith {
+    const FIRST: usize = 2;
+
     #[inline(always)]
-    fn forward<V: Arithmetic>(self, token: V::Token, step: Forward<V, 3>) -> Updated<V, 4> {
+    fn gate<V: Arithmetic>(self, token: V::Token, _: usize, sum: V) -> V {
+        self.0.apply(self.0.gate, token, sum)
+    }
+
+    #[inline(always)]
+    fn update<V: Arithmetic>(self, token: V::Token, [r, z, _]: [V; 3], step: Forward<V, 3>) -> Updated<V, 4> {
         let Forward { xa, ha, h_prev, .. } = step;
-        let Activations { gate, candidate, .. } = self.0;
-        let mut saved = [xa[0], xa[1], xa[2], ha[2]];
-        for g in 0..3 {
-            let (activation, sum) = match g {
-                2 => (candidate, saved[0].mul_add(ha[2], xa[2])),
-                _ => (gate, xa[g].add(ha[g])),
-            };
-            saved[g] = self.0.apply(activation, token, sum);
-        }
-        let [_, z, n, _] = saved;
+        let n = self.0.apply(self.0.candidate, token, r.mul_add(ha[2], xa[2]));
         let h = z.mul_add(h_prev.sub(n), n);
-        Updated { h, c: h, saved }
+        Updated { h, c: h, saved: [r, z, n, ha[2]] }
     }
 }
 

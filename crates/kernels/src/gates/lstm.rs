@@ -31,15 +31,18 @@ impl From<Activations> for LstmWith {
 }
 
 impl FusedForward<4, 4> for Lstm {
+    const FIRST: usize = 4;
+
     #[inline(always)]
-    fn forward<V: Arithmetic>(self, token: V::Token, step: Forward<V, 4>) -> Updated<V, 4> {
-        let Forward { xa, ha, c_prev, .. } = step;
-        let i = sigmoid(token, xa[0].add(ha[0]));
-        let f = sigmoid(token, xa[1].add(ha[1]));
-        let g = tanh(token, xa[2].add(ha[2]));
-        let o = sigmoid(token, xa[3].add(ha[3]));
-        let c = f.mul_add(c_prev, i.mul(g));
-        Updated { h: o.mul(tanh(token, c)), c, saved: [i, f, g, o] }
+    fn gate<V: Arithmetic>(self, token: V::Token, g: usize, sum: V) -> V {
+        if g == 2 { tanh(token, sum) } else { sigmoid(token, sum) }
+    }
+
+    #[inline(always)]
+    fn update<V: Arithmetic>(self, token: V::Token, gates: [V; 4], step: Forward<V, 4>) -> Updated<V, 4> {
+        let [i, f, g, o] = gates;
+        let c = f.mul_add(step.c_prev, i.mul(g));
+        Updated { h: o.mul(tanh(token, c)), c, saved: gates }
     }
 }
 
@@ -66,18 +69,19 @@ impl CellBody<4, 4> for Lstm {
 }
 
 impl FusedForward<4, 4> for LstmWith {
+    const FIRST: usize = 4;
+
     #[inline(always)]
-    fn forward<V: Arithmetic>(self, token: V::Token, step: Forward<V, 4>) -> Updated<V, 4> {
-        let Activations { gate, candidate, output, .. } = self.0;
-        let mut saved = step.xa;
-        // One place for the code of all gates: there are many activations.
-        for g in 0..4 {
-            let activation = if g == 2 { candidate } else { gate };
-            saved[g] = self.0.apply(activation, token, step.xa[g].add(step.ha[g]));
-        }
-        let [i, f, g, o] = saved;
+    fn gate<V: Arithmetic>(self, token: V::Token, g: usize, sum: V) -> V {
+        let activation = if g == 2 { self.0.candidate } else { self.0.gate };
+        self.0.apply(activation, token, sum)
+    }
+
+    #[inline(always)]
+    fn update<V: Arithmetic>(self, token: V::Token, gates: [V; 4], step: Forward<V, 4>) -> Updated<V, 4> {
+        let [i, f, g, o] = gates;
         let c = self.0.clip_cell(token, f.mul_add(step.c_prev, i.mul(g)));
-        Updated { h: o.mul(output.apply(token, c)), c, saved }
+        Updated { h: o.mul(self.0.output.apply(token, c)), c, saved: gates }
     }
 }
 

@@ -91,6 +91,25 @@ pub(crate) trait CellBody<const G: usize, const S: usize>: Copy {
 
 /// A cell whose whole update follows from one pass of products.
 pub(crate) trait FusedForward<const G: usize, const S: usize>: CellBody<G, S> {
+    /// How many gates, from the first one on, wait for nothing but their own sums, while more waits for them.
+    const FIRST: usize = 0;
+
+    /// One of these, from the sum of its x part and its h part.
+    #[inline(always)]
+    fn gate<V: Arithmetic>(self, _: V::Token, _: usize, sum: V) -> V {
+        sum
+    }
+
+    /// What follows from them. Of `xa` and `ha` only the other gates' are read.
+    fn update<V: Arithmetic>(self, token: V::Token, gates: [V; G], step: Forward<V, G>) -> Updated<V, S>;
+
     /// One step forward.
-    fn forward<V: Arithmetic>(self, token: V::Token, step: Forward<V, G>) -> Updated<V, S>;
+    #[inline(always)]
+    fn forward<V: Arithmetic>(self, token: V::Token, step: Forward<V, G>) -> Updated<V, S> {
+        let mut gates = step.ha;
+        for g in 0..Self::FIRST {
+            gates[g] = self.gate(token, g, step.xa[g].add(step.ha[g]));
+        }
+        self.update(token, gates, step)
+    }
 }

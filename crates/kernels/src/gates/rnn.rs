@@ -30,7 +30,7 @@ impl From<Activations> for RnnWith {
 
 impl FusedForward<1, 1> for RnnTanh {
     #[inline(always)]
-    fn forward<V: Arithmetic>(self, token: V::Token, step: Forward<V, 1>) -> Updated<V, 1> {
+    fn update<V: Arithmetic>(self, token: V::Token, _: [V; 1], step: Forward<V, 1>) -> Updated<V, 1> {
         let h = tanh(token, step.xa[0].add(step.ha[0]));
         Updated { h, c: h, saved: [h] }
     }
@@ -51,7 +51,7 @@ impl CellBody<1, 1> for RnnTanh {
 
 impl FusedForward<1, 1> for RnnRelu {
     #[inline(always)]
-    fn forward<V: Arithmetic>(self, token: V::Token, step: Forward<V, 1>) -> Updated<V, 1> {
+    fn update<V: Arithmetic>(self, token: V::Token, _: [V; 1], step: Forward<V, 1>) -> Updated<V, 1> {
         // The constant comes first: max returns its second operand where either is NaN, and NaN must stay.
         let h = V::splat(token, 0.0).max(step.xa[0].add(step.ha[0]));
         Updated { h, c: h, saved: [h] }
@@ -75,7 +75,7 @@ impl CellBody<1, 1> for RnnRelu {
 
 impl FusedForward<1, 1> for RnnWith {
     #[inline(always)]
-    fn forward<V: Arithmetic>(self, token: V::Token, step: Forward<V, 1>) -> Updated<V, 1> {
+    fn update<V: Arithmetic>(self, token: V::Token, _: [V; 1], step: Forward<V, 1>) -> Updated<V, 1> {
         let h = self.0.apply(self.0.candidate, token, step.xa[0].add(step.ha[0]));
         Updated { h, c: h, saved: [h] }
     }

@@ -3,8 +3,9 @@
 //! stands here too; the loops that cut rows and vectors into tiles are in [`tiles`](super::tiles).
 
 use super::block::{GemmTask, Start};
-use super::tiles::{At, Corner, TileBody, walk};
-use crate::simd::{Vector, group::Group};
+use super::sums::BlockSums;
+use super::tiles::{Corner, Products, TileBody, walk};
+use crate::simd::Vector;
 use std::marker::PhantomData;
 
 /// The accumulators of a tile: by row, and by vector; the vectors in `W` runs of `K`, for a body that takes them by panels.
@@ -238,8 +239,13 @@ pub(crate) unsafe fn gemm<V: Vector, const MR: usize, const NR: usize, const U: 
 }
 
 impl<V: Vector, const NR: usize, const U: usize> TileBody<V, 1, 1> for Block<'_, V, NR, U> {
-    const AT_ONCE: usize = 0;
+    const FINISHES: bool = false;
 
+    #[inline(always)]
+    unsafe fn finish(&self, _: V::Token, _: BlockSums<V, 1, 1>) {}
+}
+
+impl<V: Vector, const NR: usize, const U: usize> Products<V, 1, 1> for Block<'_, V, NR, U> {
     #[inline(always)]
     unsafe fn products<const M: usize, const W: usize, const K: usize>(
         &self,
@@ -280,9 +286,6 @@ impl<V: Vector, const NR: usize, const U: usize> TileBody<V, 1, 1> for Block<'_,
         }
         acc
     }
-
-    #[inline(always)]
-    unsafe fn finish<const N: usize>(&self, _: V::Token, _: [At; N], _: [[Group<V, N>; 1]; 1]) {}
 }
 
 /// Where a tile of C stands.

@@ -11,6 +11,7 @@ pub(crate) mod micro;
 pub(crate) mod pack;
 pub(crate) mod single;
 mod sizes;
+pub(crate) mod sums;
 pub(crate) mod tiles;
 
 use crate::aligned::AlignedBuf;

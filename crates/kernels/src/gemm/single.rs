@@ -2,7 +2,8 @@
 //! registers, and everything that depends on the size is a constant.
 
 use super::micro::Tile;
-use super::tiles::{At, Corner, TileBody};
+use super::sums::PanelBody;
+use super::tiles::{At, Corner};
 use crate::simd::{Vector, group::Group};
 
 /// Walks the `PANELS` panels of a single row. A tile is at most `P` panels; the widths are balanced, for a narrow tile takes as long
@@ -13,7 +14,7 @@ use crate::simd::{Vector, group::Group};
 #[inline(always)]
 pub(crate) unsafe fn walk_single<
     V: Vector,
-    B: TileBody<V, G, SETS>,
+    B: PanelBody<V, G, SETS>,
     const G: usize,
     const SETS: usize,
     const PANELS: usize,
@@ -91,7 +92,7 @@ const fn is_balanced(width: usize, panels: usize, most: usize, strip: usize) -> 
 #[inline(always)]
 unsafe fn single<
     V: Vector,
-    B: TileBody<V, G, SETS>,
+    B: PanelBody<V, G, SETS>,
     const G: usize,
     const SETS: usize,
     const PANELS: usize,
@@ -130,7 +131,7 @@ unsafe fn single<
 #[inline(always)]
 unsafe fn some<
     V: Vector,
-    B: TileBody<V, G, SETS>,
+    B: PanelBody<V, G, SETS>,
     const G: usize,
     const SETS: usize,
     const W: usize,
@@ -153,5 +154,5 @@ unsafe fn some<
         }
     }
     // SAFETY: the caller's promise.
-    unsafe { body.finish(token, at, all) };
+    unsafe { body.finish_panels(token, at, all) };
 }

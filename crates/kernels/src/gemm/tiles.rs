@@ -8,15 +8,12 @@
 
 use super::micro::Tile;
 use super::sizes::{MOST, Widths, block_panels, block_size};
-use crate::simd::{Job, Vector, group::Group};
+use super::sums::BlockSums;
+use crate::simd::{Job, Vector};
 use std::mem::MaybeUninit;
 
-/// What a pass over rows x panels does: `SETS` products for each vector of each row, and what follows from their sums.
-pub(crate) trait TileBody<V: Vector, const G: usize, const SETS: usize> {
-    /// The sums of how many panels of single rows [`finish`](TileBody::finish) is given at once, where there are as many: 0, 1 or
-    /// 2. With 0, [`products`](TileBody::products) stores the sums itself, and nothing else follows.
-    const AT_ONCE: usize;
-
+/// What a pass over rows x panels multiplies: `SETS` products for each vector of each row.
+pub(crate) trait Products<V: Vector, const G: usize, const SETS: usize> {
     /// Whether a pass over few rows begins with the last panels. Every other step of a sequence does: what a step reads last of
     /// weights that do not fit in the cache, the next one finds there. An LSTM of 512 units (4 MiB of W_hh, 2 MiB of L2) took 13.1 ms
     /// and not 17.9 for 100 steps of one row.
@@ -35,12 +32,18 @@ pub(crate) trait TileBody<V: Vector, const G: usize, const SETS: usize> {
         set: usize,
         corner: Corner,
     ) -> Tile<V, M, W, K>;
+}
 
-    /// Takes the sums of panels of single rows.
+/// What a pass does: its products, and what follows from their sums.
+pub(crate) trait TileBody<V: Vector, const G: usize, const SETS: usize>: Products<V, G, SETS> {
+    /// Whether anything follows. If not, [`products`](Products::products) stores the sums itself.
+    const FINISHES: bool;
+
+    /// Takes the sums of a block.
     ///
     /// # Safety
-    /// Rows and panels lie within what the body was made for.
-    unsafe fn finish<const N: usize>(&self, token: V::Token, at: [At; N], sums: [[Group<V, N>; G]; SETS]);
+    /// The sums are set, and their rows and panels lie within what the body was made for.
+    unsafe fn finish(&self, token: V::Token, sums: BlockSums<V, G, SETS>);
 }
 
 /// Where a tile stands.
@@ -100,36 +103,44 @@ pub(crate) unsafe fn walk<
     for i in 0..blocks {
         let panel = first + step * if goes_back { blocks - 1 - i } else { i };
         let width = if step < last - panel { step } else { last - panel };
-        let mut row = 0;
-        for (height, tiles) in [(tallest, tall), (tallest - 1, tiles - tall)] {
-            let mut left = tiles;
-            while left > 0 {
-                let count = if most < left { most } else { left };
-                let place = Place { row, panel, height, count, width };
-                // SAFETY: the widths add up to all panels, and in each block of panels the heights to `rows`.
-                unsafe { block::<V, B, G, SETS, MR, NR>(token, body, place) };
-                row += height * count;
-                left -= count;
-            }
+        let (mut row, mut tall, mut low) = (0, tall, tiles - tall);
+        while tall + low > 0 {
+            let first = if most < tall { most } else { tall };
+            let second = if most - first < low { most - first } else { low };
+            let bands = [
+                Band { row, height: tallest, count: first },
+                Band { row: row + tallest * first, height: tallest - 1, count: second },
+            ];
+            // SAFETY: the widths add up to all panels, and in each block of panels the heights to `rows`.
+            unsafe { block::<V, B, G, SETS, MR, NR>(token, body, Place { bands, panel, width }) };
+            row = bands[1].row + (tallest - 1) * second;
+            tall -= first;
+            low -= second;
         }
     }
 }
 
-/// Where a block stands, and its size: `count` tiles of `height` rows, one below the other, by `width` panels.
+/// `count` tiles of one height, one below the other.
 #[derive(Clone, Copy)]
-struct Place {
+struct Band {
     row: usize,
-    panel: usize,
     height: usize,
     count: usize,
+}
+
+/// Where a block stands, and its size: two bands, the second of which may be empty, by `width` panels.
+#[derive(Clone, Copy)]
+struct Place {
+    bands: [Band; 2],
+    panel: usize,
     width: usize,
 }
 
 /// All products of a block, then what follows from them.
 ///
 /// # Safety
-/// The body may be called for every row and panel of the place, whose height is at most 6, whose width at most
-/// [`block_panels`] of its height, or of the height above it, and which has at most [`MOST`] sums in a set.
+/// The body may be called for every row and panel of the place, whose heights are at most 6, whose width at most
+/// [`block_panels`] of the first height, and which has at most [`MOST`] sums in a set.
 #[inline(always)]
 unsafe fn block<
     V: Vector,
@@ -144,31 +155,57 @@ unsafe fn block<
     place: Place,
 ) {
     let mut sums = [[MaybeUninit::<V>::uninit(); MOST]; SETS];
+    let mut sets = [std::ptr::null_mut::<V>(); SETS];
+    let mut rows = 0;
     for set in 0..SETS {
-        let sums: *mut V = sums[set].as_mut_ptr().cast();
-        // SAFETY: the caller's promise.
-        unsafe {
-            match place.height {
-                1 => tiles::<V, B, G, SETS, MR, NR, 1>(token, body, set, place, sums),
-                2 => tiles::<V, B, G, SETS, MR, NR, 2>(token, body, set, place, sums),
-                3 => tiles::<V, B, G, SETS, MR, NR, 3>(token, body, set, place, sums),
-                4 => tiles::<V, B, G, SETS, MR, NR, 4>(token, body, set, place, sums),
-                5 => tiles::<V, B, G, SETS, MR, NR, 5>(token, body, set, place, sums),
-                _ => tiles::<V, B, G, SETS, MR, NR, 6>(token, body, set, place, sums),
+        sets[set] = sums[set].as_mut_ptr().cast();
+        rows = 0;
+        for band in place.bands {
+            if band.count == 0 {
+                continue;
             }
+            let vectors = place.width * G;
+            let sums = sets[set].wrapping_add(rows * vectors);
+            let part = Part { set, band, panel: place.panel, vectors, sums };
+            // SAFETY: the caller's promise.
+            unsafe {
+                match band.height {
+                    1 => tiles::<V, B, G, SETS, MR, NR, 1>(token, body, part),
+                    2 => tiles::<V, B, G, SETS, MR, NR, 2>(token, body, part),
+                    3 => tiles::<V, B, G, SETS, MR, NR, 3>(token, body, part),
+                    4 => tiles::<V, B, G, SETS, MR, NR, 4>(token, body, part),
+                    5 => tiles::<V, B, G, SETS, MR, NR, 5>(token, body, part),
+                    _ => tiles::<V, B, G, SETS, MR, NR, 6>(token, body, part),
+                }
+            }
+            rows += band.height * band.count;
         }
     }
-    if B::AT_ONCE > 0 {
-        let finish: Finish<'_, V, B, G, SETS> = Finish { body, place, sums: &sums };
+    if B::FINISHES {
+        let first = At { row: place.bands[0].row, panel: place.panel };
+        let sums = BlockSums::new(first, place.width, rows * place.width, sets);
+        let finish: Finish<'_, V, B, G, SETS> = Finish { body, sums };
         V::apart(token, &finish);
     }
 }
 
-/// The products of a block whose tiles have `M` rows, strip by strip. Leaves them row by row in `sums`. A height above the tile's
-/// is never asked for, and nothing is compiled for it.
+/// One band of a block, in one of its products.
+#[derive(Clone, Copy)]
+struct Part<V> {
+    set: usize,
+    band: Band,
+    panel: usize,
+    /// Vectors of a row.
+    vectors: usize,
+    /// Where the sums go, row by row.
+    sums: *mut V,
+}
+
+/// The products of a band whose tiles have `M` rows, strip by strip. A height above the tile's is never asked for, and nothing is
+/// compiled for it.
 ///
 /// # Safety
-/// As [`block`]; `sums` has room for them.
+/// As [`block`]; there is room for the sums.
 #[inline(always)]
 unsafe fn tiles<
     V: Vector,
@@ -181,47 +218,33 @@ unsafe fn tiles<
 >(
     token: V::Token,
     body: &B,
-    set: usize,
-    place: Place,
-    sums: *mut V,
+    part: Part<V>,
 ) {
     const { assert!(M * block_panels(M, G, NR) * G <= MOST) };
     if const { M > MR } {
         return;
     }
-    let vectors = place.width * G;
     let mut at = 0;
-    while at < vectors {
-        let n = const { Widths::new(M, G, NR) }.widest(vectors - at);
-        let to = Sums { at, row: vectors, first: sums };
+    while at < part.vectors {
+        let n = const { Widths::new(M, G, NR) }.widest(part.vectors - at);
         // SAFETY: the caller's promise; a tile wider than one vector follows whole strips only, so it starts one.
         unsafe {
             match n {
-                2 => band::<V, B, G, SETS, NR, M, 2>(token, body, set, place, to),
-                3 => band::<V, B, G, SETS, NR, M, 3>(token, body, set, place, to),
-                4 => band::<V, B, G, SETS, NR, M, 4>(token, body, set, place, to),
-                6 => band::<V, B, G, SETS, NR, M, 6>(token, body, set, place, to),
-                8 => band::<V, B, G, SETS, NR, M, 8>(token, body, set, place, to),
-                9 => band::<V, B, G, SETS, NR, M, 9>(token, body, set, place, to),
-                12 => band::<V, B, G, SETS, NR, M, 12>(token, body, set, place, to),
-                _ => band::<V, B, G, SETS, NR, M, 1>(token, body, set, place, to),
+                2 => band::<V, B, G, SETS, NR, M, 2>(token, body, part, at),
+                3 => band::<V, B, G, SETS, NR, M, 3>(token, body, part, at),
+                4 => band::<V, B, G, SETS, NR, M, 4>(token, body, part, at),
+                6 => band::<V, B, G, SETS, NR, M, 6>(token, body, part, at),
+                8 => band::<V, B, G, SETS, NR, M, 8>(token, body, part, at),
+                9 => band::<V, B, G, SETS, NR, M, 9>(token, body, part, at),
+                12 => band::<V, B, G, SETS, NR, M, 12>(token, body, part, at),
+                _ => band::<V, B, G, SETS, NR, M, 1>(token, body, part, at),
             }
         }
         at += n;
     }
 }
 
-/// Where the sums of a tile go.
-#[derive(Clone, Copy)]
-struct Sums<V> {
-    first: *mut V,
-    /// From one row to the next.
-    row: usize,
-    /// The tile's first vector within the block.
-    at: usize,
-}
-
-/// The tiles of `N` vectors, one below the other. A width that does not occur is never asked for, and nothing is compiled for it.
+/// The tiles of `N` vectors from the `at`-th on, one below the other. A width that does not occur is never asked for, and nothing is compiled for it.
 ///
 /// # Safety
 /// As [`tiles`].
@@ -237,21 +260,20 @@ unsafe fn band<
 >(
     token: V::Token,
     body: &B,
-    set: usize,
-    place: Place,
-    to: Sums<V>,
+    part: Part<V>,
+    at: usize,
 ) {
     if const { Widths::new(M, G, NR).contains(N) } {
-        let vector = place.panel * G + to.at;
-        for i in 0..place.count {
+        let Part { set, band, panel, vectors, sums } = part;
+        for i in 0..band.count {
             // SAFETY: the caller's promise.
             unsafe {
-                let corner = Corner { row: place.row + i * M, vector, turn: i };
+                let corner = Corner { row: band.row + i * M, vector: panel * G + at, turn: i };
                 let acc = body.products::<M, N, 1>(token, set, corner);
-                if B::AT_ONCE > 0 {
+                if B::FINISHES {
                     for r in 0..M {
                         for n in 0..N {
-                            *to.first.add((i * M + r) * to.row + to.at + n) = acc[r][n][0];
+                            *sums.add((i * M + r) * vectors + at + n) = acc[r][n][0];
                         }
                     }
                 }
@@ -260,11 +282,10 @@ unsafe fn band<
     }
 }
 
-/// What follows from the sums of a block, which are all set and within what the body was made for.
+/// What follows from the sums of a block.
 struct Finish<'a, V, B, const G: usize, const SETS: usize> {
     body: &'a B,
-    place: Place,
-    sums: &'a [[MaybeUninit<V>; MOST]; SETS],
+    sums: BlockSums<V, G, SETS>,
 }
 
 impl<V: Vector, B: TileBody<V, G, SETS>, const G: usize, const SETS: usize> Job<V>
@@ -272,44 +293,7 @@ impl<V: Vector, B: TileBody<V, G, SETS>, const G: usize, const SETS: usize> Job<
 {
     #[inline(always)]
     fn run(&self, token: V::Token) {
-        let count = self.place.height * self.place.count * self.place.width;
-        let mut i = 0;
-        // SAFETY: only `block` makes one of these, and its caller vouches for all rows and panels of the place.
-        unsafe {
-            while B::AT_ONCE > 1 && i + 2 <= count {
-                self.some::<2>(token, i);
-                i += 2;
-            }
-            while i < count {
-                self.some::<1>(token, i);
-                i += 1;
-            }
-        }
-    }
-}
-
-impl<V: Vector, B: TileBody<V, G, SETS>, const G: usize, const SETS: usize> Finish<'_, V, B, G, SETS> {
-    /// `N` panels from the `first` on, row by row.
-    ///
-    /// # Safety
-    /// The place has as many, their sums are set, and the body may be called for them.
-    #[inline(always)]
-    unsafe fn some<const N: usize>(&self, token: V::Token, first: usize) {
-        let Place { row, panel, width, .. } = self.place;
-        let mut at = [At { row, panel }; N];
-        let mut all = [[Group([V::splat(token, 0.0); N]); G]; SETS];
-        for n in 0..N {
-            at[n].row += (first + n) / width;
-            at[n].panel += (first + n) % width;
-            for set in 0..SETS {
-                let sums: *const V = self.sums[set].as_ptr().cast();
-                for g in 0..G {
-                    // SAFETY: the caller's promise.
-                    all[set][g].0[n] = unsafe { *sums.add((first + n) * G + g) };
-                }
-            }
-        }
-        // SAFETY: the caller's promise.
-        unsafe { self.body.finish(token, at, all) };
+        // SAFETY: only `block` makes one of these, with all sums set, and its caller vouches for their rows and panels.
+        unsafe { self.body.finish(token, self.sums) };
     }
 }

@@ -1,7 +1,7 @@
 //! Whole slices: an activation of each element, and sums of rows. Slices only, no pointers.
 
 use super::{exp::exp, sigmoid::sigmoid, tanh::tanh};
-use crate::simd::{Arithmetic, Vector};
+use crate::simd::{Arithmetic, Vector, group::Group};
 
 /// A function of one vector.
 pub(crate) trait Unary {
@@ -36,13 +36,27 @@ impl Unary for Tanh {
     }
 }
 
+/// Vectors that go through a function side by side.
+const AT_ONCE: usize = 2;
+
 /// `to[i] = f(from[i])` for the length of the shorter.
 #[inline(always)]
 pub(crate) fn map<V: Vector, F: Unary>(token: V::Token, from: &[f32], to: &mut [f32]) {
-    let len = if from.len() < to.len() { from.len() } else { to.len() };
-    let (from, to) = (&from[..len], &mut to[..len]);
+    let (mut from, mut to) = (from, to);
+    // Each slice is asked, so that no index into it needs another question.
+    while from.len() >= AT_ONCE * V::LANES && to.len() >= AT_ONCE * V::LANES {
+        let mut x = Group([V::splat(token, 0.0); AT_ONCE]);
+        for n in 0..AT_ONCE {
+            x.0[n] = V::load_first(token, &from[n * V::LANES..]);
+        }
+        let y = F::apply(token, x);
+        for n in 0..AT_ONCE {
+            y.0[n].store_first(&mut to[n * V::LANES..]);
+        }
+        (from, to) = (&from[AT_ONCE * V::LANES..], &mut to[AT_ONCE * V::LANES..]);
+    }
     let mut i = 0;
-    while i < len {
+    while i < from.len() && i < to.len() {
         F::apply(token, V::load_first(token, &from[i..])).store_first(&mut to[i..]);
         i += V::LANES;
     }

@@ -120,6 +120,10 @@ impl Vector for F32x8 {
     }
     #[inline(always)]
     fn load_first(token: Avx2Fma, from: &[f32]) -> Self {
+        if from.len() >= 8 {
+            // SAFETY: the token proves AVX2; the slice is readable for eight floats; the load is unaligned.
+            return F32x8(unsafe { _mm256_loadu_ps(from.as_ptr()) });
+        }
         // SAFETY: the token proves AVX2; lanes from `from.len()` on are masked off and not accessed.
         F32x8(unsafe { _mm256_maskload_ps(from.as_ptr(), first(token, from.len())) })
     }

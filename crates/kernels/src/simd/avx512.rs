@@ -93,7 +93,7 @@ impl Arithmetic for F32x16 {
     fn select_lt(self, other: Self, then: Self, otherwise: Self) -> Self {
         // SAFETY: a value proves AVX-512.
         F32x16(unsafe {
-            _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(self.0, other.0), otherwise.0, then.0)
+            _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_NLT_UQ>(self.0, other.0), then.0, otherwise.0)
         })
     }
     #[inline(always)]
@@ -117,6 +117,10 @@ impl Vector for F32x16 {
     }
     #[inline(always)]
     fn load_first(_: Avx512, from: &[f32]) -> Self {
+        if from.len() >= 16 {
+            // SAFETY: the token proves AVX-512; the slice is readable for sixteen floats; the load is unaligned.
+            return F32x16(unsafe { _mm512_loadu_ps(from.as_ptr()) });
+        }
         // SAFETY: the token proves AVX-512; lanes from `from.len()` on are masked off and not accessed.
         F32x16(unsafe { _mm512_maskz_loadu_ps(first(from.len()), from.as_ptr()) })
     }
@@ -127,6 +131,10 @@ impl Vector for F32x16 {
     }
     #[inline(always)]
     fn store_first(self, to: &mut [f32]) {
+        if to.len() >= 16 {
+            // SAFETY: a value proves AVX-512; the slice is writable for sixteen floats; the store is unaligned.
+            return unsafe { _mm512_storeu_ps(to.as_mut_ptr(), self.0) };
+        }
         // SAFETY: a value proves AVX-512; lanes from `to.len()` on are masked off and not accessed.
         unsafe { _mm512_mask_storeu_ps(to.as_mut_ptr(), first(to.len()), self.0) }
     }

@@ -1,16 +1,17 @@
 //! The way back through time. At each boundary between steps one pass over tiles takes the gradient from the later step to the
 //! earlier one.
 
-use super::{load, project, store};
+use super::{Gates, load, project, store};
 use crate::gates::checked::BackwardTask;
 use crate::gates::{Backward, CellBody};
 use crate::gemm::micro::{Operands, Tile, accumulate, zeros};
-use crate::gemm::tiles::{At, Corner, TileBody, walk};
+use crate::gemm::sums::{PanelBody, walk_panels};
+use crate::gemm::tiles::{At, Corner, Products};
 use crate::math::flush::flushed;
 use crate::simd::{Arithmetic, Vector, group::Group};
 use std::marker::PhantomData;
 
-/// The boundary between steps u-1 and u, for [`walk`].
+/// The boundary between steps u-1 and u, for [`walk_panels`].
 pub(super) struct Boundary<'a, V, C, const NR: usize> {
     pub(super) task: &'a BackwardTask,
     u: usize,
@@ -41,13 +42,13 @@ pub(crate) unsafe fn backward<
 ) {
     let (last, first) = task.boundaries;
     for u in (first..=last).rev() {
-        let body = Backwards::<_, G, S>(Boundary::<V, C, NR>::new(task, u, cell));
+        let body = Gates::<_, G, S>(Boundary::<V, C, NR>::new(task, u, cell));
         // SAFETY: the task's arguments cover all its rows and panels at steps u and u-1.
         unsafe {
             if C::OPTIONS && !task.w_hr.is_null() {
                 project::backward::<V, C, G, S, MR, NR>(token, &body);
             } else {
-                walk::<V, _, 1, 1, MR, NR>(token, &body, body.0.rows(), task.panels);
+                walk_panels::<V, _, 1, 1, MR, NR>(token, &body, body.0.rows(), task.panels);
             }
         }
     }
@@ -68,14 +69,9 @@ impl<'a, V, C, const NR: usize> Boundary<'a, V, C, NR> {
     }
 }
 
-/// A body whose cell has `G` gates and saves `S` values: names the parameters that the trait alone would leave open.
-pub(super) struct Backwards<T, const G: usize, const S: usize>(pub(super) T);
-
-impl<V: Vector, C: CellBody<G, S>, const G: usize, const S: usize, const NR: usize> TileBody<V, 1, 1>
-    for Backwards<Boundary<'_, V, C, NR>, G, S>
+impl<V: Vector, C: CellBody<G, S>, const G: usize, const S: usize, const NR: usize> Products<V, 1, 1>
+    for Gates<Boundary<'_, V, C, NR>, G, S>
 {
-    const AT_ONCE: usize = if C::OPTIONS { 1 } else { 2 };
-
     #[inline(always)]
     fn goes_back(&self) -> bool {
         self.0.u % 2 == 1
@@ -108,10 +104,16 @@ impl<V: Vector, C: CellBody<G, S>, const G: usize, const S: usize, const NR: usi
         }
         acc
     }
+}
+
+impl<V: Vector, C: CellBody<G, S>, const G: usize, const S: usize, const NR: usize> PanelBody<V, 1, 1>
+    for Gates<Boundary<'_, V, C, NR>, G, S>
+{
+    const AT_ONCE: usize = if C::OPTIONS { 1 } else { 2 };
 
     /// Passes the gradient of vectors of units over the boundary.
     #[inline(always)]
-    unsafe fn finish<const N: usize>(
+    unsafe fn finish_panels<const N: usize>(
         &self,
         token: V::Token,
         at: [At; N],
@@ -129,7 +131,7 @@ impl<V: Vector, C: CellBody<G, S>, const G: usize, const S: usize, const NR: usi
 }
 
 impl<V: Vector, C: CellBody<G, S>, const G: usize, const S: usize, const NR: usize>
-    Backwards<Boundary<'_, V, C, NR>, G, S>
+    Gates<Boundary<'_, V, C, NR>, G, S>
 {
     /// Passes the gradient of `left` features of h of one row, from a panel on, over the boundary: to the steps before the task,
     /// as `dh` takes it, where the row took no part in step u-1; else the result, with what comes from upstream, is dL/dh_{u-1}.

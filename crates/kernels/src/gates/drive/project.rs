@@ -8,12 +8,14 @@
 //! backward   du[j] = sum_p W_hr[p,j] dh[p]       one FMA chain from 0, p ascending
 //! ```
 
-use super::back::{Backwards, Boundary};
+use super::Gates;
+use super::back::Boundary;
 use super::store;
 use crate::gates::CellBody;
 use crate::gates::checked::ForwardTask;
 use crate::gemm::micro::{Operands, Tile, accumulate, zeros};
-use crate::gemm::tiles::{At, Corner, TileBody, walk};
+use crate::gemm::sums::{PanelBody, walk_panels};
+use crate::gemm::tiles::{At, Corner, Products};
 use crate::math::flush::flushed;
 use crate::simd::{Vector, group::Group};
 use std::marker::PhantomData;
@@ -31,19 +33,17 @@ pub(super) unsafe fn forward<V: Vector, const S: usize, const MR: usize, const N
 ) {
     let project = Project::<V, S, NR> { task, t, vector: PhantomData };
     // SAFETY: the task's arguments cover all features of h.
-    unsafe { walk::<V, _, 1, 1, MR, NR>(token, &project, rows, (0, task.state.div_ceil(V::LANES))) };
+    unsafe { walk_panels::<V, _, 1, 1, MR, NR>(token, &project, rows, (0, task.state.div_ceil(V::LANES))) };
 }
 
-/// The second pass of a step, for [`walk`].
+/// The second pass of a step, for [`walk_panels`].
 struct Project<'a, V, const S: usize, const NR: usize> {
     task: &'a ForwardTask,
     t: usize,
     vector: PhantomData<V>,
 }
 
-impl<V: Vector, const S: usize, const NR: usize> TileBody<V, 1, 1> for Project<'_, V, S, NR> {
-    const AT_ONCE: usize = 1;
-
+impl<V: Vector, const S: usize, const NR: usize> Products<V, 1, 1> for Project<'_, V, S, NR> {
     #[inline(always)]
     unsafe fn products<const M: usize, const W: usize, const K: usize>(
         &self,
@@ -60,9 +60,18 @@ impl<V: Vector, const S: usize, const NR: usize> TileBody<V, 1, 1> for Project<'
             accumulate::<V, M, W, K, NR, 1>(token, zeros(token), operands)
         }
     }
+}
+
+impl<V: Vector, const S: usize, const NR: usize> PanelBody<V, 1, 1> for Project<'_, V, S, NR> {
+    const AT_ONCE: usize = 1;
 
     #[inline(always)]
-    unsafe fn finish<const N: usize>(&self, token: V::Token, at: [At; N], [[h]]: [[Group<V, N>; 1]; 1]) {
+    unsafe fn finish_panels<const N: usize>(
+        &self,
+        token: V::Token,
+        at: [At; N],
+        [[h]]: [[Group<V, N>; 1]; 1],
+    ) {
         for n in 0..N {
             let unit = at[n].panel * V::LANES;
             // SAFETY: row and panel lie within the task; only the features of h from `unit` on are touched.
@@ -88,24 +97,27 @@ pub(super) unsafe fn backward<
     const NR: usize,
 >(
     token: V::Token,
-    body: &Backwards<Boundary<'_, V, C, NR>, G, S>,
+    body: &Gates<Boundary<'_, V, C, NR>, G, S>,
 ) {
     let (task, rows) = (body.0.task, body.0.rows());
     // SAFETY: the task's arguments cover all its rows and panels, and all features of h.
     unsafe {
-        walk::<V, _, 1, 1, MR, NR>(token, &StateGradient(body), rows, (0, task.state.div_ceil(V::LANES)));
-        walk::<V, _, 1, 1, MR, NR>(token, &Unproject(body), rows, task.panels);
+        walk_panels::<V, _, 1, 1, MR, NR>(
+            token,
+            &StateGradient(body),
+            rows,
+            (0, task.state.div_ceil(V::LANES)),
+        );
+        walk_panels::<V, _, 1, 1, MR, NR>(token, &Unproject(body), rows, task.panels);
     }
 }
 
 /// The first pass back over a boundary: the gradient of h.
 struct StateGradient<'a, B>(&'a B);
 
-impl<V: Vector, C: CellBody<G, S>, const G: usize, const S: usize, const NR: usize> TileBody<V, 1, 1>
-    for StateGradient<'_, Backwards<Boundary<'_, V, C, NR>, G, S>>
+impl<V: Vector, C: CellBody<G, S>, const G: usize, const S: usize, const NR: usize> Products<V, 1, 1>
+    for StateGradient<'_, Gates<Boundary<'_, V, C, NR>, G, S>>
 {
-    const AT_ONCE: usize = 1;
-
     #[inline(always)]
     unsafe fn products<const M: usize, const W: usize, const K: usize>(
         &self,
@@ -116,9 +128,20 @@ impl<V: Vector, C: CellBody<G, S>, const G: usize, const S: usize, const NR: usi
         // SAFETY: the caller's promise; the packed W_hh has a column for each feature of h.
         unsafe { self.0.products::<M, W, K>(token, set, corner) }
     }
+}
+
+impl<V: Vector, C: CellBody<G, S>, const G: usize, const S: usize, const NR: usize> PanelBody<V, 1, 1>
+    for StateGradient<'_, Gates<Boundary<'_, V, C, NR>, G, S>>
+{
+    const AT_ONCE: usize = 1;
 
     #[inline(always)]
-    unsafe fn finish<const N: usize>(&self, token: V::Token, at: [At; N], [[chain]]: [[Group<V, N>; 1]; 1]) {
+    unsafe fn finish_panels<const N: usize>(
+        &self,
+        token: V::Token,
+        at: [At; N],
+        [[chain]]: [[Group<V, N>; 1]; 1],
+    ) {
         let Boundary { task, to, .. } = self.0.0;
         for n in 0..N {
             let unit = at[n].panel * V::LANES;
@@ -137,11 +160,9 @@ impl<V: Vector, C: CellBody<G, S>, const G: usize, const S: usize, const NR: usi
 /// The second pass: the gradient of u, and of the gates.
 struct Unproject<'a, B>(&'a B);
 
-impl<V: Vector, C: CellBody<G, S>, const G: usize, const S: usize, const NR: usize> TileBody<V, 1, 1>
-    for Unproject<'_, Backwards<Boundary<'_, V, C, NR>, G, S>>
+impl<V: Vector, C: CellBody<G, S>, const G: usize, const S: usize, const NR: usize> Products<V, 1, 1>
+    for Unproject<'_, Gates<Boundary<'_, V, C, NR>, G, S>>
 {
-    const AT_ONCE: usize = 1;
-
     #[inline(always)]
     unsafe fn products<const M: usize, const W: usize, const K: usize>(
         &self,
@@ -161,9 +182,20 @@ impl<V: Vector, C: CellBody<G, S>, const G: usize, const S: usize, const NR: usi
             accumulate::<V, M, W, K, NR, 1>(token, zeros(token), operands)
         }
     }
+}
+
+impl<V: Vector, C: CellBody<G, S>, const G: usize, const S: usize, const NR: usize> PanelBody<V, 1, 1>
+    for Unproject<'_, Gates<Boundary<'_, V, C, NR>, G, S>>
+{
+    const AT_ONCE: usize = 1;
 
     #[inline(always)]
-    unsafe fn finish<const N: usize>(&self, token: V::Token, at: [At; N], [[du]]: [[Group<V, N>; 1]; 1]) {
+    unsafe fn finish_panels<const N: usize>(
+        &self,
+        token: V::Token,
+        at: [At; N],
+        [[du]]: [[Group<V, N>; 1]; 1],
+    ) {
         // SAFETY: rows and panels lie within the task.
         unsafe { self.0.step_back(token, at, du) };
     }

@@ -1,12 +1,14 @@
 //! The passes of the GRU whose reset gate comes before the product: W_hn multiplies m = r * h, which stands among the saved
 //! values, so that each step takes a second pass over tiles. The weights of r and z are packed together, those of n behind them.
 
-use super::back::{Backwards, Boundary};
+use super::Gates;
+use super::back::Boundary;
 use super::{load, store};
 use crate::gates::checked::{BackwardTask, ForwardTask};
 use crate::gates::gru::GruResetBefore;
 use crate::gemm::micro::{Operands, Tile, accumulate, start_from, zeros};
-use crate::gemm::tiles::{At, Corner, TileBody, walk};
+use crate::gemm::sums::{PanelBody, walk_panels};
+use crate::gemm::tiles::{At, Corner, Products};
 use crate::math::flush::flushed;
 use crate::simd::{Vector, group::Group};
 use std::marker::PhantomData;
@@ -17,7 +19,7 @@ const Z_SLOT: usize = 1;
 const N_SLOT: usize = 2;
 const M_SLOT: usize = 3;
 
-/// One pass of a step forward, for [`walk`]: with G = 2 the first one, with G = 1 the second one.
+/// One pass of a step forward, for [`walk_panels`]: with G = 2 the first one, with G = 1 the second one.
 struct Pass<'a, V, const G: usize, const NR: usize> {
     task: &'a ForwardTask,
     t: usize,
@@ -41,8 +43,8 @@ pub(crate) unsafe fn forward<V: Vector, const MR: usize, const NR: usize>(
         let state = Pass::<V, 1, NR> { task, t, cell, vector: PhantomData };
         // SAFETY: the task's arguments cover all its rows and panels at step t.
         unsafe {
-            walk::<V, _, 2, 2, MR, NR>(token, &gates, rows, task.panels);
-            walk::<V, _, 1, 2, MR, NR>(token, &state, rows, task.panels);
+            walk_panels::<V, _, 2, 2, MR, NR>(token, &gates, rows, task.panels);
+            walk_panels::<V, _, 1, 2, MR, NR>(token, &state, rows, task.panels);
         }
     }
 }
@@ -94,9 +96,7 @@ impl<V: Vector, const G: usize, const NR: usize> Pass<'_, V, G, NR> {
     }
 }
 
-impl<V: Vector, const G: usize, const NR: usize> TileBody<V, G, 2> for Pass<'_, V, G, NR> {
-    const AT_ONCE: usize = 1;
-
+impl<V: Vector, const G: usize, const NR: usize> Products<V, G, 2> for Pass<'_, V, G, NR> {
     #[inline(always)]
     unsafe fn products<const M: usize, const W: usize, const K: usize>(
         &self,
@@ -127,9 +127,18 @@ impl<V: Vector, const G: usize, const NR: usize> TileBody<V, G, 2> for Pass<'_, 
             accumulate::<V, M, W, K, NR, 1>(token, start, operands)
         }
     }
+}
+
+impl<V: Vector, const G: usize, const NR: usize> PanelBody<V, G, 2> for Pass<'_, V, G, NR> {
+    const AT_ONCE: usize = 1;
 
     #[inline(always)]
-    unsafe fn finish<const N: usize>(&self, token: V::Token, at: [At; N], [ha, xa]: [[Group<V, N>; G]; 2]) {
+    unsafe fn finish_panels<const N: usize>(
+        &self,
+        token: V::Token,
+        at: [At; N],
+        [ha, xa]: [[Group<V, N>; G]; 2],
+    ) {
         for n in 0..N {
             // SAFETY: rows and panels lie within the task.
             unsafe {
@@ -155,13 +164,13 @@ pub(crate) unsafe fn backward<V: Vector, const MR: usize, const NR: usize>(
     cell: GruResetBefore,
 ) {
     for u in (task.begin..=task.end).rev() {
-        let first = Backwards::<_, 3, 4>(Boundary::<V, GruResetBefore, NR>::new(task, u, cell));
+        let first = Gates::<_, 3, 4>(Boundary::<V, GruResetBefore, NR>::new(task, u, cell));
         // SAFETY: the task's arguments cover all its rows and panels at steps u and u-1.
-        unsafe { walk::<V, _, 1, 1, MR, NR>(token, &first, first.0.rows(), task.panels) };
+        unsafe { walk_panels::<V, _, 1, 1, MR, NR>(token, &first, first.0.rows(), task.panels) };
         if u > task.begin {
             let second = ResetGradient::<V, NR> { task, t: u - 1, cell, vector: PhantomData };
             // SAFETY: likewise, at step u-1.
-            unsafe { walk::<V, _, 1, 1, MR, NR>(token, &second, first.0.to, task.panels) };
+            unsafe { walk_panels::<V, _, 1, 1, MR, NR>(token, &second, first.0.to, task.panels) };
         }
     }
 }
@@ -174,9 +183,7 @@ struct ResetGradient<'a, V, const NR: usize> {
     vector: PhantomData<V>,
 }
 
-impl<V: Vector, const NR: usize> TileBody<V, 1, 1> for ResetGradient<'_, V, NR> {
-    const AT_ONCE: usize = 1;
-
+impl<V: Vector, const NR: usize> Products<V, 1, 1> for ResetGradient<'_, V, NR> {
     #[inline(always)]
     unsafe fn products<const M: usize, const W: usize, const K: usize>(
         &self,
@@ -193,9 +200,18 @@ impl<V: Vector, const NR: usize> TileBody<V, 1, 1> for ResetGradient<'_, V, NR> 
             accumulate::<V, M, W, K, NR, 1>(token, zeros(token), operands)
         }
     }
+}
+
+impl<V: Vector, const NR: usize> PanelBody<V, 1, 1> for ResetGradient<'_, V, NR> {
+    const AT_ONCE: usize = 1;
 
     #[inline(always)]
-    unsafe fn finish<const N: usize>(&self, token: V::Token, at: [At; N], [[dm]]: [[Group<V, N>; 1]; 1]) {
+    unsafe fn finish_panels<const N: usize>(
+        &self,
+        token: V::Token,
+        at: [At; N],
+        [[dm]]: [[Group<V, N>; 1]; 1],
+    ) {
         let (task, t, h) = (self.task, self.t, self.task.hidden);
         for n in 0..N {
             let At { row, panel } = at[n];

@@ -7,7 +7,8 @@ use crate::gates::checked::{ForwardTask, SingleTask};
 use crate::gates::{Forward, FusedForward};
 use crate::gemm::micro::{Operands, Tile, accumulate, start_from};
 use crate::gemm::single::walk_single;
-use crate::gemm::tiles::{At, Corner, TileBody};
+use crate::gemm::sums::PanelBody;
+use crate::gemm::tiles::{At, Corner, Products};
 use crate::simd::{Arithmetic, Vector, group::Group};
 use std::marker::PhantomData;
 
@@ -94,7 +95,7 @@ pub(crate) unsafe fn forward<
     let (h_prev, c_prev) = (h_0, c_0);
     let step =
         SingleStep::<V, C, NR, U, H> { task, x, h_prev, h, c_prev, c, gates, cell, vector: PhantomData };
-    let mut gates = Gates::<_, S>(step);
+    let mut gates = Gates::<_, G, S>(step);
     for _ in 0..task.steps {
         // SAFETY: the task's arguments cover all its panels at this step.
         unsafe { walk_single::<V, _, G, 2, PANELS, P, NR>(token, &gates) };
@@ -115,10 +116,8 @@ impl<
     const NR: usize,
     const U: usize,
     const H: usize,
-> TileBody<V, G, 2> for Gates<SingleStep<'_, V, C, NR, U, H>, S>
+> Products<V, G, 2> for Gates<SingleStep<'_, V, C, NR, U, H>, G, S>
 {
-    const AT_ONCE: usize = 2;
-
     #[inline(always)]
     unsafe fn products<const M: usize, const W: usize, const K: usize>(
         &self,
@@ -138,9 +137,27 @@ impl<
             accumulate::<V, M, W, K, NR, U>(token, start, operands)
         }
     }
+}
+
+impl<
+    V: Vector,
+    C: FusedForward<G, S>,
+    const G: usize,
+    const S: usize,
+    const NR: usize,
+    const U: usize,
+    const H: usize,
+> PanelBody<V, G, 2> for Gates<SingleStep<'_, V, C, NR, U, H>, G, S>
+{
+    const AT_ONCE: usize = 2;
 
     #[inline(always)]
-    unsafe fn finish<const N: usize>(&self, token: V::Token, at: [At; N], sums: [[Group<V, N>; G]; 2]) {
+    unsafe fn finish_panels<const N: usize>(
+        &self,
+        token: V::Token,
+        at: [At; N],
+        sums: [[Group<V, N>; G]; 2],
+    ) {
         let SingleStep { h_prev, h, c_prev, c, gates, cell, .. } = self.0;
         let zero = Group::splat(token, 0.0);
         let mut step = Forward { xa: sums[1], ha: sums[0], h_prev: zero, c_prev: zero };
