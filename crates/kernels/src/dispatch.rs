@@ -127,6 +127,33 @@ impl Kernels {
         Ok(())
     }
 
+    /// `out[i]` = the sum of squares of row i of `data`, [rows, width], in f64, which holds the square of any f32: it is not finite
+    /// only if a value is not. The order of the sums is fixed: the bits depend on the values only.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if `data` is not as many rows of equal width as `out` has elements.
+    ///
+    /// # Examples
+    /// ```
+    /// let mut squares = [0.0; 2];
+    /// gatewise_kernels::Kernels::auto()?.sum_squares(&[3.0, 4.0, 1.0, -1.0], &mut squares)?;
+    /// assert_eq!(squares, [25.0, 2.0]);
+    /// # Ok::<(), gatewise_kernels::Error>(())
+    /// ```
+    pub fn sum_squares(&self, data: &[f32], out: &mut [f64]) -> Result<(), Error> {
+        let width = data.len().checked_div(out.len()).unwrap_or(0);
+        if data.len() != width * out.len() {
+            let (dim, expected) = ("number of elements", width * out.len());
+            return Err(Error::Shape { arg: "data", dim, expected, got: data.len() });
+        }
+        let Entry::SumSquares(sum_squares) = self.common().sum_squares.entry else {
+            wrong_entry(self.common().sum_squares)
+        };
+        // SAFETY: the CPU has the row's instructions; slices carry their own bounds.
+        unsafe { sum_squares(data, out) };
+        Ok(())
+    }
+
     /// Runs a forward pass, its rows shared out to threads of the current rayon pool as the plan says. Allocates nothing.
     ///
     /// # Errors

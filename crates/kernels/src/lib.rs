@@ -58,14 +58,14 @@
 //! | `isa`, `cache`, `error`, `aligned` | instruction sets and the ceiling, cache sizes, errors, buffers |
 //! | `simd` | the traits `Arithmetic` and `Vector` and their three bodies; capability tokens |
 //! | `math` | exp, the activations, and zeros for what has vanished, over `Vector` |
-//! | `gates::{rnn, lstm, gru}`, `gemm::{block, micro, single, sizes, tiles}` | the arithmetic of each cell on registers; the matmul as data, the one inner loop, register tiles |
+//! | `gates::{rnn, lstm, gru}`, `gemm::{block, micro, single, sizes, sums, tiles}` | the arithmetic of each cell on registers; the matmul as data, the one inner loop, register tiles |
 //! | `gates::{args, checked, drive}`, `gemm::pack` | arguments, the loops over time and tiles, packing |
 //! | `rows`, `options`, `gates::generated` | the registry: thin instantiations by `cargo xtask codegen`; which cell takes which |
 //! | `sync`, `team` | the one hand-off between threads that is ours |
 //! | `plan`, `weights`, `packed`, `tasks`, `kernels`, `dispatch`, `products` | decisions, packed weights, argument checks, [`Kernels`] and what it runs |
 //!
 //! `math` and the cells know no pointer; `generated` holds no arithmetic. `unsafe` is allowed in `simd::{avx2_fma, avx512}`,
-//! `aligned`, `gates::drive`, `gemm::{micro, pack, single, tiles}`, `gates::generated`, `dispatch` and `products`.
+//! `aligned`, `gates::drive`, `gemm::{micro, pack, single, sums, tiles}`, `gates::generated`, `dispatch` and `products`.
 //!
 //! # What is promised
 //! One chain of fused multiply-adds per sum, k ascending, starting from the bias (or from what the caller's buffer holds):

@@ -141,6 +141,8 @@ pub enum Pass {
     Tanh,
     /// Sum of listed rows.
     SumRows,
+    /// Sum of squares of each row.
+    SumSquares,
 }
 
 /// One kernel.
@@ -187,6 +189,7 @@ pub(crate) enum Entry {
     Matmul(unsafe fn(&GemmTask)),
     Map(unsafe fn(&[f32], &mut [f32])),
     SumRows(unsafe fn(&[f32], &[usize], &mut [f32])),
+    SumSquares(unsafe fn(&[f32], &mut [f64])),
 }
 
 /// The kernels of every instruction set that no cell owns.
@@ -197,6 +200,7 @@ pub(crate) struct CommonRows {
     pub(crate) sigmoid: &'static Row,
     pub(crate) tanh: &'static Row,
     pub(crate) sum_rows: &'static Row,
+    pub(crate) sum_squares: &'static Row,
 }
 
 /// The kernels chosen for one cell and hidden size.

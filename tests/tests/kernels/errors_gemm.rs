@@ -93,6 +93,11 @@ fn sums_refuse_rows_that_do_not_lie_within_their_operands() {
             assert_eq!(named(kernels.sum_rows(&data, rows, &mut out)), "data");
             assert_eq!(out, [7.0; 4]);
         }
+        for count in [0, 3, 11] {
+            let mut out = vec![7.0; count];
+            assert_eq!(named(kernels.sum_squares(&data, &mut out)), "data");
+            assert_eq!(out, vec![7.0; count]);
+        }
         let mut scratch = OuterScratch::new();
         let mut refuse = |arg: &str, a_rows: &[usize], b_rows: &[usize], (m, n): (usize, usize)| {
             let mut c = [7.0; 12];

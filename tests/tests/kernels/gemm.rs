@@ -289,6 +289,45 @@ proptest! {
             assert_bits("out", &out, &expected);
         }
     }
+
+    /// The k-th square goes to the k % 16-th sum, and the sums are added by halves: the same bits everywhere, for values of any size.
+    #[test]
+    fn sum_squares_has_one_order(width in edges(), rows in 0..20_usize, size in -149..128_i32, seed in any::<u64>()) {
+        let mut rng = Rng::new(seed);
+        let unit = 2.0_f64.powi(size);
+        let data: Vec<f32> = (0..rows * width).map(|_| (rng.uniform(-1.0, 1.0) * unit) as f32).collect();
+        let expected: Vec<f64> = (0..rows).map(|row| {
+            let mut sums = [0.0; 16];
+            for (k, &x) in data[row * width..][..width].iter().enumerate() {
+                sums[k % 16] += f64::from(x) * f64::from(x);
+            }
+            for half in [8, 4, 2, 1] {
+                for k in 0..half {
+                    sums[k] += sums[k + half];
+                }
+            }
+            sums[0]
+        }).collect();
+        for kernels in available() {
+            let mut out = vec![f64::NAN; rows];
+            kernels.sum_squares(&data, &mut out).expect("as many rows");
+            assert_eq!(out.iter().map(|x| x.to_bits()).collect::<Vec<_>>(), expected.iter().map(|x| x.to_bits()).collect::<Vec<_>>());
+        }
+    }
+}
+
+/// What is not finite stays so, and nothing else becomes it.
+#[test]
+fn sum_squares_is_finite_where_all_values_are() {
+    for kernels in available() {
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX] {
+            let mut data = [f32::MAX; 300];
+            data[299] = bad;
+            let mut out = [0.0];
+            kernels.sum_squares(&data, &mut out).expect("one row");
+            assert_eq!(out[0].is_finite(), bad.is_finite());
+        }
+    }
 }
 
 /// Packing again in the room of a larger operand leaves nothing of it behind.

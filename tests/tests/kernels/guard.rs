@@ -88,6 +88,9 @@ proptest! {
                 assert!(c.iter().all(|&c| c == 0.5 + 2.0 * rows as f32));
                 kernels.sum_rows(&b, &places, &mut out).expect("fits");
                 assert!(out.iter().all(|&out| out == 0.5 + 2.0 * rows as f32));
+                let mut squares = place.put(&[0.0_f64]);
+                kernels.sum_squares(&b, &mut squares).expect("one row");
+                assert!(squares[0] == 4.0 * b.len() as f64);
             }
         }
     }

@@ -21,6 +21,7 @@ fn id_of(row: &Row) -> String {
         Pass::Sigmoid => "sigmoid".to_owned(),
         Pass::Tanh => "tanh".to_owned(),
         Pass::SumRows => "sum_rows".to_owned(),
+        Pass::SumSquares => "sum_squares".to_owned(),
     };
     match row.cell {
         Some(cell) => {

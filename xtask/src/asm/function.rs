@@ -113,7 +113,7 @@ impl Function {
     }
 
     /// What is wrong, one phrase each.
-    pub(super) fn check(&self, register: &str, is_map: bool, is_sum: bool) -> Vec<String> {
+    pub(super) fn check(&self, register: &str, is_map: bool, adds_with: Option<&str>) -> Vec<String> {
         let mut wrong = Vec::new();
         for instruction in self.instructions.iter().filter(|i| is_call(i) || is_tail_call(i)) {
             if !instruction.contains("run_apart") {
@@ -123,9 +123,9 @@ impl Function {
         }
         wrong.sort_unstable();
         wrong.dedup();
-        if is_sum {
-            if !self.instructions.iter().any(|i| i.starts_with("vaddps") && i.contains(register)) {
-                wrong.push(format!("no packed addition on {register}"));
+        if let Some(add) = adds_with {
+            if !self.instructions.iter().any(|i| i.starts_with(add) && i.contains(register)) {
+                wrong.push(format!("no {add} on {register}"));
             }
             return wrong;
         }
@@ -215,16 +215,16 @@ mod tests {
 
     #[test]
     fn a_good_loop_passes() {
-        assert_eq!(function(GOOD).check("%zmm", false, false), [""; 0]);
+        assert_eq!(function(GOOD).check("%zmm", false, None), [""; 0]);
         let outside = format!(
             "\tmovq\t%rax, 8(%rsp)\n{GOOD}\tvmovups\t%zmm0, 64(%rsp)\n\tcallq\t*_ZN4simd9run_apart17h00E@GOTPCREL(%rip)\n"
         );
-        assert_eq!(function(&outside).check("%zmm", false, false), [""; 0]);
+        assert_eq!(function(&outside).check("%zmm", false, None), [""; 0]);
     }
 
     #[test]
     fn spills_calls_and_narrow_vectors_do_not() {
-        let check = |text: &str| function(text).check("%zmm", false, false);
+        let check = |text: &str| function(text).check("%zmm", false, None);
         assert_eq!(check(&GOOD.replace("\taddq", "\tvmovups\t%zmm3, 64(%rsp)\n\taddq")).len(), 1);
         assert_eq!(check(&GOOD.replace("\taddq", "\tmovq\t%rsi, 8(%rsp)\n\taddq")).len(), 1);
         assert_eq!(check(&GOOD.replace("\taddq", "\tmovq\t8(%rsp), %rsi\n\taddq")), [""; 0]);
@@ -242,10 +242,10 @@ mod tests {
         let tile = |run: &str| {
             format!(".LBB0_1:\n{run}\tvmovups\t%zmm0, (%rsp)\n\tcallq\t*run_apart\n\tjne\t.LBB0_1\n")
         };
-        assert_eq!(function(&tile(run)).check("%zmm", false, false), [""; 0]);
+        assert_eq!(function(&tile(run)).check("%zmm", false, None), [""; 0]);
         let put_by = run.replacen("%zmm0\n", "%zmm0\n\tvmovaps\t%zmm9, 8(%rsp)\n", 1);
-        assert_eq!(function(&tile(&put_by)).check("%zmm", false, false), [""; 0]);
+        assert_eq!(function(&tile(&put_by)).check("%zmm", false, None), [""; 0]);
         let read_again = put_by.replacen("8(%rsp)\n", "8(%rsp)\n\tvmovaps\t8(%rsp), %zmm5\n", 1);
-        assert_eq!(function(&tile(&read_again)).check("%zmm", false, false).len(), 1);
+        assert_eq!(function(&tile(&read_again)).check("%zmm", false, None).len(), 1);
     }
 }

@@ -19,6 +19,7 @@ const UNSAFE: &[(&str, &str)] = &[
     ("crates/kernels/src/gates/drive/", "the same for cells with options"),
     ("crates/kernels/src/gates/generated/", "functions with target features"),
     ("crates/kernels/src/gemm/micro.rs", "the inner loop"),
+    ("crates/kernels/src/gemm/sums.rs", "the sums of a block of register tiles"),
     ("crates/kernels/src/gemm/tiles.rs", "the walk over register tiles"),
     ("crates/kernels/src/gemm/single.rs", "the walk over the tiles of single rows"),
     ("crates/kernels/src/gemm/pack.rs", "packing"),

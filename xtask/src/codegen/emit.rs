@@ -79,6 +79,18 @@ fn kernels(isa: &Isa, sizes: &[usize]) -> Vec<Kernel> {
         call: format!("map::sum_rows::<{}>", isa.vector),
         arguments: "from, rows, to".to_string(),
     });
+    all.push(Kernel {
+        id: format!("f32-sum_squares-{}", isa.name),
+        path: "sum_squares".to_string(),
+        cell: None,
+        pass: "SumSquares".to_string(),
+        hidden: None,
+        tile: one,
+        entry: "SumSquares",
+        parameters: "from: &[f32], to: &mut [f64]",
+        call: format!("map::sum_squares::<{}>", isa.vector),
+        arguments: "from, to".to_string(),
+    });
     for cell in &CELLS {
         for &pass in cell.passes {
             all.push(cell_kernel(isa, cell, pass, None));
@@ -173,7 +185,7 @@ fn functions(isa: &Isa, kernels: &[Kernel]) -> String {
     for kernel in kernels {
         let Kernel { id, path, tile, parameters, call, arguments, .. } = kernel;
         write!(text, "\n/// `{id}`").unwrap();
-        if kernel.entry != "Map" && kernel.entry != "SumRows" {
+        if !matches!(kernel.entry, "Map" | "SumRows" | "SumSquares") {
             write!(text, ": tile {}x{}, k unrolled {} times", tile.rows, tile.vectors, tile.unroll).unwrap();
         }
         text += ".\n///\n/// # Safety\n";
@@ -240,12 +252,13 @@ fn rows(isa: &Isa, kernels: &[Kernel]) -> String {
     let at = |pass: &str| kernels.iter().position(|k| k.pass == pass).expect("a common kernel");
     let mut text = format!(
         "\n{cfg}static {table}_COMMON: CommonRows = CommonRows {{\n    matmul: &{table}[{}],\n    exp: &{table}[{}],\n    \
-         sigmoid: &{table}[{}],\n    tanh: &{table}[{}],\n    sum_rows: &{table}[{}],\n}};\n",
+         sigmoid: &{table}[{}],\n    tanh: &{table}[{}],\n    sum_rows: &{table}[{}],\n    sum_squares: &{table}[{}],\n}};\n",
         at("Matmul"),
         at("Exp"),
         at("Sigmoid"),
         at("Tanh"),
         at("SumRows"),
+        at("SumSquares"),
     );
     let nr = tile(isa).vectors;
     write!(text, "\n{cfg}static {table}: [Row; {}] = [\n", kernels.len()).unwrap();

@@ -1,4 +1,4 @@
-//! Whole slices: an activation of each element, and sums of rows. Slices only, no pointers.
+//! Whole slices: an activation of each element, sums of rows, and of their squares. Slices only, no pointers.
 
 use super::{exp::exp, sigmoid::sigmoid, tanh::tanh};
 use crate::simd::{Arithmetic, Vector, group::Group};
@@ -77,4 +77,44 @@ pub(crate) fn sum_rows<V: Vector>(token: V::Token, from: &[f32], rows: &[usize],
             j += V::LANES;
         }
     }
+}
+
+/// `to[i]` = the sum of squares of row i of `from`, [rows, width], which has as many rows as `to` has elements.
+///
+/// The k-th value belongs to the k % 16-th of sixteen sums, which are added by halves: the bits depend on the values only.
+#[inline(always)]
+pub(crate) fn sum_squares<V: Vector>(token: V::Token, from: &[f32], to: &mut [f64]) {
+    if to.is_empty() {
+        return;
+    }
+    let width = from.len() / to.len();
+    let mut from = from;
+    for i in 0..to.len() {
+        if from.len() < width {
+            return;
+        }
+        let (whole, rest) = from[..width].as_chunks::<16>();
+        from = &from[width..];
+        let mut sums = [V::no_sums(token); 2];
+        for k in 0..whole.len() {
+            sums = add_squares::<V>(token, sums, &whole[k]);
+        }
+        if !rest.is_empty() {
+            let mut last = [0.0; 16];
+            for k in 0..16 {
+                if k < rest.len() {
+                    last[k] = rest[k];
+                }
+            }
+            sums = add_squares::<V>(token, sums, &last);
+        }
+        to[i] = V::total(sums);
+    }
+}
+
+/// Two chains of sums, so that one is added to while the other's addition is under way.
+#[inline(always)]
+fn add_squares<V: Vector>(token: V::Token, sums: [V::Sums; 2], values: &[f32; 16]) -> [V::Sums; 2] {
+    let [low, high] = values.as_chunks::<8>().0 else { return sums };
+    [V::add_squares(token, sums[0], low), V::add_squares(token, sums[1], high)]
 }

@@ -152,6 +152,31 @@ impl Vector for F32x8 {
         // SAFETY: a hint, which faults nowhere.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(place.cast()) }
     }
+    type Sums = (__m256d, __m256d);
+
+    #[inline(always)]
+    fn no_sums(_: Avx2Fma) -> Self::Sums {
+        // SAFETY: the token proves AVX2.
+        unsafe { (_mm256_setzero_pd(), _mm256_setzero_pd()) }
+    }
+    #[inline(always)]
+    fn add_squares(_: Avx2Fma, (a, b): Self::Sums, values: &[f32; 8]) -> Self::Sums {
+        // SAFETY: the token proves AVX2; the reference is readable for eight floats; the loads are unaligned.
+        unsafe {
+            let low = _mm256_cvtps_pd(_mm_loadu_ps(values.as_ptr()));
+            let high = _mm256_cvtps_pd(_mm_loadu_ps(values.as_ptr().add(4)));
+            (_mm256_fmadd_pd(low, low, a), _mm256_fmadd_pd(high, high, b))
+        }
+    }
+    #[inline(always)]
+    fn total([a, b]: [Self::Sums; 2]) -> f64 {
+        // SAFETY: a value proves AVX2.
+        unsafe {
+            let four = _mm256_add_pd(_mm256_add_pd(a.0, b.0), _mm256_add_pd(a.1, b.1));
+            let two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd::<1>(four));
+            _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)))
+        }
+    }
     #[inline(always)]
     fn apart<J: Job<Self>>(token: Avx2Fma, job: &J) {
         // SAFETY: the token proves AVX2.

@@ -143,6 +143,31 @@ impl Vector for F32x16 {
         // SAFETY: a hint, which faults nowhere.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(place.cast()) }
     }
+    type Sums = __m512d;
+
+    #[inline(always)]
+    fn no_sums(_: Avx512) -> __m512d {
+        // SAFETY: the token proves AVX-512.
+        unsafe { _mm512_setzero_pd() }
+    }
+    #[inline(always)]
+    fn add_squares(_: Avx512, sums: __m512d, values: &[f32; 8]) -> __m512d {
+        // SAFETY: the token proves AVX-512, and AVX with it; the reference is readable for eight floats; the load is unaligned.
+        unsafe {
+            let values = _mm512_cvtps_pd(_mm256_loadu_ps(values.as_ptr()));
+            _mm512_fmadd_pd(values, values, sums)
+        }
+    }
+    #[inline(always)]
+    fn total([a, b]: [__m512d; 2]) -> f64 {
+        // SAFETY: a value proves AVX-512.
+        unsafe {
+            let eight = _mm512_add_pd(a, b);
+            let four = _mm256_add_pd(_mm512_castpd512_pd256(eight), _mm512_extractf64x4_pd::<1>(eight));
+            let two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd::<1>(four));
+            _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)))
+        }
+    }
     #[inline(always)]
     fn apart<J: Job<Self>>(token: Avx512, job: &J) {
         // SAFETY: the token proves AVX-512.

@@ -76,6 +76,15 @@ pub(crate) trait Vector: Arithmetic {
     /// Asks for the cache line at that place, to be in the L2 cache when it is needed. The place need not be readable, nor exist.
     fn fetch(token: Self::Token, place: *const f32);
 
+    /// Eight sums in f64.
+    type Sums: Copy;
+    /// Sums of nothing.
+    fn no_sums(token: Self::Token) -> Self::Sums;
+    /// Adds the square of each value to the sum of its place. f64 holds the square of any f32, so each sum is rounded once.
+    fn add_squares(token: Self::Token, sums: Self::Sums, values: &[f32; 8]) -> Self::Sums;
+    /// All sixteen sums, added by halves: 0 to 8, 1 to 9 .. 7 to 15, and so on.
+    fn total(sums: [Self::Sums; 2]) -> f64;
+
     /// Runs a job in a function of its own that has the instruction set's features. What the job keeps in registers, the
     /// constants of its polynomials above all, is then not kept there over the caller's loops.
     fn apart<J: Job<Self>>(token: Self::Token, job: &J);

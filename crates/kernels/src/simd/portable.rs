@@ -107,6 +107,31 @@ impl Vector for F32x4 {
     /// Rust has no portable way to ask.
     #[inline(always)]
     fn fetch(_: Portable, _: *const f32) {}
+    type Sums = [f64; 8];
+
+    #[inline(always)]
+    fn no_sums(_: Portable) -> [f64; 8] {
+        [0.0; 8]
+    }
+    #[inline(always)]
+    fn add_squares(_: Portable, mut sums: [f64; 8], values: &[f32; 8]) -> [f64; 8] {
+        for i in 0..8 {
+            sums[i] += f64::from(values[i]) * f64::from(values[i]);
+        }
+        sums
+    }
+    #[inline(always)]
+    fn total([mut sums, others]: [[f64; 8]; 2]) -> f64 {
+        for i in 0..8 {
+            sums[i] += others[i];
+        }
+        for half in [4, 2, 1] {
+            for i in 0..half {
+                sums[i] += sums[i + half];
+            }
+        }
+        sums[0]
+    }
     #[inline(always)]
     fn apart<J: Job<Self>>(token: Portable, job: &J) {
         run_apart(token, job);

@@ -62,6 +62,16 @@ pub(crate) unsafe fn sum_rows(from: &[f32], rows: &[usize], to: &mut [f32]) {
     unsafe { map::sum_rows::<F32x8>(Avx2Fma::assume(), from, rows, to) }
 }
 
+/// `f32-sum_squares-avx2_fma`.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx2,fma")]
+pub(crate) unsafe fn sum_squares(from: &[f32], to: &mut [f64]) {
+    // SAFETY: the caller's promise.
+    unsafe { map::sum_squares::<F32x8>(Avx2Fma::assume(), from, to) }
+}
+
 /// `f32-rnn_tanh-step-hn-avx2_fma`: tile 6x2, k unrolled 4 times.
 ///
 /// # Safety

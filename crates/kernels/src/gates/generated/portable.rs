@@ -53,6 +53,14 @@ pub(crate) unsafe fn sum_rows(from: &[f32], rows: &[usize], to: &mut [f32]) {
     map::sum_rows::<F32x4>(Portable, from, rows, to)
 }
 
+/// `f32-sum_squares-portable`.
+///
+/// # Safety
+/// The arguments were checked.
+pub(crate) unsafe fn sum_squares(from: &[f32], to: &mut [f64]) {
+    map::sum_squares::<F32x4>(Portable, from, to)
+}
+
 /// `f32-rnn_tanh-step-hn-portable`: tile 5x2, k unrolled 4 times.
 ///
 /// # Safety

@@ -38,9 +38,10 @@ static PORTABLE_COMMON: CommonRows = CommonRows {
     sigmoid: &PORTABLE[2],
     tanh: &PORTABLE[3],
     sum_rows: &PORTABLE[4],
+    sum_squares: &PORTABLE[5],
 };
 
-static PORTABLE: [Row; 26] = [
+static PORTABLE: [Row; 27] = [
     Row {
         id: "f32-matmul-portable",
         cell: None,
@@ -105,6 +106,19 @@ static PORTABLE: [Row; 26] = [
         nr: 2,
         unroll: 1,
         entry: Entry::SumRows(portable::sum_rows),
+    },
+    Row {
+        id: "f32-sum_squares-portable",
+        cell: None,
+        form: Form::Plain,
+        pass: Pass::SumSquares,
+        hidden: None,
+        isa: Isa::Portable,
+        lanes: 4,
+        tile: (1, 1),
+        nr: 2,
+        unroll: 1,
+        entry: Entry::SumSquares(portable::sum_squares),
     },
     Row {
         id: "f32-rnn_tanh-step-hn-portable",
@@ -388,10 +402,11 @@ static AVX2_FMA_COMMON: CommonRows = CommonRows {
     sigmoid: &AVX2_FMA[2],
     tanh: &AVX2_FMA[3],
     sum_rows: &AVX2_FMA[4],
+    sum_squares: &AVX2_FMA[5],
 };
 
 #[cfg(target_arch = "x86_64")]
-static AVX2_FMA: [Row; 102] = [
+static AVX2_FMA: [Row; 103] = [
     Row {
         id: "f32-matmul-avx2_fma",
         cell: None,
@@ -456,6 +471,19 @@ static AVX2_FMA: [Row; 102] = [
         nr: 2,
         unroll: 1,
         entry: Entry::SumRows(avx2_fma::sum_rows),
+    },
+    Row {
+        id: "f32-sum_squares-avx2_fma",
+        cell: None,
+        form: Form::Plain,
+        pass: Pass::SumSquares,
+        hidden: None,
+        isa: Isa::Avx2Fma,
+        lanes: 8,
+        tile: (1, 1),
+        nr: 2,
+        unroll: 1,
+        entry: Entry::SumSquares(avx2_fma::sum_squares),
     },
     Row {
         id: "f32-rnn_tanh-step-hn-avx2_fma",
@@ -1727,10 +1755,11 @@ static AVX512_COMMON: CommonRows = CommonRows {
     sigmoid: &AVX512[2],
     tanh: &AVX512[3],
     sum_rows: &AVX512[4],
+    sum_squares: &AVX512[5],
 };
 
 #[cfg(target_arch = "x86_64")]
-static AVX512: [Row; 102] = [
+static AVX512: [Row; 103] = [
     Row {
         id: "f32-matmul-avx512",
         cell: None,
@@ -1795,6 +1824,19 @@ static AVX512: [Row; 102] = [
         nr: 4,
         unroll: 1,
         entry: Entry::SumRows(avx512::sum_rows),
+    },
+    Row {
+        id: "f32-sum_squares-avx512",
+        cell: None,
+        form: Form::Plain,
+        pass: Pass::SumSquares,
+        hidden: None,
+        isa: Isa::Avx512,
+        lanes: 16,
+        tile: (1, 1),
+        nr: 4,
+        unroll: 1,
+        entry: Entry::SumSquares(avx512::sum_squares),
     },
     Row {
         id: "f32-rnn_tanh-step-hn-avx512",

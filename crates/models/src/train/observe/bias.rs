@@ -6,8 +6,20 @@ use crate::run::{Tape, Upstream};
 use crate::spec::shape::expect;
 use crate::spec::{Error, Input, Sequence, State, Tensors, View};
 use crate::train::Truncation;
+use gatewise_kernels::Kernels;
 
 /// The gradient of the last k1 steps' losses that goes back k2 steps against the one that goes back 2 k2.
+///
+/// # Examples
+/// ```
+/// use gatewise::{Gru, Truncation, View, truncation_bias};
+///
+/// let gru = Gru::builder(1, 4).seed(1).build()?;
+/// let (x, dy, truncation) = ([0.5; 40], [1.0; 4], Truncation { k1: 1, k2: 20 });
+/// let bias = truncation_bias(&gru, View::new(&x, [40, 1, 1])?, None, truncation, View::new(&dy, [1, 1, 4])?)?;
+/// assert_eq!((bias.total.name.as_str(), bias.tensors.len()), ("all", 4)); // two weights, two biases
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct TruncationBias {
@@ -18,6 +30,18 @@ pub struct TruncationBias {
 }
 
 /// Two gradients of the same parameters, g of k2 steps and G of 2 k2.
+///
+/// # Examples
+/// ```
+/// use gatewise::{Gru, Truncation, View, truncation_bias};
+///
+/// let gru = Gru::builder(1, 4).seed(1).build()?;
+/// let (x, dy, truncation) = ([0.5; 40], [1.0; 4], Truncation { k1: 1, k2: 20 });
+/// let bias = truncation_bias(&gru, View::new(&x, [40, 1, 1])?, None, truncation, View::new(&dy, [1, 1, 4])?)?;
+/// let recurrent = bias.tensors.iter().find(|tensor| tensor.name == "weight_hh_l0").expect("a GRU has it");
+/// assert!(recurrent.cosine > 0.99 && (recurrent.norm_ratio - 1.0).abs() < 0.01);
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct TensorBias {
@@ -101,7 +125,7 @@ pub fn truncation_bias<'a, K>(
     let (_, middle) =
         network.forward(part(sequence, before, k2, config.batch_first)?.view(), Some(&start))?;
     let short = gradient(&middle, k2)?;
-    Ok(compared(&short, &long))
+    Ok(compared(network.kernels(), &short, &long))
 }
 
 /// Some steps of a sequence in a network's layout.
@@ -127,7 +151,7 @@ fn at_the_end(last: View<'_>, steps: usize, batch_first: bool) -> Result<Sequenc
     Sequence::new(rows.copied().collect(), [batch, steps, width])
 }
 
-fn compared(short: &Tensors, long: &Tensors) -> TruncationBias {
+fn compared(kernels: Kernels, short: &Tensors, long: &Tensors) -> TruncationBias {
     let mut sums = [0.0; 3];
     let bias = |name: &str, [dot, short, long]: [f64; 3]| TensorBias {
         name: name.to_string(),
@@ -137,7 +161,7 @@ fn compared(short: &Tensors, long: &Tensors) -> TruncationBias {
     let tensors = short.iter().zip(long.iter()).map(|(short, long)| {
         let pairs = short.data().iter().zip(long.data());
         let dot = pairs.map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
-        let own = [dot, sum_of_squares(short.data()), sum_of_squares(long.data())];
+        let own = [dot, sum_of_squares(kernels, short.data()), sum_of_squares(kernels, long.data())];
         sums.iter_mut().zip(own).for_each(|(sum, own)| *sum += own);
         bias(short.name(), own)
     });

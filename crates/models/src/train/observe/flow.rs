@@ -1,16 +1,31 @@
 //! The flow of gradients back through time, as plain data.
 
-use super::squares::sum_of_squares_near;
+use super::squares::norms;
 use crate::run::{Seen, SeenStep, Watch};
 use crate::spec::shape::{Dims, reserve};
 use crate::spec::{Error, Place};
+use gatewise_kernels::Kernels;
 use std::ops::Range;
 
 /// How large the gradient was at each time step of one backward pass: where it fades or explodes. All norms are L2, over the rows of
-/// the batch and the units; a row counts in the steps that it is valid in. Squares are added up in f32 by blocks and then in f64, and
-/// nothing leaves its range: a norm is off by 2^-19 of it at most.
+/// the batch and the units; a row counts in the steps that it is valid in. Squares are added up in f64, so no
+/// size is lost.
 ///
 /// dL/dh_t and dL/dc_t are whole gradients: what comes from above at step t, and what comes back from later steps.
+///
+/// # Examples
+/// ```
+/// use gatewise::{Lstm, Observer, Upstream, View};
+///
+/// let lstm = Lstm::builder(1, 4).seed(1).build()?;
+/// let mut tape = lstm.forward_train(View::new(&[0.5; 20], [20, 1, 1])?, None)?;
+/// let (mut observer, mut grads) = (Observer::new(&lstm), lstm.params().zeros_like());
+/// observer.backward(&lstm, &mut tape, Upstream::output(View::new(&[1.0; 80], [20, 1, 4])?), &mut grads)?;
+/// let flow = observer.flow();
+/// assert_eq!((flow.tracks.len(), flow.x.len()), (1, 20));
+/// assert!(flow.x.iter().all(|norm| *norm > 0.0) && flow.non_finite.is_none());
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct GradientFlow {
@@ -24,6 +39,20 @@ pub struct GradientFlow {
 }
 
 /// The flow through one layer in one direction, by time step: index t is step t of the sequence in either direction.
+///
+/// # Examples
+/// ```
+/// use gatewise::{Lstm, Observer, Upstream, View};
+///
+/// let lstm = Lstm::builder(1, 4).seed(1).build()?;
+/// let mut tape = lstm.forward_train(View::new(&[0.5; 20], [20, 1, 1])?, None)?;
+/// let (mut observer, mut grads) = (Observer::new(&lstm), lstm.params().zeros_like());
+/// observer.backward(&lstm, &mut tape, Upstream::output(View::new(&[1.0; 80], [20, 1, 4])?), &mut grads)?;
+/// let track = &observer.flow().tracks[0];
+/// assert_eq!((track.h.len(), track.c.len()), (20, 20));
+/// assert!((track.h[19] - 2.0).abs() < 1e-6); // the last step has only what comes from above: four ones
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct TrackFlow {
@@ -39,11 +68,30 @@ pub struct TrackFlow {
 
 impl GradientFlow {
     /// The flow through a layer in a direction; `None` if there is none.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{GradientFlow, TrackFlow};
+    ///
+    /// let reverse = TrackFlow { direction: 1, h: vec![0.5, 1.0], ..TrackFlow::default() };
+    /// let flow = GradientFlow { tracks: vec![reverse], ..GradientFlow::default() };
+    /// assert_eq!(flow.track(0, 1).map(|track| track.h[0]), Some(0.5));
+    /// assert!(flow.track(1, 0).is_none());
+    /// ```
     pub fn track(&self, layer: usize, direction: usize) -> Option<&TrackFlow> {
         self.tracks.iter().find(|track| (track.layer, track.direction) == (layer, direction))
     }
 
     /// Time steps; 0 before the first pass.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{GradientFlow, TrackFlow};
+    ///
+    /// let track = TrackFlow { h: vec![0.5, 1.0], ..TrackFlow::default() };
+    /// assert_eq!(GradientFlow { tracks: vec![track], ..GradientFlow::default() }.steps(), 2);
+    /// assert_eq!(GradientFlow::default().steps(), 0);
+    /// ```
     pub fn steps(&self) -> usize {
         self.tracks.first().map_or(0, |track| track.h.len())
     }
@@ -57,10 +105,10 @@ fn zeros(list: &mut Vec<f64>, len: usize) -> Result<(), Error> {
     Ok(())
 }
 
-/// Fills a [`GradientFlow`] during a pass, or during passes over the parts of a window, the last part first: with squares to begin
-/// with, for a root a step costs as much as a short sum.
-#[derive(Clone, Debug, Default)]
+/// Fills a [`GradientFlow`] during a pass, or during passes over the parts of a window, the last part first.
+#[derive(Clone, Debug)]
 pub(super) struct FlowWatch {
+    kernels: Kernels,
     pub(super) flow: GradientFlow,
     /// Where the pass at hand stands in a window, and the window's steps; `None`: it is by itself.
     pub(super) part: Option<Part>,
@@ -75,17 +123,13 @@ pub(super) struct Part {
 }
 
 impl FlowWatch {
+    pub(super) fn new(kernels: Kernels) -> FlowWatch {
+        FlowWatch { kernels, flow: GradientFlow::default(), part: None, dims: None }
+    }
+
     /// Where the pass at hand begins.
     fn first(&self) -> usize {
         self.part.map_or(0, |part| part.first)
-    }
-
-    /// Makes norms of the squares.
-    pub(super) fn finish(&mut self) {
-        let of_tracks = self.flow.tracks.iter_mut().flat_map(|track| [&mut track.h, &mut track.c]);
-        for list in of_tracks.chain([&mut self.flow.x]) {
-            list.iter_mut().for_each(|value| *value = value.sqrt());
-        }
     }
 
     /// Where the first value stands that is not finite, of a pass over these steps.
@@ -150,20 +194,21 @@ impl Watch for FlowWatch {
 
     fn seen(&mut self, chunk: Seen<'_>) {
         let Seen { dims, layer, direction, .. } = chunk;
-        let first = self.first();
+        let (first, kernels) = (self.first(), self.kernels);
         let track = &mut self.flow.tracks[layer * dims.directions + direction];
         if let Some((times, dh, dc)) = chunk.whole() {
             let steps = first + times.start..first + times.end;
-            add_all(&mut track.h, steps.clone(), direction, dh);
+            norms(kernels, dh, &mut track.h[steps.clone()]);
             if dims.has_c {
-                add_all(&mut track.c, steps, direction, dc);
+                norms(kernels, dc, &mut track.c[steps]);
             }
             return;
         }
         for SeenStep { time, dh, dc } in chunk.steps() {
-            add(&mut track.h, first + time, direction, dh);
+            let step = first + time..first + time + 1;
+            norms(kernels, dh, &mut track.h[step.clone()]);
             if dims.has_c {
-                add(&mut track.c, first + time, direction, dc);
+                norms(kernels, dc, &mut track.c[step]);
             }
         }
     }
@@ -172,32 +217,6 @@ impl Watch for FlowWatch {
         let Some(dims) = self.dims else { return };
         let first = self.first();
         self.flow.x.resize(self.part.map_or(dims.steps, |part| part.window), 0.0);
-        add_all(&mut self.flow.x, first + times.start..first + times.end, dims.directions - 1, dx);
+        norms(self.kernels, dx, &mut self.flow.x[first + times.start..first + times.end]);
     }
-}
-
-/// Enters the squares of steps that a direction comes to after those beyond them; they have as many values each.
-fn add_all(squares: &mut [f64], steps: Range<usize>, direction: usize, gradients: &[f32]) {
-    let width = gradients.len() / steps.len();
-    if width == 0 {
-        return;
-    }
-    let mut near = beyond(squares, if direction == 0 { steps.end - 1 } else { steps.start }, direction);
-    let see = |(square, gradient): (&mut f64, &[f32])| {
-        near = sum_of_squares_near(gradient, near);
-        *square = near;
-    };
-    let of_steps = squares[steps].iter_mut().zip(gradients.chunks_exact(width));
-    if direction == 0 { of_steps.rev().for_each(see) } else { of_steps.for_each(see) }
-}
-
-/// Enters the square of a step that a direction comes to after those beyond it.
-fn add(squares: &mut [f64], step: usize, direction: usize, gradient: &[f32]) {
-    squares[step] = sum_of_squares_near(gradient, beyond(squares, step, direction));
-}
-
-/// The square of the step that a direction came from; 0 at its first.
-fn beyond(squares: &[f64], step: usize, direction: usize) -> f64 {
-    let beyond = if direction == 0 { step + 1 } else { step.wrapping_sub(1) };
-    squares.get(beyond).copied().unwrap_or(0.0)
 }

@@ -6,6 +6,17 @@ use crate::spec::{Config, Error};
 use gatewise_kernels::{Activation, Cell};
 
 /// What a gate is for. Texts name gates by their roles, equations by letters.
+///
+/// # Examples
+/// ```
+/// use gatewise::{GateReport, GateRole, Lstm, View};
+///
+/// let lstm = Lstm::new(1, 4)?;
+/// let tape = lstm.forward_train(View::new(&[0.5; 10], [10, 1, 1])?, None)?;
+/// let roles: Vec<_> = GateReport::new(&lstm, &tape)?.tracks[0].gates.iter().map(|gate| gate.role).collect();
+/// assert_eq!(roles, [GateRole::Input, GateRole::Forget, GateRole::Cell, GateRole::Output]);
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum GateRole {
@@ -27,6 +38,13 @@ pub enum GateRole {
 
 impl GateRole {
     /// The word: `input`, `forget`, `cell`, `output`, `relevance`, `update`, `state`.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::GateRole;
+    ///
+    /// assert_eq!([GateRole::Relevance, GateRole::Update].map(GateRole::name), ["relevance", "update"]);
+    /// ```
     pub fn name(self) -> &'static str {
         match self {
             GateRole::Input => "input",
@@ -55,6 +73,21 @@ impl GateRole {
 /// side if it goes from 0 (a sigmoid below 0.1 or above 0.9), in the outer twentieth if it goes from minus (a tanh below -0.9 or above
 /// 0.9); of a relu, at 0. Activations without an end are never saturated. A unit is dead that is saturated on one and the same side
 /// throughout.
+///
+/// # Examples
+/// A forget gate that a large bias holds open:
+/// ```
+/// use gatewise::{GateReport, GateRole, Lstm, View};
+///
+/// let mut lstm = Lstm::builder(1, 4).seed(1).build()?;
+/// lstm.params_mut().get_mut("bias_ih_l0").expect("it has biases").data_mut()[4..8].fill(20.0); // i f g o
+/// let tape = lstm.forward_train(View::new(&[0.5; 10], [10, 1, 1])?, None)?;
+/// let report = GateReport::new(&lstm, &tape)?;
+/// let forget = report.gate(0, 0, GateRole::Forget).expect("an LSTM has one");
+/// assert!(forget.mean > 0.99 && forget.saturated == [0.0, 1.0]);
+/// assert_eq!((forget.dead.len(), forget.unit_means.len(), forget.range), (4, 4, [0.0, 1.0]));
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Gate {
@@ -77,6 +110,20 @@ pub struct Gate {
 }
 
 /// The gates of one layer in one direction.
+///
+/// # Examples
+/// ```
+/// use gatewise::{GateReport, Gru, View};
+///
+/// let gru = Gru::builder(1, 4).num_layers(2).seed(1).build()?;
+/// let tape = gru.forward_train(View::new(&[0.5; 10], [10, 1, 1])?, None)?;
+/// let report = GateReport::new(&gru, &tape)?;
+/// let top = &report.tracks[1];
+/// assert_eq!((top.layer, top.direction, top.gates.len()), (1, 0, 3));
+/// let update = &top.gates[1].unit_means; // r z n
+/// assert!((top.memory[0] * (1.0 - update[0]) - 1.0).abs() < 1e-9);
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct TrackGates {
@@ -121,6 +168,19 @@ impl GateReport {
     ///
     /// # Errors
     /// [`Error::TapeConsumed`] if the tape holds no forward pass; [`Error::Config`] if it is another network's.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Error, GateReport, Gru, Upstream, View};
+    ///
+    /// let gru = Gru::builder(1, 4).seed(1).build()?;
+    /// let mut tape = gru.forward_train(View::new(&[0.5; 10], [10, 1, 1])?, None)?;
+    /// assert_eq!(GateReport::new(&gru, &tape)?.tracks.len(), 1);
+    /// let mut grads = gru.params().zeros_like();
+    /// gru.backward(&mut tape, Upstream::default(), &mut grads)?;
+    /// assert_eq!(GateReport::new(&gru, &tape), Err(Error::TapeConsumed)); // gradients stand where the gates were
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn new<K>(network: &Network<K>, tape: &Tape) -> Result<GateReport, Error> {
         let config = network.config();
         let (dims, active) = tape.sizes()?;
@@ -164,6 +224,18 @@ impl GateReport {
     }
 
     /// A gate of a layer in a direction; `None` if there is none.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{GateReport, GateRole, Rnn, View};
+    ///
+    /// let rnn = Rnn::new(1, 4)?;
+    /// let tape = rnn.forward_train(View::new(&[0.5; 10], [10, 1, 1])?, None)?;
+    /// let report = GateReport::new(&rnn, &tape)?;
+    /// assert!(report.gate(0, 0, GateRole::State).is_some());
+    /// assert!(report.gate(0, 0, GateRole::Forget).is_none()); // a vanilla network has no gates
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn gate(&self, layer: usize, direction: usize, role: GateRole) -> Option<&Gate> {
         let track = self.tracks.iter().find(|track| (track.layer, track.direction) == (layer, direction))?;
         track.gates.iter().find(|gate| gate.role == role)

@@ -1,14 +1,28 @@
 //! How far back a state still matters: the size of dh_T / dh_{T-k}, by backward passes from probes at the last step.
 
 use super::check_made_for;
+use super::influence::{LagInfluence, TrackInfluence};
 use super::squares::sum_of_squares;
 use crate::nets::Network;
 use crate::run::{Gradients, Seen, SeenStep, Tape, Upstream, Watch, WatchRoom, Watched};
 use crate::spec::shape::{Dims, reserve, resize};
 use crate::spec::{Config, Error, Philox};
+use gatewise_kernels::Kernels;
 use std::ops::Range;
 
 /// What the last step's gradient is set to, one backward pass each.
+///
+/// # Examples
+/// ```
+/// use gatewise::{LagProbe, Probes, Rnn, View};
+///
+/// let rnn = Rnn::builder(1, 8).seed(1).build()?;
+/// let tape = rnn.forward_train(View::new(&[0.5; 20], [20, 1, 1])?, None)?;
+/// let measure = |probes| Ok::<f64, gatewise::Error>(LagProbe::new(&rnn, 3, probes, 1)?.measure(&rnn, &tape)?.tracks[0].h[3]);
+/// let (exact, sampled) = (measure(Probes::Units)?, measure(Probes::Random(100))?);
+/// assert!((sampled / exact - 1.0).abs() < 0.3);
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Probes {
@@ -17,68 +31,6 @@ pub enum Probes {
     Random(usize),
     /// Each unit of h in turn: exact up to rounding, as many passes as h has features.
     Units,
-}
-
-/// How much a state, and an input, `k` steps before the last one matters for the last h. With the Jacobian J of h_T with respect to
-/// what stood k steps before, and R the features of h, each value is the root mean square over the rows of the batch of
-///
-/// ```text
-/// |J|_F / sqrt(R)        |J|_F^2 = sum of the squares of J's elements
-/// ```
-/// so that h of lag 0 is 1. A vanishing map has values that fall by a factor a step, an exploding one values that grow. The gradients
-/// themselves are f32: what falls below their range is 0, what grows beyond it infinite.
-#[derive(Clone, Debug, Default, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct LagInfluence {
-    /// One for each layer and direction, layers from the bottom, in each the forward direction first. Each by itself: J goes through
-    /// the states of that layer in that direction.
-    pub tracks: Vec<TrackInfluence>,
-    /// Of the network's input `k` steps before the last on h of the last layer's forward direction, through everything between.
-    pub x: Vec<f64>,
-}
-
-/// The influence in one layer in one direction; index k is lag k.
-#[derive(Clone, Debug, Default, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct TrackInfluence {
-    /// The layer, counted from 0.
-    pub layer: usize,
-    /// 0 forward, 1 reverse. The last step of the reverse direction is the first one in time.
-    pub direction: usize,
-    /// Of h_{T-k} on h_T.
-    pub h: Vec<f64>,
-    /// Of c_{T-k} on h_T, also by way of h_{T-k}; empty for a cell without c.
-    pub c: Vec<f64>,
-}
-
-impl TrackInfluence {
-    /// What carries the memory: c, or h in a cell without c.
-    pub fn state(&self) -> &[f64] {
-        if self.c.is_empty() { &self.h } else { &self.c }
-    }
-
-    /// The effective memory in steps: the smallest lag at which the influence of [`state`](TrackInfluence::state) is below that
-    /// fraction of its influence at lag 0. `None` if it is not within the lags that were looked at, or lag 0 is not finite.
-    ///
-    /// # Examples
-    /// ```
-    /// use gatewise::TrackInfluence;
-    ///
-    /// let track = TrackInfluence { h: vec![1.0, 0.5, 0.25, 0.125], ..TrackInfluence::default() };
-    /// assert_eq!(track.memory(0.3), Some(2));
-    /// assert_eq!(track.memory(0.1), None);
-    /// ```
-    pub fn memory(&self, fraction: f64) -> Option<usize> {
-        let first = self.state().first().filter(|first| first.is_finite())?;
-        self.state().iter().position(|value| *value < fraction * first)
-    }
-}
-
-impl LagInfluence {
-    /// The influence in a layer in a direction; `None` if there is none.
-    pub fn track(&self, layer: usize, direction: usize) -> Option<&TrackInfluence> {
-        self.tracks.iter().find(|track| (track.layer, track.direction) == (layer, direction))
-    }
 }
 
 /// Measures [`LagInfluence`] of one network's passes; keeps its room from one time to the next.
@@ -113,6 +65,16 @@ impl LagProbe {
     ///
     /// # Errors
     /// [`Error::Config`] if there is not one probe.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Gru, LagProbe, Probes};
+    ///
+    /// let gru = Gru::new(1, 4)?;
+    /// assert!(LagProbe::new(&gru, 10, Probes::Units, 0).is_ok());
+    /// assert!(LagProbe::new(&gru, 10, Probes::Random(0), 0).is_err());
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn new<K>(
         network: &Network<K>,
         max_lag: usize,
@@ -123,7 +85,7 @@ impl LagProbe {
             return Err(Error::Config { arg: "probes", expected: "greater than zero", got: "0".to_string() });
         }
         let config = network.config().clone();
-        let watch = LagWatch { max_lag, ..LagWatch::default() };
+        let watch = LagWatch::new(network.kernels(), max_lag);
         let (room, gradients, vectors) = (WatchRoom::default(), Gradients::default(), Vec::new());
         Ok(LagProbe { config, probes, seed, watch, room, gradients, vectors })
     }
@@ -135,6 +97,20 @@ impl LagProbe {
     /// # Errors
     /// [`Error::Config`] if the probe was made for a network with other options, if a row has no step `max_lag` before its last one, or
     /// if there is no row; [`Error::TapeConsumed`] if the tape holds no forward pass.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Gru, LagProbe, Probes, View};
+    ///
+    /// let gru = Gru::builder(1, 4).seed(1).build()?;
+    /// let mut probe = LagProbe::new(&gru, 10, Probes::Units, 0)?;
+    /// let tape = gru.forward_train(View::new(&[0.5; 20], [20, 1, 1])?, None)?;
+    /// let influence = probe.measure(&gru, &tape)?;
+    /// assert!(influence.tracks[0].h[10] < influence.tracks[0].h[1]); // it fades
+    /// let short = gru.forward_train(View::new(&[0.5; 10], [10, 1, 1])?, None)?;
+    /// assert!(probe.measure(&gru, &short).is_err()); // no step lies 10 before the last one
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn measure<K>(&mut self, network: &Network<K>, tape: &Tape) -> Result<&LagInfluence, Error> {
         check_made_for("probe", &self.config, network.config())?;
         let (dims, active) = tape.sizes()?;
@@ -202,14 +178,28 @@ impl LagProbe {
     }
 
     /// What was measured last; without lags before the first time.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Gru, LagProbe, Probes, View};
+    ///
+    /// let gru = Gru::builder(1, 4).seed(1).build()?;
+    /// let mut probe = LagProbe::new(&gru, 5, Probes::Units, 0)?;
+    /// assert!(probe.influence().tracks.is_empty());
+    /// let tape = gru.forward_train(View::new(&[0.5; 20], [20, 1, 1])?, None)?;
+    /// let measured = probe.measure(&gru, &tape)?.clone();
+    /// assert_eq!(probe.influence(), &measured);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn influence(&self) -> &LagInfluence {
         &self.watch.influence
     }
 }
 
 /// Sums squares by lag.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct LagWatch {
+    kernels: Kernels,
     influence: LagInfluence,
     max_lag: usize,
     /// Whether the pass is the one for the input.
@@ -222,6 +212,11 @@ struct LagWatch {
 }
 
 impl LagWatch {
+    fn new(kernels: Kernels, max_lag: usize) -> LagWatch {
+        let (influence, last) = (LagInfluence::default(), Vec::new());
+        LagWatch { kernels, influence, max_lag, is_joined: false, dims: None, last, track: None }
+    }
+
     /// Makes room, all sums zero.
     fn start(&mut self, dims: &Dims) -> Result<(), Error> {
         let (what, lags) = ("the probe", self.max_lag + 1);
@@ -286,9 +281,9 @@ impl Watch for LagWatch {
                     continue;
                 }
                 let sums = &mut self.influence.tracks[track];
-                sums.h[lag] += sum_of_squares(&dh[row * dims.features..][..dims.features]);
+                sums.h[lag] += sum_of_squares(self.kernels, &dh[row * dims.features..][..dims.features]);
                 if dims.has_c {
-                    sums.c[lag] += sum_of_squares(&dc[row * dims.hidden..][..dims.hidden]);
+                    sums.c[lag] += sum_of_squares(self.kernels, &dc[row * dims.hidden..][..dims.hidden]);
                 }
             }
         }
@@ -301,33 +296,8 @@ impl Watch for LagWatch {
             let first = last.saturating_sub(self.max_lag).max(times.start);
             for time in first..times.end.min(last + 1) {
                 let at = (time - times.start) * dims.batch + place;
-                self.influence.x[last - time] += sum_of_squares(&dx[at * width..][..width]);
+                self.influence.x[last - time] += sum_of_squares(self.kernels, &dx[at * width..][..width]);
             }
         }
-    }
-}
-
-/// Influence by lag and training step: how far a network remembers as it learns.
-#[derive(Clone, Debug, Default, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct LagHistory {
-    /// In the order in which they were added.
-    pub rows: Vec<LagRow>,
-}
-
-/// One row of a [`LagHistory`].
-#[derive(Clone, Debug, Default, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct LagRow {
-    /// The training step.
-    pub step: u64,
-    /// Influence by lag, as [`TrackInfluence::state`] or [`LagInfluence::x`].
-    pub influence: Vec<f64>,
-}
-
-impl LagHistory {
-    /// Adds what was measured at a training step.
-    pub fn push(&mut self, step: u64, influence: &[f64]) {
-        self.rows.push(LagRow { step, influence: influence.to_vec() });
     }
 }

@@ -6,6 +6,19 @@ use crate::train::{NonFinite, Norm, clip_grad_norm};
 use std::collections::VecDeque;
 
 /// What clipping did to the gradients of one update.
+///
+/// # Examples
+/// ```
+/// use gatewise::{ClipLedger, NonFinite, Norm, Rnn};
+///
+/// let mut grads = Rnn::new(1, 2)?.params().zeros_like();
+/// grads.fill(1.0); // ten of them
+/// let mut ledger = ClipLedger::new(Norm::L2, NonFinite::Error, 10);
+/// let clipped = ledger.clip("rnn", &mut [&mut grads], 1.0, None)?;
+/// assert!((clipped.norm - 10_f64.sqrt()).abs() < 1e-6 && (clipped.scale * clipped.norm - 1.0).abs() < 1e-6);
+/// assert!(clipped.is_clipped && clipped.non_finite.is_none());
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Clipped {
@@ -23,6 +36,18 @@ pub struct Clipped {
 }
 
 /// One update in a ledger.
+///
+/// # Examples
+/// ```
+/// use gatewise::{ClipLedger, NonFinite, Norm, Rnn};
+///
+/// let mut grads = Rnn::new(1, 2)?.params().zeros_like();
+/// let mut ledger = ClipLedger::new(Norm::L2, NonFinite::Error, 10);
+/// ledger.clip("rnn", &mut [&mut grads], 0.5, None)?;
+/// let entry = ledger.groups()[0].entries[0];
+/// assert_eq!((entry.update, entry.norm, entry.max_norm, entry.scale), (0, 0.0, 0.5, 1.0));
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ClipEntry {
@@ -37,6 +62,22 @@ pub struct ClipEntry {
 }
 
 /// What clipping did to one group of parameters.
+///
+/// # Examples
+/// ```
+/// use gatewise::{ClipLedger, NonFinite, Norm, Rnn};
+///
+/// let mut grads = Rnn::new(1, 2)?.params().zeros_like();
+/// let mut ledger = ClipLedger::new(Norm::L2, NonFinite::Skip, 2);
+/// for size in [0.0, 1.0, f32::NAN] {
+///     grads.fill(size);
+///     ledger.clip("rnn", &mut [&mut grads], 1.0, None)?;
+/// }
+/// let group = &ledger.groups()[0];
+/// assert_eq!((group.updates, group.clipped, group.skipped), (3, 1, 1));
+/// assert_eq!(group.entries.len(), 2); // a window of two
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ClipGroup {
@@ -54,12 +95,28 @@ pub struct ClipGroup {
 
 impl ClipGroup {
     /// The share of the updates that were clipped; 0 before the first.
+    ///
+    /// # Examples
+    /// ```
+    /// let group = gatewise::ClipGroup { updates: 8, clipped: 2, ..Default::default() };
+    /// assert_eq!(group.share_clipped(), 0.25);
+    /// ```
     pub fn share_clipped(&self) -> f64 {
         if self.updates == 0 { 0.0 } else { self.clipped as f64 / self.updates as f64 }
     }
 
     /// The norm that a share `q` of the norms in the window is not above, by linear interpolation between neighbours; norms that are not
     /// finite are left out. `None` without one, or if q is not in 0 ..= 1.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{ClipEntry, ClipGroup};
+    ///
+    /// let entry = |norm| ClipEntry { update: 0, norm, max_norm: 1.0, scale: 1.0 };
+    /// let group = ClipGroup { entries: [4.0, 1.0, f64::INFINITY, 2.0].map(entry).into(), ..ClipGroup::default() };
+    /// assert_eq!((group.percentile(0.5), group.percentile(0.75)), (Some(2.0), Some(3.0)));
+    /// assert_eq!(group.percentile(1.5), None);
+    /// ```
     pub fn percentile(&self, q: f64) -> Option<f64> {
         let mut norms: Vec<f64> =
             self.entries.iter().map(|entry| entry.norm).filter(|norm| norm.is_finite()).collect();
@@ -74,6 +131,15 @@ impl ClipGroup {
 
     /// A threshold to try: the 90th percentile of the norms in the window, so that one update of ten is clipped, the largest ones. A run
     /// whose norms jump needs less, one that never diverges none. `None` without a norm.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{ClipEntry, ClipGroup};
+    ///
+    /// let entry = |norm: i32| ClipEntry { update: 0, norm: norm.into(), max_norm: 9.0, scale: 1.0 };
+    /// let group = ClipGroup { entries: (0..=10).map(entry).collect(), ..ClipGroup::default() };
+    /// assert_eq!(group.suggested_threshold(), Some(9.0)); // only 10 is above
+    /// ```
     pub fn suggested_threshold(&self) -> Option<f64> {
         self.percentile(0.9)
     }
@@ -111,10 +177,23 @@ pub struct ClipLedger {
 impl ClipLedger {
     /// Updates of a group that a ledger keeps at most. Room for them is made when the group comes for the first time, so a window as
     /// long as a training that has no end takes 2 MiB.
+    ///
+    /// # Examples
+    /// ```
+    /// assert_eq!(gatewise::ClipLedger::LONGEST_WINDOW, 65_536);
+    /// ```
     pub const LONGEST_WINDOW: usize = 1 << 16;
 
     /// An empty ledger that keeps the last `window` updates of each group, one at least and
     /// [`LONGEST_WINDOW`](ClipLedger::LONGEST_WINDOW) at most; it counts all of them.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{ClipLedger, NonFinite, Norm};
+    ///
+    /// let ledger = ClipLedger::new(Norm::L2, NonFinite::Error, usize::MAX); // keeps 65,536
+    /// assert!(ledger.groups().is_empty());
+    /// ```
     pub fn new(norm: Norm, non_finite: NonFinite, window: usize) -> ClipLedger {
         let window = window.clamp(1, ClipLedger::LONGEST_WINDOW);
         ClipLedger { norm, non_finite, window, groups: Vec::new() }
@@ -126,6 +205,21 @@ impl ClipLedger {
     /// # Errors
     /// [`Error::NonFinite`] if the norm is not finite and the policy is [`NonFinite::Error`]; [`Error::Config`] if `max_norm` is negative
     /// or NaN. Gradients and ledger are as they were then.
+    ///
+    /// # Examples
+    /// A group for each network; what is not finite is refused by default, and nothing has changed:
+    /// ```
+    /// use gatewise::{ClipLedger, Error, Gru, NonFinite, Norm};
+    ///
+    /// let mut grads = Gru::new(1, 2)?.params().zeros_like();
+    /// let mut ledger = ClipLedger::new(Norm::L2, NonFinite::Error, 10);
+    /// ledger.clip("encoder", &mut [&mut grads], 1.0, None)?;
+    /// grads.fill(f32::INFINITY);
+    /// let error = ledger.clip("decoder", &mut [&mut grads], 1.0, None).unwrap_err();
+    /// assert!(matches!(error, Error::NonFinite { ref place, .. } if place.tensor.contains("weight_ih_l0")));
+    /// assert!(ledger.group("decoder").is_none());
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn clip(
         &mut self,
         group: &str,
@@ -171,11 +265,37 @@ impl ClipLedger {
     }
 
     /// A group by its name; `None` if it was never clipped.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{ClipLedger, NonFinite, Norm, Rnn};
+    ///
+    /// let mut grads = Rnn::new(1, 2)?.params().zeros_like();
+    /// let mut ledger = ClipLedger::new(Norm::L2, NonFinite::Error, 10);
+    /// ledger.clip("rnn", &mut [&mut grads], 1.0, None)?;
+    /// assert_eq!(ledger.group("rnn").map(|group| group.updates), Some(1));
+    /// assert!(ledger.group("head").is_none());
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn group(&self, name: &str) -> Option<&ClipGroup> {
         self.groups.iter().find(|group| group.name == name)
     }
 
     /// All groups, in the order in which they came.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{ClipLedger, NonFinite, Norm, Rnn};
+    ///
+    /// let mut grads = Rnn::new(1, 2)?.params().zeros_like();
+    /// let mut ledger = ClipLedger::new(Norm::L2, NonFinite::Error, 10);
+    /// for name in ["rnn", "head", "rnn"] {
+    ///     ledger.clip(name, &mut [&mut grads], 1.0, None)?;
+    /// }
+    /// let names: Vec<_> = ledger.groups().iter().map(|group| (&group.name[..], group.updates)).collect();
+    /// assert_eq!(names, [("rnn", 2), ("head", 1)]);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn groups(&self) -> &[ClipGroup] {
         &self.groups
     }

@@ -6,6 +6,17 @@ use crate::spec::shape::{Dims, product};
 use crate::spec::{DropoutKey, Error, Input, Philox, State, View};
 
 /// Finite-time Lyapunov exponents of each layer's state map in each direction.
+///
+/// # Examples
+/// ```
+/// use gatewise::{Lstm, View, lyapunov_exponents};
+///
+/// let lstm = Lstm::builder(1, 4).num_layers(2).seed(1).build()?;
+/// let x = [0.5; 50];
+/// let lyapunov = lyapunov_exponents(&lstm, View::new(&x, [25, 2, 1])?, None, 3, 1)?;
+/// assert_eq!((lyapunov.steps, lyapunov.tracks.len()), (25, 2)); // a track for each layer
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Lyapunov {
@@ -16,6 +27,19 @@ pub struct Lyapunov {
 }
 
 /// The exponents of one layer in one direction.
+///
+/// # Examples
+/// ```
+/// use gatewise::{Lstm, View, lyapunov_exponents};
+///
+/// let lstm = Lstm::builder(1, 4).num_layers(2).seed(1).build()?;
+/// let x = [0.5; 50];
+/// let lyapunov = lyapunov_exponents(&lstm, View::new(&x, [25, 2, 1])?, None, 3, 1)?;
+/// let track = &lyapunov.tracks[1];
+/// assert_eq!((track.layer, track.exponents.len(), track.rows.len()), (1, 3, 2)); // three of each of two rows
+/// assert!((track.exponents[0] - (track.rows[0][0] + track.rows[1][0]) / 2.0).abs() < 1e-9);
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct TrackLyapunov {

@@ -4,6 +4,7 @@
 mod bias;
 mod flow;
 mod gates;
+mod influence;
 mod lag;
 mod ledger;
 mod lyapunov;
@@ -16,7 +17,8 @@ mod squares;
 pub use bias::{TensorBias, TruncationBias, truncation_bias};
 pub use flow::{GradientFlow, TrackFlow};
 pub use gates::{Gate, GateReport, GateRole, TrackGates};
-pub use lag::{LagHistory, LagInfluence, LagProbe, LagRow, Probes, TrackInfluence};
+pub use influence::{LagHistory, LagInfluence, LagRow, TrackInfluence};
+pub use lag::{LagProbe, Probes};
 pub use ledger::{ClipEntry, ClipGroup, ClipLedger, Clipped};
 pub use lyapunov::{Lyapunov, TrackLyapunov, lyapunov_exponents};
 pub use observer::Observer;

@@ -38,8 +38,21 @@ pub struct Observer {
 
 impl Observer {
     /// An observer of networks with the options of this one.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Gru, Observer};
+    ///
+    /// let observer = Observer::new(&Gru::new(1, 4)?);
+    /// assert_eq!(observer.flow().steps(), 0); // nothing was looked at yet
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn new<K>(network: &Network<K>) -> Observer {
-        Observer { config: network.config().clone(), watch: FlowWatch::default(), room: WatchRoom::default() }
+        Observer {
+            config: network.config().clone(),
+            watch: FlowWatch::new(network.kernels()),
+            room: WatchRoom::default(),
+        }
     }
 
     /// As [`Network::backward`], and looks on.
@@ -47,6 +60,22 @@ impl Observer {
     /// # Errors
     /// As [`Network::backward`]; [`Error::Config`] if the observer was made for a network with other options. Neither tape, gradients
     /// nor observations are written then.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Gru, Observer, Upstream, View};
+    ///
+    /// let gru = Gru::builder(1, 4).seed(1).build()?;
+    /// let (mut observer, mut grads, mut alone) = (Observer::new(&gru), gru.params().zeros_like(), gru.params().zeros_like());
+    /// let mut tape = gru.forward_train(View::new(&[0.5; 20], [20, 1, 1])?, None)?;
+    /// let mut other = tape.clone();
+    /// let upstream = Upstream { h_n: Some(&[1.0; 4]), ..Upstream::default() };
+    /// observer.backward(&gru, &mut tape, upstream, &mut grads)?; // in place of gru.backward(..)
+    /// gru.backward(&mut other, upstream, &mut alone)?;
+    /// assert_eq!(grads, alone); // to the bit
+    /// assert_eq!(observer.flow().steps(), 20);
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn backward<K>(
         &mut self,
         network: &Network<K>,
@@ -64,6 +93,22 @@ impl Observer {
     ///
     /// # Errors
     /// As [`backward`](Observer::backward).
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Gradients, Gru, Observer, Upstream, View};
+    ///
+    /// let gru = Gru::builder(1, 4).seed(1).build()?;
+    /// let (mut observer, mut grads, mut room) = (Observer::new(&gru), gru.params().zeros_like(), Gradients::default());
+    /// let tape = gru.forward_train(View::new(&[0.5; 20], [20, 1, 1])?, None)?;
+    /// let mut last_norm = |size: f32| {
+    ///     let upstream = Upstream { h_n: Some(&[size; 4]), ..Upstream::default() };
+    ///     observer.backward_keep(&gru, &tape, upstream, &mut room, &mut grads)?;
+    ///     Ok::<f64, gatewise::Error>(observer.flow().tracks[0].h[19])
+    /// };
+    /// assert_eq!((last_norm(1.0)?, last_norm(3.0)?), (2.0, 6.0)); // the same tape twice
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn backward_keep<K>(
         &mut self,
         network: &Network<K>,
@@ -126,13 +171,27 @@ impl Observer {
     }
 
     /// What the last pass showed; without steps before the first.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::{Observer, Rnn, Upstream, View};
+    ///
+    /// let rnn = Rnn::builder(1, 8).seed(1).build()?;
+    /// let (mut observer, mut grads) = (Observer::new(&rnn), rnn.params().zeros_like());
+    /// let mut tape = rnn.forward_train(View::new(&[0.5; 40], [40, 1, 1])?, None)?;
+    /// let upstream = Upstream { h_n: Some(&[1.0; 8]), ..Upstream::default() };
+    /// observer.backward(&rnn, &mut tape, upstream, &mut grads)?;
+    /// let flow = observer.flow();
+    /// assert_eq!((flow.steps(), flow.x.len()), (40, 40));
+    /// assert!(flow.x[0] < flow.x[39]); // the first input matters less than the last
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
     pub fn flow(&self) -> &GradientFlow {
         &self.watch.flow
     }
 
     /// Looks for where it began, if the pass came upon a value that is not finite.
     fn find_non_finite<K>(&mut self, network: &Network<K>, tape: &Tape, upstream: Upstream<'_>) {
-        self.watch.finish();
         let back = self.watch.first_non_finite(0..self.flow().steps());
         if back.is_none() && tape.ends_finite() {
             return;
@@ -144,7 +203,6 @@ impl Observer {
 
     /// Likewise in the passes over a window: forward from part to part, then back.
     fn find_non_finite_in<K>(&mut self, bptt: &TruncatedBptt, network: &Network<K>, upstream: Upstream<'_>) {
-        self.watch.finish();
         let back = bptt.parts().rev().find_map(|(steps, _)| self.watch.first_non_finite(steps));
         if back.is_none() && bptt.parts().all(|(_, tape)| tape.ends_finite()) {
             return;

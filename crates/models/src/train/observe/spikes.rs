@@ -12,6 +12,12 @@ const MOST: usize = 1 << 16;
 const LEAST_DEVIATION: f64 = 1e-3;
 
 /// A value that stands out.
+///
+/// # Examples
+/// ```
+/// let spike = gatewise::SpikeDetector::new(8, 6.0).push(f64::NAN).expect("no number is one");
+/// assert!(spike.index == 0 && spike.value.is_nan() && spike.z == f64::INFINITY);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Spike {
@@ -54,6 +60,15 @@ pub struct SpikeDetector {
 
 impl SpikeDetector {
     /// Looks at the last `window` values, 8 at least and 65,536 at most, and takes a z above `threshold` for a spike; 6 is a usual one.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::SpikeDetector;
+    ///
+    /// let mut norms = SpikeDetector::new(0, 6.0); // eight values
+    /// (0..8).for_each(|value| assert!(norms.push(f64::from(value)).is_none()));
+    /// assert!(norms.push(100.0).is_some());
+    /// ```
     pub fn new(window: usize, threshold: f64) -> SpikeDetector {
         let window = window.clamp(FEWEST, MOST);
         let (values, sorted) = (VecDeque::with_capacity(window), Vec::with_capacity(window));
@@ -61,6 +76,16 @@ impl SpikeDetector {
     }
 
     /// Takes the next value; answers the spike, if it is one. Allocates nothing.
+    ///
+    /// # Examples
+    /// ```
+    /// use gatewise::SpikeDetector;
+    ///
+    /// let mut losses = SpikeDetector::new(50, 6.0);
+    /// assert!((0..20).all(|step| losses.push(2.0 - 0.01 * f64::from(step)).is_none()));
+    /// assert_eq!(losses.push(4.0).map(|spike| spike.index), Some(20));
+    /// assert!(losses.push(0.1).is_none()); // far below the others
+    /// ```
     pub fn push(&mut self, value: f64) -> Option<Spike> {
         let index = self.count;
         self.count += 1;

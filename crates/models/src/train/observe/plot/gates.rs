@@ -14,6 +14,17 @@ const PANEL: (u32, u32) = (270, 250);
 ///
 /// # Errors
 /// [`Error::Config`] if there is nothing to draw.
+///
+/// # Examples
+/// ```
+/// use gatewise::{GateReport, Lstm, View, plot};
+///
+/// let lstm = Lstm::new(1, 4)?;
+/// let tape = lstm.forward_train(View::new(&[0.5; 10], [10, 1, 1])?, None)?;
+/// let svg = plot::gates(&GateReport::new(&lstm, &tape)?, "Gates of an LSTM")?;
+/// assert!(svg.starts_with("<svg") && svg.contains("Gates of an LSTM") && svg.contains("forget"));
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 pub fn gates(report: &GateReport, title: &str) -> Result<String, Error> {
     let columns = report.tracks.iter().map(|track| track.gates.len()).max().unwrap_or(0);
     check_some("report", columns > 0)?;

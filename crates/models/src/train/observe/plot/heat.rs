@@ -19,6 +19,17 @@ const NOT_FINITE: RGBColor = RGBColor(230, 60, 60);
 ///
 /// # Errors
 /// [`Error::Config`] if there is nothing to draw.
+///
+/// # Examples
+/// ```
+/// use gatewise::{GradientFlow, TrackFlow, plot};
+///
+/// let fades = (0..50).map(|t| 0.8_f64.powi(49 - t)).collect();
+/// let flow = GradientFlow { tracks: vec![TrackFlow { h: fades, ..TrackFlow::default() }], ..GradientFlow::default() };
+/// let svg = plot::gradient_flow(&flow, "A gradient that fades")?;
+/// assert!(svg.starts_with("<svg") && svg.contains("|dL/dh|"));
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 pub fn gradient_flow(flow: &GradientFlow, title: &str) -> Result<String, Error> {
     check_some("flow", flow.steps() > 0)?;
     let directions = 1 + flow.tracks.iter().map(|track| track.direction).max().unwrap_or(0);
@@ -79,6 +90,18 @@ pub fn gradient_flow(flow: &GradientFlow, title: &str) -> Result<String, Error> 
 ///
 /// # Errors
 /// [`Error::Config`] if there is nothing to draw.
+///
+/// # Examples
+/// ```
+/// use gatewise::{LagHistory, plot};
+///
+/// let mut history = LagHistory::default();
+/// for step in 0..5 {
+///     history.push(100 * step, &[1.0, 0.5, 0.25]);
+/// }
+/// assert!(plot::lag_history(&history, "Memory while training")?.starts_with("<svg"));
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 pub fn lag_history(history: &LagHistory, title: &str) -> Result<String, Error> {
     let lags = history.rows.iter().map(|row| row.influence.len()).max().unwrap_or(0);
     check_some("history", lags > 0)?;

@@ -14,6 +14,16 @@ const MOST_DECADES: f64 = 12.0;
 ///
 /// # Errors
 /// [`Error::Config`] if there is nothing to draw.
+///
+/// # Examples
+/// ```
+/// use gatewise::{LagInfluence, TrackInfluence, plot};
+///
+/// let track = TrackInfluence { h: vec![1.0, 0.5, 0.25], ..TrackInfluence::default() };
+/// let influence = LagInfluence { tracks: vec![track], x: vec![0.3, 0.2, 0.1] };
+/// assert!(plot::lag_influence(&influence, "Influence by lag")?.starts_with("<svg"));
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 pub fn lag_influence(influence: &LagInfluence, title: &str) -> Result<String, Error> {
     let directions = 1 + influence.tracks.iter().map(|track| track.direction).max().unwrap_or(0);
     let mut lines: Vec<(String, &[f64])> = Vec::new();

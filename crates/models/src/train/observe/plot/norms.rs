@@ -13,6 +13,17 @@ const DASH: (u32, u32) = (10, 6);
 ///
 /// # Errors
 /// [`Error::Config`] if there is nothing to draw.
+///
+/// # Examples
+/// ```
+/// use gatewise::{ClipEntry, ClipGroup, plot};
+///
+/// let entry = |update| ClipEntry { update, norm: 1.0 + update as f64, max_norm: 2.0, scale: 1.0 };
+/// let group = ClipGroup { entries: (0..10).map(entry).collect(), updates: 10, ..ClipGroup::default() };
+/// assert!(plot::clipping(&group, "Norms")?.starts_with("<svg"));
+/// assert!(plot::clipping(&ClipGroup::default(), "Norms").is_err()); // nothing to draw
+/// # Ok::<(), gatewise::Error>(())
+/// ```
 pub fn clipping(group: &ClipGroup, title: &str) -> Result<String, Error> {
     let (Some(first), Some(last)) = (group.entries.front(), group.entries.back()) else {
         check_some("group", false)?;
