@@ -9,9 +9,9 @@ use crate::train::truncated::{TruncatedBptt, WatchParts};
 
 /// Looks at the backward passes of a network and keeps the [`GradientFlow`] of the last one. The pass computes the same bits as
 /// without; it allocates nothing after the first pass of its sizes. It takes the memory of dL/dh and dL/dc of one time chunk, some 512 rows,
-/// and the time to write, read and square them. From 64 units on a training step takes at most about 7 % longer, with 256 at most
-/// 3 %; where the state is very small there is little beside it, and it is up to 13 % with 16 units (`cargo xtask observer` in the
-/// repository; the table is on the page about long-term dependencies).
+/// and the time to write, read and square them. From 64 units on a training step takes up to 5 % longer, with 256 about
+/// 1 %; a vanilla network of 16 units, which computes little beside, up to 7 % (`cargo xtask observer` in the repository; the table is
+/// on the page about long-term dependencies).
 ///
 /// # Examples
 /// The fading of a vanilla network's gradient:
