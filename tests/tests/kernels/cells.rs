@@ -131,8 +131,8 @@ pub(super) fn ways() -> impl Strategy<Value = Way> {
     let layout = prop::sample::select(Layout::ALL.to_vec());
     let input =
         prop_oneof![Just(Input::Fused), Just(Input::FusedSingle), (1..9_usize).prop_map(Input::Projected)];
-    (layout, input, 1..5_usize, 1..5_usize, any::<[bool; 3]>()).prop_map(
-        |(layout, input, shards, slices, [keep, c_0_in_c, observe])| Way {
+    (layout, input, 1..5_usize, 1..5_usize, any::<[bool; 4]>()).prop_map(
+        |(layout, input, shards, slices, [keep, c_0_in_c, observe, more_flags])| Way {
             place: Place::Heap,
             layout,
             input,
@@ -142,6 +142,7 @@ pub(super) fn ways() -> impl Strategy<Value = Way> {
             keep,
             c_0_in_c,
             observe,
+            more_flags,
         },
     )
 }

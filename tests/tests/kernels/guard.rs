@@ -20,7 +20,7 @@ proptest! {
     fn cells_stay_within_their_arguments(
         cell in cells(), sizes in sizes(1 << 14), options in options(), seed in any::<u64>(),
         layout in prop::sample::select(Layout::ALL.to_vec()), chunk in 0..4_usize,
-        (shards, slices) in prop_oneof![(1..4_usize, Just(1_usize)), (Just(1_usize), 2..4_usize)], [keep, c_0_in_c, observe] in any::<[bool; 3]>(),
+        (shards, slices) in prop_oneof![(1..4_usize, Just(1_usize)), (Just(1_usize), 2..4_usize)], [keep, c_0_in_c, observe, more_flags] in any::<[bool; 4]>(),
     ) {
         let problem = Problem::draw(cell, sizes, options, seed);
         let input = match chunk {
@@ -31,7 +31,7 @@ proptest! {
         for kernels in available() {
             let packed = pack(kernels, &problem);
             for place in GUARDED {
-                let way = Way { place, layout, input, shards, slices, keep, c_0_in_c, observe };
+                let way = Way { place, layout, input, shards, slices, keep, c_0_in_c, observe, more_flags };
                 let run = forward(kernels, &packed, &problem, &way);
                 let heap = forward(kernels, &packed, &problem, &Way { place: Place::Heap, ..way });
                 assert_bits("y", &run.y, &heap.y);

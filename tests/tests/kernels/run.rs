@@ -156,6 +156,8 @@ pub(super) struct Way {
     pub(super) c_0_in_c: bool,
     /// All of dL/dh and dL/dc are stored.
     pub(super) observe: bool,
+    /// The mask of resets has more rows than the batch, all set.
+    pub(super) more_flags: bool,
 }
 
 impl Default for Way {
@@ -169,11 +171,19 @@ impl Default for Way {
             keep: true,
             c_0_in_c: false,
             observe: true,
+            more_flags: false,
         }
     }
 }
 
 impl Way {
+    /// A mask of resets, [T, B], in memory.
+    pub(super) fn mask(&self, resets: &[bool], batch: usize) -> Memory<bool> {
+        let more = if self.more_flags { 2 } else { 0 };
+        let step = |flags: &[bool]| [flags, &vec![true; more]].concat();
+        self.place.put(&resets.chunks(batch).flat_map(step).collect::<Vec<bool>>())
+    }
+
     /// Threads of the pool that it runs in.
     pub(super) fn threads(&self) -> usize {
         self.shards.max(self.slices).clamp(1, 4)
@@ -256,7 +266,7 @@ impl ForwardMemory {
             c: has_c.then_some(c),
             gates: way.keep.then(|| Sequence::new(way, (steps, batch, problem.cell.saved() * hidden), None)),
             active: problem.active().map(|active| way.place.put(&active)),
-            resets: problem.resets.as_ref().map(|resets| way.place.put(resets)),
+            resets: problem.resets.as_ref().map(|resets| way.mask(resets, batch)),
             reset_h: put(&problem.reset_h),
             reset_c: put(&problem.reset_c),
             scratch: way.place.put(&vec![UNTOUCHED; scratch]),

@@ -45,7 +45,7 @@ impl BackwardMemory {
             dh_steps: way.observe.then(|| sequence(None, hidden)),
             dc_steps: (way.observe && has_c).then(|| sequence(None, hidden)),
             active: problem.active().map(|active| way.place.put(&active)),
-            resets: problem.resets.as_ref().map(|resets| way.place.put(resets)),
+            resets: problem.resets.as_ref().map(|resets| way.mask(resets, problem.sizes.batch)),
             reset_h: put(&problem.reset_h),
             reset_c: put(&problem.reset_c),
         }

@@ -147,7 +147,7 @@ pub struct Forward<'a> {
     /// How many rows, from row 0 on, take part in each step, `[T]`; `None` is all in all steps. A row that did not take part
     /// in the step before starts from h_0 and c_0; without a c_0 no row may stop and start again. Nothing is written for the others.
     pub active: Option<&'a [usize]>,
-    /// Where set, [T, B]: the row's state is replaced before the step.
+    /// Where set, [T, B]: the row's state is replaced before the step. A mask of more rows than B has the batch's in front.
     pub resets: Option<&'a [bool]>,
     /// What it is replaced by, [B, hidden_size]; `None` is zeros.
     pub reset_h: Option<&'a [f32]>,

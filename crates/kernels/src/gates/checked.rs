@@ -190,9 +190,10 @@ pub(crate) fn state_rows(
 pub(crate) struct Schedule {
     /// `active[t]`, or null: all rows always.
     pub(crate) active: *const usize,
-    /// `resets[t * batch + row]`, or null: never.
+    /// `resets[t * flags + row]`, or null: never.
     pub(crate) resets: *const bool,
-    pub(crate) batch: usize,
+    /// Flags of a step.
+    pub(crate) flags: usize,
     /// The task's rows are `first_row .. first_row + rows` of the batch.
     pub(crate) first_row: usize,
     pub(crate) rows: usize,
@@ -202,7 +203,7 @@ impl Schedule {
     /// All rows take part in all steps, and none starts anew.
     pub(crate) fn all(batch: usize) -> Schedule {
         let (active, resets) = (std::ptr::null(), std::ptr::null());
-        Schedule { active, resets, batch, first_row: 0, rows: batch }
+        Schedule { active, resets, flags: 0, first_row: 0, rows: batch }
     }
 
     /// Whether every row takes part in one piece of time: the counts rise, then fall.
@@ -238,15 +239,17 @@ impl Schedule {
                 return Err(Error::Shape { arg: "active", dim: "rows", expected: batch, got: most });
             }
         }
-        if let Some(resets) = resets {
+        let got = resets.map_or(0, <[bool]>::len);
+        let flags = got.checked_div(steps).unwrap_or(0);
+        let is_mask = got == steps * flags && (flags >= batch || steps == 0);
+        if resets.is_some() && !is_mask {
             let expected = steps.checked_mul(batch).ok_or(Error::SizeOverflow { what: "resets" })?;
-            if resets.len() != expected {
-                return Err(Error::Shape { arg: "resets", dim: "length", expected, got: resets.len() });
-            }
+            return Err(Error::Shape { arg: "resets", dim: "length", expected, got });
         }
         Ok(Schedule {
             active: active.map_or(std::ptr::null(), <[usize]>::as_ptr),
             resets: resets.map_or(std::ptr::null(), <[bool]>::as_ptr),
+            flags,
             ..Schedule::all(batch)
         })
     }

@@ -1,7 +1,7 @@
 //! The loops over time, units and rows that all cells share, forward and backward: the only pointer walk of the gates.
 //!
-//! Each step is one pass over the tiles of (rows x panels); a panel is one vector of hidden units with all its gates. A
-//! tile's products end in registers and its cell update follows at once, so nothing stands between W_hh h and h' in memory.
+//! Each step is one pass over the tiles of (rows x panels); a panel is one vector of hidden units with all its gates. The
+//! products of a block of tiles end on the stack, and its cell update follows while they are in the L1 cache ([`mod@forward`]).
 //!
 //! Backward is the mirror. At the boundary between steps u-1 and u a tile computes what of dL/dh_{u-1} comes from step u,
 //! adds the upstream gradient, and turns it into the gate gradients of step u-1 at once.
@@ -71,8 +71,8 @@ impl Schedule {
     /// Whether the row's state is replaced before step `t`.
     #[inline(always)]
     fn is_reset(&self, t: usize, row: usize) -> bool {
-        // SAFETY: `checked` saw one flag for each step and row of the batch.
-        !self.resets.is_null() && unsafe { *self.resets.add(t * self.batch + self.first_row + row) }
+        // SAFETY: `checked` saw a flag for each step and row of the batch.
+        !self.resets.is_null() && unsafe { *self.resets.add(t * self.flags + self.first_row + row) }
     }
 
     /// Of the three places where a row's state before step `t` may stand: replaced, initial, or left by step t-1.

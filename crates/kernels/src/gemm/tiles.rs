@@ -2,8 +2,8 @@
 //!
 //! A panel is one vector of units with all its `G` gates; the vectors of all panels, one panel after the other, are packed in
 //! strips of `NR`. A tile is a few rows by as many vectors as the registers hold; a block is as many panels as whole tiles
-//! make, by a band of tiles of one height. In a block each strip meets all rows before the next strip is read, so that it comes
-//! from the L1 cache for all but the first of them. Between the products of a block and what follows from them the sums stand on
+//! make, by at most two bands, each of tiles of one height. Each strip meets all rows of a band before the next strip is read, so
+//! that it comes from the L1 cache for all but the first of them. Between the products of a block and what follows from them the sums stand on
 //! the stack, so that the rest is there once, and not once for each size of a tile.
 
 use super::micro::Tile;

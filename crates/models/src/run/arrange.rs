@@ -117,8 +117,7 @@ impl Arrangement {
 
     /// Rows that a kernel has to be shown of some of a direction's steps: those that take part in any of them.
     pub(crate) fn rows_of(&self, direction: usize, steps: &Range<usize>, dims: &Dims) -> usize {
-        // Flags of rows that start anew stand in rows of B.
-        match self.active_of(direction, steps).filter(|_| self.resets(direction).is_none()) {
+        match self.active_of(direction, steps) {
             Some(active) => active.iter().copied().max().unwrap_or(0),
             None => dims.batch,
         }
@@ -127,7 +126,7 @@ impl Arrangement {
     /// Where a run of a direction's steps from `begin` on ends that a kernel is to be shown at once. A kernel projects the input of all
     /// rows that it is shown, `chunk` steps at a time, so time is cut where a chunk has other rows than the one before.
     pub(crate) fn run_end(&self, direction: usize, begin: usize, chunk: usize, dims: &Dims) -> usize {
-        if !self.is_ragged() || self.resets(direction).is_some() {
+        if !self.is_ragged() {
             return dims.steps;
         }
         let chunk = |begin: usize| begin..begin.saturating_add(chunk.max(1)).min(dims.steps);

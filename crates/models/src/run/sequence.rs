@@ -279,8 +279,8 @@ impl Stack {
                             .then(|| SeqMut::in_place(gates, dims.hidden * dims.saved)),
                         active: rows.active_of(d, &steps),
                         resets: flags,
-                        reset_h: resets.map(|(h, _)| h),
-                        reset_c: resets.filter(|_| has_c).map(|(_, c)| c),
+                        reset_h: resets.map(|(h, _)| &h[..count * dims.features]),
+                        reset_c: resets.filter(|_| has_c).map(|(_, c)| &c[..count * dims.hidden]),
                         scratch,
                     };
                     self.kernels.forward(packed, &plan, args)?;

@@ -65,8 +65,8 @@ impl Stretch<'_> {
             gates,
             active: rows.active_of(direction, &self.steps),
             resets,
-            reset_h: self.reset_h.filter(|_| resets.is_some()),
-            reset_c: self.reset_c.filter(|_| resets.is_some()),
+            reset_h: self.reset_h.filter(|_| resets.is_some()).map(|h| &h[..count * dims.features]),
+            reset_c: self.reset_c.filter(|_| resets.is_some()).map(|c| &c[..count * dims.hidden]),
             scratch,
         };
         Ok(self.stack.kernels.forward(self.packed, plan, args)?)
