@@ -6,7 +6,8 @@
 
 use gatewise::{
     Cell, ClipLedger, Kernels, LagProbe, Linear, LinearRoom, Network, NonFinite, Norm, Observer, Probes,
-    Sequence, SpikeDetector, State, StepClip, Tape, TruncatedBptt, Truncation, Upstream, View, Workspace,
+    Sequence, SpikeDetector, State, StepClip, Tape, Tokens, TruncatedBptt, Truncation, Upstream, View,
+    Workspace,
 };
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -309,6 +310,45 @@ fn steps_allocate_nothing() {
                 });
                 assert_eq!(count, 0, "{cell:?} of {layers} layers, {batch} rows, on {}", kernels.isa());
             }
+        }
+    }
+}
+
+/// Tokens: `forward_tokens_into` once its workspace has grown, `step_tokens` from the first call on.
+#[test]
+fn tokens_allocate_nothing() {
+    let _turn = alone();
+    let pool = pool(1);
+    for kernels in Kernels::available().unwrap() {
+        for problem in problems() {
+            let network = problem.network(kernels);
+            let (vocabulary, mut state) = (7, network.zero_state(problem.setup.batch).unwrap());
+            let table = vec![0.5; vocabulary * problem.setup.input];
+            let table = network.project_table(vocabulary, &table).unwrap();
+            let [first, second, width] = problem.shape(problem.setup.output());
+            let ids: Vec<usize> = (0..first * second).map(|i| i % vocabulary).collect();
+            let (mut y, mut workspace) = (vec![0.0; first * second * width], Workspace::default());
+            let mut tokens = Tokens::new(&ids, [first, second]).unwrap();
+            if let (Some(lengths), Some(resets)) = (&problem.lengths, &problem.resets) {
+                tokens = tokens.lengths(lengths).resets(resets);
+            }
+            let mut run = || {
+                network.forward_tokens_into(&table, tokens, &mut state, &mut y, &mut workspace).unwrap();
+            };
+            let count = pool.install(|| {
+                run();
+                allocations(|| (0..3).for_each(|_| run()))
+            });
+            assert_eq!(count, 0, "{:?} on {}", problem.setup, kernels.isa());
+            if problem.setup.bidirectional {
+                continue;
+            }
+            let (ids, y) = (&ids[..problem.setup.batch], &mut y[..problem.setup.batch * width]);
+            let count = pool.install(|| {
+                let mut step = || network.step_tokens(&table, ids, &mut state, y).unwrap();
+                allocations(|| (0..3).for_each(|_| step()))
+            });
+            assert_eq!(count, 0, "steps of {:?} on {}", problem.setup, kernels.isa());
         }
     }
 }

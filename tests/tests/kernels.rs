@@ -6,10 +6,12 @@ mod kernels {
     mod cells;
     mod errors;
     mod errors_gemm;
+    mod errors_rows;
     mod gemm;
     mod guard;
     mod math;
     mod memory;
+    mod picked;
     mod problem;
     mod registry;
     mod run;

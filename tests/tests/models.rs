@@ -16,6 +16,7 @@ mod models {
     mod refusals;
     mod start;
     mod threads;
+    mod tokens;
     mod training;
     mod weights;
 }

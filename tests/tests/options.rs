@@ -6,4 +6,5 @@ mod options {
     mod errors;
     mod finite;
     mod model;
+    mod tokens;
 }

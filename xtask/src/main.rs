@@ -24,6 +24,7 @@ cargo xtask COMMAND
   ulp                   errors of exp, sigmoid and tanh over all 2^32 inputs
   subnormal             what subnormal numbers cost
   observer              what it costs to look at a backward pass
+  tokens                what it saves to project a table of vectors once
 ";
 
 fn main() -> ExitCode {

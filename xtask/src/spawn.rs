@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 /// Their names.
-const PROGRAMS: [&str; 6] = ["measure", "ceiling", "compare", "ulp", "subnormal", "observer"];
+const PROGRAMS: [&str; 7] = ["measure", "ceiling", "compare", "ulp", "subnormal", "observer", "tokens"];
 
 /// Whether that command is one of them.
 pub(crate) fn is_program(command: &str) -> bool {

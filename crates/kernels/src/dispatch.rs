@@ -6,8 +6,8 @@
 
 use crate::error::Error;
 use crate::gates::args::{Backward, Forward, Step};
-use crate::gates::checked::{BackwardTask, ForwardTask};
-use crate::gemm::check_rows;
+use crate::gates::checked::{BackwardTask, ForwardTask, SingleTask};
+use crate::gates::table::TableRows;
 use crate::kernels::Kernels;
 use crate::plan::{BackwardPlan, ForwardPlan, Projection, Sizes, balanced_part, part};
 use crate::rows::{Entry, Row};
@@ -56,104 +56,6 @@ fn help(team: &Team, slice: usize, slices: usize, steps: usize, run: &(dyn Fn(us
 }
 
 impl Kernels {
-    /// e^x of each element.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] if the slices differ in length.
-    ///
-    /// # Examples
-    /// ```
-    /// let mut y = [0.0; 2];
-    /// gatewise_kernels::Kernels::auto()?.exp(&[0.0, 1.0], &mut y)?;
-    /// assert!((y[0] - 1.0).abs() < 1e-6 && (y[1] - std::f32::consts::E).abs() < 1e-6);
-    /// # Ok::<(), gatewise_kernels::Error>(())
-    /// ```
-    pub fn exp(&self, x: &[f32], out: &mut [f32]) -> Result<(), Error> {
-        map(self.common().exp, x, out)
-    }
-
-    /// 1 / (1 + e^-x) of each element.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] if the slices differ in length.
-    ///
-    /// # Examples
-    /// ```
-    /// let mut y = [0.0; 2];
-    /// gatewise_kernels::Kernels::auto()?.sigmoid(&[0.0, 1.0], &mut y)?;
-    /// assert!((y[0] - 0.5).abs() < 1e-6 && (y[1] - 0.731_059).abs() < 1e-6);
-    /// # Ok::<(), gatewise_kernels::Error>(())
-    /// ```
-    pub fn sigmoid(&self, x: &[f32], out: &mut [f32]) -> Result<(), Error> {
-        map(self.common().sigmoid, x, out)
-    }
-
-    /// Hyperbolic tangent of each element.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] if the slices differ in length.
-    ///
-    /// # Examples
-    /// ```
-    /// let mut y = [0.0; 2];
-    /// gatewise_kernels::Kernels::auto()?.tanh(&[0.0, 1.0], &mut y)?;
-    /// assert!(y[0] == 0.0 && (y[1] - 0.761_594).abs() < 1e-6);
-    /// # Ok::<(), gatewise_kernels::Error>(())
-    /// ```
-    pub fn tanh(&self, x: &[f32], out: &mut [f32]) -> Result<(), Error> {
-        map(self.common().tanh, x, out)
-    }
-
-    /// `out[j] += data[row + j]` for each of `rows` in turn.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] if a row does not lie within `data`.
-    ///
-    /// # Examples
-    /// ```
-    /// let mut sum = [0.5, 0.5];
-    /// let data = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
-    /// gatewise_kernels::Kernels::auto()?.sum_rows(&data, &[0, 4], &mut sum)?;
-    /// assert_eq!(sum, [0.5 + 1.0 + 5.0, 0.5 + 2.0 + 6.0]);
-    /// # Ok::<(), gatewise_kernels::Error>(())
-    /// ```
-    pub fn sum_rows(&self, data: &[f32], rows: &[usize], out: &mut [f32]) -> Result<(), Error> {
-        check_rows("data", data, rows, out.len())?;
-        let Entry::SumRows(sum_rows) = self.common().sum_rows.entry else {
-            wrong_entry(self.common().sum_rows)
-        };
-        // SAFETY: the CPU has the row's instructions; slices carry their own bounds.
-        unsafe { sum_rows(data, rows, out) };
-        Ok(())
-    }
-
-    /// `out[i]` = the sum of squares of row i of `data`, [rows, width], in f64, which holds the square of any f32: it is not finite
-    /// only if a value is not. The order of the sums is fixed: the bits depend on the values only.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] if `data` is not as many rows of equal width as `out` has elements.
-    ///
-    /// # Examples
-    /// ```
-    /// let mut squares = [0.0; 2];
-    /// gatewise_kernels::Kernels::auto()?.sum_squares(&[3.0, 4.0, 1.0, -1.0], &mut squares)?;
-    /// assert_eq!(squares, [25.0, 2.0]);
-    /// # Ok::<(), gatewise_kernels::Error>(())
-    /// ```
-    pub fn sum_squares(&self, data: &[f32], out: &mut [f64]) -> Result<(), Error> {
-        let width = data.len().checked_div(out.len()).unwrap_or(0);
-        if data.len() != width * out.len() {
-            let (dim, expected) = ("number of elements", width * out.len());
-            return Err(Error::Shape { arg: "data", dim, expected, got: data.len() });
-        }
-        let Entry::SumSquares(sum_squares) = self.common().sum_squares.entry else {
-            wrong_entry(self.common().sum_squares)
-        };
-        // SAFETY: the CPU has the row's instructions; slices carry their own bounds.
-        unsafe { sum_squares(data, out) };
-        Ok(())
-    }
-
     /// Runs a forward pass, its rows shared out to threads of the current rayon pool as the plan says. Allocates nothing.
     ///
     /// # Errors
@@ -180,14 +82,20 @@ impl Kernels {
     /// assert_eq!(y, [1.0, 0.5, 2.25]);
     /// # Ok::<(), gatewise_kernels::Error>(())
     /// ```
-    pub fn forward(
+    pub fn forward(&self, weights: &PackedCell, plan: &ForwardPlan, args: Forward<'_>) -> Result<(), Error> {
+        self.forward_from(weights, plan, None, args)
+    }
+
+    /// As [`forward`](Kernels::forward), from rows of a table if there are some.
+    pub(crate) fn forward_from(
         &self,
         weights: &PackedCell,
         plan: &ForwardPlan,
+        rows: Option<TableRows<'_>>,
         mut args: Forward<'_>,
     ) -> Result<(), Error> {
         self.check_isa(weights)?;
-        let task = forward_task(weights, plan, &mut args)?;
+        let task = forward_task(weights, plan, rows, &mut args)?;
         if args.batch == 0 || weights.hidden == 0 {
             return Ok(());
         }
@@ -282,13 +190,19 @@ impl Kernels {
             unsafe { kernel(&task) };
             return Ok(());
         }
-        let task = step_task(weights, &mut args)?;
+        let task = step_task(weights, None, &mut args)?;
+        self.run_step(weights, task, threads);
+        Ok(())
+    }
+
+    /// Runs a checked step, its rows shared out.
+    pub(crate) fn run_step(&self, weights: &PackedCell, task: ForwardTask, threads: usize) {
         if weights.hidden == 0 {
-            return Ok(());
+            return;
         }
-        let row = if args.batch == 1 { rows.step_single } else { rows.step };
+        let (cell, batch, input, hidden) = (weights.cell(), task.schedule.rows, task.input, weights.hidden);
+        let row = if batch == 1 { weights.rows.step_single } else { weights.rows.step };
         let Entry::Forward(kernel) = row.entry else { wrong_entry(row) };
-        let (cell, batch, input, hidden) = (weights.cell(), args.batch, weights.input, weights.hidden);
         let shards = match threads {
             1 => 1,
             _ => Sizes { cell, steps: 1, batch, input, hidden }.shards(threads),
@@ -296,7 +210,7 @@ impl Kernels {
         if shards == 1 {
             // SAFETY: see the module's note.
             unsafe { kernel(&task) };
-            return Ok(());
+            return;
         }
         let task = Shared(task);
         each_part(shards, |i| {
@@ -304,10 +218,21 @@ impl Kernels {
             // SAFETY: see the module's note.
             unsafe { kernel(&task.get().shard(begin, end - begin)) };
         });
-        Ok(())
     }
 
-    fn check_isa(&self, weights: &PackedCell) -> Result<(), Error> {
+    /// Runs a checked step of a single row, if there is a kernel for that.
+    #[inline]
+    pub(crate) fn run_single_step(
+        &self,
+        weights: &PackedCell,
+        task: impl FnOnce() -> Result<SingleTask, Error>,
+    ) -> Option<Result<(), Error>> {
+        let Entry::Single(kernel) = weights.rows.step_single.entry else { return None };
+        // SAFETY: see the module's note.
+        Some(task().map(|task| unsafe { kernel(&task) }))
+    }
+
+    pub(crate) fn check_isa(&self, weights: &PackedCell) -> Result<(), Error> {
         if weights.isa == self.isa() { Ok(()) } else { Err(Error::IsaUnavailable { isa: weights.isa }) }
     }
 
@@ -377,16 +302,6 @@ impl Kernels {
         });
         Ok(())
     }
-}
-
-fn map(row: &'static Row, x: &[f32], out: &mut [f32]) -> Result<(), Error> {
-    let Entry::Map(map) = row.entry else { wrong_entry(row) };
-    if x.len() != out.len() {
-        return Err(Error::Shape { arg: "out", dim: "length", expected: x.len(), got: out.len() });
-    }
-    // SAFETY: the CPU has the row's instructions; slices carry their own bounds.
-    unsafe { map(x, out) };
-    Ok(())
 }
 
 /// The generator writes rows whose pass and function agree; a test walks them all.

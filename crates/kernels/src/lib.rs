@@ -59,13 +59,13 @@
 //! | `simd` | the traits `Arithmetic` and `Vector` and their three bodies; capability tokens |
 //! | `math` | exp, the activations, and zeros for what has vanished, over `Vector` |
 //! | `gates::{rnn, lstm, gru}`, `gemm::{block, micro, single, sizes, sums, tiles}` | the arithmetic of each cell on registers; the matmul as data, the one inner loop, register tiles |
-//! | `gates::{args, checked, drive}`, `gemm::pack` | arguments, the loops over time and tiles, packing |
+//! | `gates::{args, checked, drive, table}`, `gemm::pack` | arguments, the loops over time and tiles, packing |
 //! | `rows`, `options`, `gates::generated` | the registry: thin instantiations by `cargo xtask codegen`; which cell takes which |
 //! | `sync`, `team` | the one hand-off between threads that is ours |
-//! | `plan`, `weights`, `packed`, `tasks`, `kernels`, `dispatch`, `products` | decisions, packed weights, argument checks, [`Kernels`] and what it runs |
+//! | `plan`, `weights`, `packed`, `tasks`, `kernels`, `dispatch`, `maps`, `products`, `gather` | decisions, packed weights, argument checks, [`Kernels`] and what it runs |
 //!
 //! `math` and the cells know no pointer; `generated` holds no arithmetic. `unsafe` is allowed in `simd::{avx2_fma, avx512}`,
-//! `aligned`, `gates::drive`, `gemm::{micro, pack, single, sums, tiles}`, `gates::generated`, `dispatch` and `products`.
+//! `aligned`, `gates::drive`, `gemm::{micro, pack, single, sums, tiles}`, `gates::generated`, `dispatch`, `maps` and `products`.
 //!
 //! # What is promised
 //! One chain of fused multiply-adds per sum, k ascending, starting from the bias (or from what the caller's buffer holds):
@@ -77,9 +77,11 @@ mod cache;
 mod dispatch;
 mod error;
 mod gates;
+mod gather;
 mod gemm;
 mod isa;
 mod kernels;
+mod maps;
 mod math;
 mod options;
 mod packed;
@@ -96,6 +98,7 @@ pub use aligned::AlignedBuf;
 pub use cache::Caches;
 pub use error::Error;
 pub use gates::args::{Backward, Forward, Seq, SeqMut, Step};
+pub use gates::table::{ProjectedRows, TableRows};
 pub use gemm::{Matrix, MatrixMut, OuterProducts, OuterScratch, PackedB};
 pub use isa::{CEILING_VARIABLE, Isa};
 pub use kernels::Kernels;

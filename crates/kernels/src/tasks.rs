@@ -2,19 +2,41 @@
 
 use crate::error::Error;
 use crate::gates::args::{Backward, Forward, Step};
-use crate::gates::checked::{BackwardTask, Carried, ForwardTask, Schedule, SingleTask, Strided, state_rows};
+use crate::gates::checked::{
+    BackwardTask, Carried, ForwardTask, Picks, Schedule, SingleTask, Strided, state_rows,
+};
+use crate::gates::table::TableRows;
 use crate::gemm::block::{ColumnMap, GemmTask, RowMap, Start};
 use crate::plan::{ForwardPlan, Projection};
 use crate::weights::PackedCell;
+
+/// What the input part starts from: the bias, or rows of a table.
+#[inline]
+fn input_start(
+    weights: &PackedCell,
+    rows: Option<TableRows<'_>>,
+    active: Option<&[usize]>,
+    sizes: (usize, usize),
+) -> Result<(*const f32, Picks), Error> {
+    let Some(rows) = rows else { return Ok((weights.b_ih.as_ptr(), Picks::NONE)) };
+    let picks = rows.checked((weights.isa, weights.b_ih.len()), active, sizes)?;
+    Ok((rows.table.data.as_ptr(), picks))
+}
+
+/// Features that are multiplied: none of those of a table.
+fn features(weights: &PackedCell, rows: Option<TableRows<'_>>) -> usize {
+    if rows.is_some() { 0 } else { weights.input }
+}
 
 /// The whole batch's forward task.
 pub(crate) fn forward_task(
     weights: &PackedCell,
     plan: &ForwardPlan,
+    rows: Option<TableRows<'_>>,
     args: &mut Forward<'_>,
 ) -> Result<ForwardTask, Error> {
     let (steps, batch) = (args.steps, args.batch);
-    let (input, hidden, state) = (weights.input, weights.hidden, weights.state_size());
+    let (input, hidden, state) = (features(weights, rows), weights.hidden, weights.state_size());
     let zeros = &weights.zeros;
     let x = Strided::read("input", &args.x, steps, batch, input)?;
     let y = Strided::write_steps("output", &mut args.y, steps, batch, state)?;
@@ -39,6 +61,8 @@ pub(crate) fn forward_task(
         None => Strided::ABSENT,
     };
     check_scratch(weights, plan, batch, args.scratch.len())?;
+    let schedule = Schedule::checked(args.active, args.resets, steps, batch)?;
+    let (b_ih, picks) = input_start(weights, rows, args.active, (steps, batch))?;
     Ok(ForwardTask {
         begin: 0,
         end: steps,
@@ -47,11 +71,12 @@ pub(crate) fn forward_task(
         state,
         panels: (0, weights.panels()),
         activations: &raw const weights.spec.activations,
-        schedule: Schedule::checked(args.active, args.resets, steps, batch)?,
+        schedule,
         x,
         xa: std::ptr::null(),
         w_ih: weights.w_ih.as_ptr(),
-        b_ih: weights.b_ih.as_ptr(),
+        b_ih,
+        picks,
         w_hh: weights.w_hh.as_ptr(),
         b_hh: weights.b_hh.as_ptr(),
         w_hr: weights.projection_weights(),
@@ -71,8 +96,8 @@ pub(crate) fn forward_task(
 
 /// Checks the arguments of one step.
 #[inline]
-fn check_step(weights: &PackedCell, args: &Step<'_>) -> Result<(), Error> {
-    let (batch, input, hidden) = (args.batch, weights.input, weights.hidden);
+fn check_step(weights: &PackedCell, input: usize, args: &Step<'_>) -> Result<(), Error> {
+    let (batch, hidden) = (args.batch, weights.hidden);
     let rows_of_c = if weights.spec.cell.has_cell_state() { hidden } else { 0 };
     for (arg, len, width) in [
         ("input", args.x.len(), input),
@@ -91,11 +116,28 @@ fn check_step(weights: &PackedCell, args: &Step<'_>) -> Result<(), Error> {
 /// The task of one step of a single row, for a kernel of its hidden size.
 #[inline]
 pub(crate) fn single_step_task(weights: &PackedCell, args: &mut Step<'_>) -> Result<SingleTask, Error> {
-    check_step(weights, args)?;
+    check_step(weights, weights.input, args)?;
+    Ok(single_task(weights, weights.input, weights.b_ih.as_ptr(), args))
+}
+
+/// The same where the input is a row of a table.
+#[inline]
+pub(crate) fn single_row_task(
+    weights: &PackedCell,
+    rows: TableRows<'_>,
+    args: &mut Step<'_>,
+) -> Result<SingleTask, Error> {
+    check_step(weights, 0, args)?;
+    let (table, picks) = input_start(weights, Some(rows), None, (1, 1))?;
+    Ok(single_task(weights, 0, table.wrapping_add(rows.rows[0] * picks.width), args))
+}
+
+#[inline]
+fn single_task(weights: &PackedCell, input: usize, b_ih: *const f32, args: &mut Step<'_>) -> SingleTask {
     let c = args.c.as_mut_ptr();
-    Ok(SingleTask {
+    SingleTask {
         steps: 1,
-        input: weights.input,
+        input,
         x: args.x.as_ptr(),
         x_step: 0,
         h_0: args.h_0.as_ptr(),
@@ -107,20 +149,25 @@ pub(crate) fn single_step_task(weights: &PackedCell, args: &mut Step<'_>) -> Res
         gates: std::ptr::null_mut(),
         gates_step: 0,
         w_ih: weights.w_ih.as_ptr(),
-        b_ih: weights.b_ih.as_ptr(),
+        b_ih,
         w_hh: weights.w_hh.as_ptr(),
         b_hh: weights.b_hh.as_ptr(),
-    })
+    }
 }
 
 /// The task of one step: nothing is optional and nothing strided, so that little has to be checked.
-pub(crate) fn step_task(weights: &PackedCell, args: &mut Step<'_>) -> Result<ForwardTask, Error> {
+pub(crate) fn step_task(
+    weights: &PackedCell,
+    rows: Option<TableRows<'_>>,
+    args: &mut Step<'_>,
+) -> Result<ForwardTask, Error> {
     if weights.spec.needs_gates() {
         let expected = weights.spec.saved() * weights.hidden;
         return Err(Error::Shape { arg: "gates", dim: "length", expected, got: 0 });
     }
-    check_step(weights, args)?;
-    let (batch, input, hidden) = (args.batch, weights.input, weights.hidden);
+    let (batch, input, hidden) = (args.batch, features(weights, rows), weights.hidden);
+    check_step(weights, input, args)?;
+    let (b_ih, picks) = input_start(weights, rows, None, (1, batch))?;
     let has_c = weights.spec.cell.has_cell_state();
     let c = if has_c { Strided::rows_mut(args.c, hidden) } else { Strided::ABSENT };
     Ok(ForwardTask {
@@ -135,7 +182,8 @@ pub(crate) fn step_task(weights: &PackedCell, args: &mut Step<'_>) -> Result<For
         x: Strided::rows(args.x, input),
         xa: std::ptr::null(),
         w_ih: weights.w_ih.as_ptr(),
-        b_ih: weights.b_ih.as_ptr(),
+        b_ih,
+        picks,
         w_hh: weights.w_hh.as_ptr(),
         b_hh: weights.b_hh.as_ptr(),
         w_hr: std::ptr::null(),
@@ -201,6 +249,39 @@ pub(crate) fn projection_task(
         c_columns: ColumnMap { run: gates, outer: rows * row },
         columns: panels * row,
     }
+}
+
+/// The input part of `rows` rows of a table into `out`, each laid out as the packed bias is: a product for each part that the
+/// weights are packed in.
+pub(crate) fn table_tasks(
+    weights: &PackedCell,
+    rows: usize,
+    table: &[f32],
+    out: &mut [f32],
+) -> [GemmTask; 2] {
+    let (depth, width) = (weights.input, weights.b_ih.len());
+    let mut at = 0;
+    weights.parts().map(|shape| {
+        let vectors = shape.vectors();
+        let task = GemmTask {
+            rows,
+            vectors,
+            depth,
+            a: table.as_ptr(),
+            first_row: 0,
+            a_rows: RowMap::even(depth),
+            a_step: 1,
+            b: weights.w_ih.as_ptr().wrapping_add(at * depth),
+            strip: depth * weights.nr * weights.lanes,
+            start: Start::Bias(weights.b_ih.as_ptr().wrapping_add(at)),
+            c: out.as_mut_ptr().wrapping_add(at),
+            c_rows: RowMap::even(width),
+            c_columns: ColumnMap::EVEN,
+            columns: vectors * weights.lanes,
+        };
+        at += shape.len().unwrap_or(0);
+        task
+    })
 }
 
 /// The whole batch's backward task; `steps` is T of the whole sequence.

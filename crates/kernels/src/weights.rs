@@ -208,6 +208,14 @@ impl PackedCell {
     }
 }
 
+impl PackedCell {
+    /// The parts that weights are packed in, as those of a bias are.
+    pub(crate) fn parts(&self) -> [PanelShape; 2] {
+        let PackedCell { spec, lanes, nr, hidden, .. } = *self;
+        runs(spec, PanelShape { lanes, nr, groups: spec.gates(), depth: 1, units: hidden })
+    }
+}
+
 /// Checks the lengths of the weights of a cell whose sizes were seen to multiply.
 fn check(spec: CellSpec, (input, hidden): (usize, usize), weights: &Weights<'_>) -> Result<(), Error> {
     let (width, state) = (spec.gates() * hidden, spec.state_size(hidden));

@@ -69,10 +69,10 @@ mod train;
 pub use formats::{PackedSequence, WeightFile, save_weights, save_weights_with};
 pub use gatewise_kernels::{Activation, Activations, CEILING_VARIABLE, Cell, Isa, Kernels};
 pub use nets::{Any, Builder, Gru, GruKind, Lstm, LstmKind, Network, Rnn, RnnKind};
-pub use run::{Gradients, Memory, StepClip, Tape, Trace, Upstream, Workspace};
+pub use run::{Gradients, Memory, ProjectedTable, StepClip, Tape, Trace, Upstream, Workspace};
 pub use spec::{
     Config, DropoutKey, Error, Init, Input, Merge, Nonlinearity, ParamsMut, Philox, Place, Recurrent,
-    Sequence, State, Tensor, Tensors, View,
+    Sequence, State, Tensor, Tensors, Tokens, View,
 };
 #[cfg(feature = "plot")]
 pub use train::plot;

@@ -129,8 +129,12 @@ pub(super) fn sizes(work: usize) -> impl Strategy<Value = Sizes> {
 
 pub(super) fn ways() -> impl Strategy<Value = Way> {
     let layout = prop::sample::select(Layout::ALL.to_vec());
-    let input =
-        prop_oneof![Just(Input::Fused), Just(Input::FusedSingle), (1..9_usize).prop_map(Input::Projected)];
+    let input = prop_oneof![
+        Just(Input::Fused),
+        Just(Input::FusedSingle),
+        (1..9_usize).prop_map(Input::Projected),
+        any::<bool>().prop_map(|single| Input::Rows { single })
+    ];
     (layout, input, 1..5_usize, 1..5_usize, any::<[bool; 4]>()).prop_map(
         |(layout, input, shards, slices, [keep, c_0_in_c, observe, more_flags])| Way {
             place: Place::Heap,

@@ -19,14 +19,15 @@ proptest! {
     #[test]
     fn cells_stay_within_their_arguments(
         cell in cells(), sizes in sizes(1 << 14), options in options(), seed in any::<u64>(),
-        layout in prop::sample::select(Layout::ALL.to_vec()), chunk in 0..4_usize,
+        layout in prop::sample::select(Layout::ALL.to_vec()), chunk in 0..6_usize,
         (shards, slices) in prop_oneof![(1..4_usize, Just(1_usize)), (Just(1_usize), 2..4_usize)], [keep, c_0_in_c, observe, more_flags] in any::<[bool; 4]>(),
     ) {
         let problem = Problem::draw(cell, sizes, options, seed);
         let input = match chunk {
             0 => Input::Fused,
             1 => Input::FusedSingle,
-            _ => Input::Projected(chunk - 1),
+            2 | 3 => Input::Rows { single: chunk == 2 },
+            _ => Input::Projected(chunk - 3),
         };
         for kernels in available() {
             let packed = pack(kernels, &problem);

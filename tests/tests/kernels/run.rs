@@ -2,6 +2,7 @@
 //! another, run, and brought back to plain arrays.
 
 use super::memory::{Memory, Place};
+use super::picked::Picked;
 use super::problem::{Problem, Sizes};
 use super::support::{UNTOUCHED, on_threads, same};
 use gatewise_kernels::plan::{self, BackwardPlan, ForwardPlan, Projection};
@@ -140,6 +141,8 @@ pub(super) enum Input {
     FusedSingle,
     /// So many steps at a time, before it.
     Projected(usize),
+    /// Before the pass: it reads rows of a table, on the kernel made for single rows where it says so.
+    Rows { single: bool },
 }
 
 /// How a pass is run. None of it changes a bit.
@@ -199,12 +202,12 @@ impl Way {
         let sizes = plan::Sizes { cell: problem.cell, steps, batch, input, hidden };
         let made = ForwardPlan::new(sizes, lanes, Caches::ASSUMED, 1);
         match self.input {
-            Input::Fused | Input::FusedSingle => ForwardPlan {
+            Input::Fused | Input::FusedSingle | Input::Rows { .. } => ForwardPlan {
                 projection: Projection::Fused,
                 shards: self.shards,
                 slices: self.slices,
                 shard_scratch: 0,
-                single_row: self.input == Input::FusedSingle,
+                single_row: [Input::FusedSingle, Input::Rows { single: true }].contains(&self.input),
             },
             Input::Projected(chunk) => {
                 let (projection, shards, slices) = (Projection::Chunked { chunk }, self.shards, self.slices);
@@ -316,8 +319,15 @@ pub(super) fn forward(kernels: Kernels, packed: &PackedCell, problem: &Problem, 
     let Sizes { steps, batch, hidden, .. } = problem.sizes;
     let plan = way.plan(problem, packed.lanes());
     let mut memory = ForwardMemory::new(problem, way, plan.scratch());
-    let args = memory.args();
-    let done = on_threads(way.threads(), || kernels.forward(packed, &plan, args));
+    let (picked, args) = (Picked::new(kernels, packed, problem, way), memory.args());
+    let rows = picked.as_ref().map(|picked| picked.from(0));
+    let done = on_threads(way.threads(), || match rows {
+        None => kernels.forward(packed, &plan, args),
+        Some(rows) => {
+            let x = Seq::time_major(&[], batch, 0);
+            kernels.forward_rows(packed, &plan, rows, Forward { x, ..args })
+        }
+    });
     done.expect("the arguments fit");
 
     let y = memory.y.plain();
@@ -359,6 +369,7 @@ pub(super) fn steps(kernels: Kernels, packed: &PackedCell, problem: &Problem, wa
         vec![]
     };
     let (mut y_all, mut c_all) = (vec![], vec![]);
+    let picked = Picked::new(kernels, packed, problem, way);
     for t in 0..steps {
         for b in (0..batch).filter(|&b| problem.resets.as_ref().is_some_and(|resets| resets[t * batch + b])) {
             let own = b * hidden..(b + 1) * hidden;
@@ -370,7 +381,12 @@ pub(super) fn steps(kernels: Kernels, packed: &PackedCell, problem: &Problem, wa
         let x = way.place.put(&problem.x[t * batch * input..][..batch * input]);
         let (h_0, mut h_1, mut c_1) = (way.place.put(&h), way.place.put(&zeros), way.place.put(&c));
         let args = Step { batch, x: &x, h_0: &h_0, h_1: &mut h_1, c: &mut c_1 };
-        on_threads(way.threads(), || kernels.step(packed, args, way.shards)).expect("the arguments fit");
+        let rows = picked.as_ref().map(|picked| picked.from(t));
+        let done = on_threads(way.threads(), || match rows {
+            None => kernels.step(packed, args, way.shards),
+            Some(rows) => kernels.step_rows(packed, rows, Step { x: &[], ..args }, way.shards),
+        });
+        done.expect("the arguments fit");
         h.copy_from_slice(&h_1);
         c.copy_from_slice(&c_1);
         y_all.extend_from_slice(&h);

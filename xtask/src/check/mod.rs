@@ -24,6 +24,7 @@ const UNSAFE: &[(&str, &str)] = &[
     ("crates/kernels/src/gemm/single.rs", "the walk over the tiles of single rows"),
     ("crates/kernels/src/gemm/pack.rs", "packing"),
     ("crates/kernels/src/dispatch.rs", "the calls of generated functions"),
+    ("crates/kernels/src/maps.rs", "those on whole slices"),
     ("crates/kernels/src/products.rs", "the calls of the matmul"),
     ("benches/src/allocations.rs", "an allocator that counts"),
     ("benches/src/machine/", "instructions to be timed, pinned threads"),

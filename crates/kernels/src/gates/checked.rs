@@ -255,6 +255,25 @@ impl Schedule {
     }
 }
 
+/// [`TableRows`](super::table::TableRows), checked: which row of a table the input part of each row starts from.
+#[derive(Clone, Copy)]
+pub(crate) struct Picks {
+    /// That of step t and a row of the batch at `rows[t * step + row]`, or null: all start from the bias.
+    pub(crate) rows: *const usize,
+    pub(crate) step: usize,
+    /// Floats of a row of the table.
+    pub(crate) width: usize,
+}
+
+impl Picks {
+    pub(crate) const NONE: Picks = Picks { rows: std::ptr::null(), step: 0, width: 0 };
+
+    #[inline(always)]
+    pub(crate) fn is_none(&self) -> bool {
+        self.rows.is_null()
+    }
+}
+
 /// [`Forward`](super::args::Forward), checked, for one range of rows; the kernels' argument.
 #[derive(Clone, Copy)]
 pub(crate) struct ForwardTask {
@@ -273,7 +292,9 @@ pub(crate) struct ForwardTask {
     /// The projected input of steps begin .. end, [step][panel][row][gate][lane], for a kernel that does not.
     pub(crate) xa: *const f32,
     pub(crate) w_ih: *const f32,
+    /// What the chains of the input part start from: the bias, or the table that `picks` picks from.
     pub(crate) b_ih: *const f32,
+    pub(crate) picks: Picks,
     pub(crate) w_hh: *const f32,
     pub(crate) b_hh: *const f32,
     /// The projection of the state, or null.

@@ -14,6 +14,7 @@ mod forward;
 mod project;
 pub(crate) mod reset_before;
 pub(crate) mod single;
+mod table;
 
 pub(crate) use back::backward;
 pub(crate) use forward::forward;

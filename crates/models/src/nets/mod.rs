@@ -7,6 +7,7 @@ mod lstm;
 mod network;
 mod rnn;
 mod stream;
+mod tokens;
 
 pub use builder::Builder;
 pub use gru::{Gru, GruKind};

@@ -228,7 +228,7 @@ impl<K> Network<K> {
         output: &mut [f32],
         workspace: &mut Workspace,
     ) -> Result<(), Error> {
-        self.stack.forward_into(input.into(), state, output, workspace)
+        self.stack.forward_into(input.into().into(), state, output, workspace)
     }
 
     /// Runs a whole sequence and records it for [`backward`](Network::backward); the outputs are [`Tape::output`]. Dropout is on.

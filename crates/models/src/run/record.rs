@@ -18,7 +18,7 @@ impl Stack {
         state: Option<&State>,
         tape: &mut Tape,
     ) -> Result<(), Error> {
-        self.check_forward(&input, state)?;
+        self.check_forward(&input, self.config.input_size, state)?;
         let mut packed = self.layers.iter().flat_map(|layer| &layer.directions);
         if !packed.all(|packed| packed.is_ready_for_training()) {
             let (arg, expected) = ("training", "left on when the network is built, to train it");
@@ -35,7 +35,7 @@ impl Stack {
         tape: &mut Tape,
         rate: f32,
     ) -> Result<(), Error> {
-        let dims = self.check_forward(&input, state)?;
+        let dims = self.check_forward(&input, self.config.input_size, state)?;
         let threads = rayon::current_num_threads();
         tape.begin(self, dims, &input, rate)?;
         let starts = [state, input.reset_state];

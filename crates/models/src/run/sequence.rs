@@ -1,13 +1,13 @@
-//! Inference: whole sequences and single steps.
+//! Inference over whole sequences.
 
 use super::arrange::Arrangement;
 use super::direction::{Grid, last_time, time};
 use super::stretch::projected_steps;
-use super::{Layer, Stack, in_pool, merge, steps_and_batch};
-use crate::spec::shape::{Dims, expect_len, product, resize};
+use super::{Layer, Source, Stack, in_pool, merge, steps_and_batch};
+use crate::spec::shape::{Dims, expect_len, resize, resize_list};
 use crate::spec::{Error, Input, State};
 use gatewise_kernels::plan::{ForwardPlan, Projection, Sizes};
-use gatewise_kernels::{AlignedBuf, Caches, Forward, Seq, SeqMut, Step};
+use gatewise_kernels::{AlignedBuf, Caches, Forward, Seq, SeqMut};
 
 /// Room for what stands between layers during a forward pass: it grows as needed and is kept from call to call.
 ///
@@ -41,6 +41,8 @@ pub struct Workspace {
     reset_c: Vec<f32>,
     /// Its gates, in one place for all steps, if its cell passes something on there.
     gates: Vec<f32>,
+    /// The tokens of the direction at hand in its order, rows in their places.
+    tokens: Vec<usize>,
     scratch: AlignedBuf,
     rows: Arrangement,
 }
@@ -69,31 +71,43 @@ impl Stack {
     }
 
     pub(super) fn plan(&self, layer: &Layer, dims: &Dims, threads: usize) -> ForwardPlan {
-        let (sizes, lanes) = (self.sizes(layer, dims), layer.directions[0].lanes());
+        self.plan_of(layer, layer.input, dims, threads)
+    }
+
+    /// The plan of a layer of whose input so many features are multiplied.
+    fn plan_of(&self, layer: &Layer, input: usize, dims: &Dims, threads: usize) -> ForwardPlan {
+        let (sizes, lanes) = (Sizes { input, ..self.sizes(layer, dims) }, layer.directions[0].lanes());
         let plan = ForwardPlan::new(sizes, lanes, Caches::detect(), threads);
         self.projection_chunk.map_or(plan, |chunk| plan.with_chunk(sizes, lanes, chunk))
     }
 
-    /// Room for the scratch of every layer; answers the largest number of threads that a layer is shared out to.
-    pub(super) fn reserve(
+    /// Room for the scratch of every layer, of whose inputs so many features are multiplied; answers the largest number of threads
+    /// that a layer is shared out to.
+    fn reserve(
         &self,
+        inputs: impl Fn(usize) -> usize,
         dims: &Dims,
         threads: usize,
         scratch: &mut AlignedBuf,
     ) -> Result<usize, Error> {
         let mut most = 1;
-        for layer in &self.layers {
-            let plan = self.plan(layer, dims, threads);
+        for (i, layer) in self.layers.iter().enumerate() {
+            let plan = self.plan_of(layer, inputs(i), dims, threads);
             scratch.reserve(plan.scratch())?;
             most = most.max(plan.shards).max(plan.slices);
         }
         Ok(most)
     }
 
-    /// The sizes of a forward pass, if all its arguments fit.
-    pub(super) fn check_forward(&self, input: &Input<'_>, state: Option<&State>) -> Result<Dims, Error> {
+    /// The sizes of a forward pass over that many features, if all its arguments fit.
+    pub(super) fn check_forward(
+        &self,
+        input: &Input<'_>,
+        features: usize,
+        state: Option<&State>,
+    ) -> Result<Dims, Error> {
         let shape = input.sequence.shape();
-        let (steps, batch) = steps_and_batch(&self.config, "input", shape, self.config.input_size)?;
+        let (steps, batch) = steps_and_batch(&self.config, "input", shape, features)?;
         let dims = Dims::new(&self.config, steps, batch)?;
         if let Some(state) = state {
             state.check(&self.config, batch)?;
@@ -108,15 +122,16 @@ impl Stack {
     /// A whole sequence for inference. `state` goes in as h_0, c_0 and comes out as h_n, c_n.
     pub(crate) fn forward_into(
         &self,
-        input: Input<'_>,
+        source: Source<'_>,
         state: &mut State,
         y: &mut [f32],
         room: &mut Workspace,
     ) -> Result<(), Error> {
-        let dims = self.check_forward(&input, Some(state))?;
+        let dims = self.check_source(&source, state)?;
         expect_len("output", y.len(), dims.outputs())?;
-        let threads = rayon::current_num_threads();
-        let shards = self.reserve(&dims, threads, &mut room.scratch)?;
+        let (threads, input) = (rayon::current_num_threads(), &source.input);
+        let inputs = |layer| source.features(self, layer);
+        let shards = self.reserve(inputs, &dims, threads, &mut room.scratch)?;
         let is_ragged = input.lengths.is_some();
         let is_direct = dims.layers == 1 && !(is_ragged && dims.is_merged());
         let widest = dims.widest(&self.config);
@@ -125,11 +140,11 @@ impl Stack {
         }
         resize("output", &mut room.sides, if dims.is_merged() { widest.sides() } else { 0 })?;
         let ends = [0, dims.layers - 1].map(|layer| {
-            let (layer, dims) = (&self.layers[layer], dims.of(&self.config, layer));
-            let steps = moved_steps(&self.plan(layer, &dims, threads), &dims, layer.input);
+            let (input, dims) = (inputs(layer), dims.of(&self.config, layer));
+            let steps = moved_steps(&self.plan_of(&self.layers[layer], input, &dims, threads), &dims, input);
             dims.with_steps(if is_ragged { steps } else { 0 })
         });
-        resize("input", &mut room.x, ends[0].sequence(self.config.input_size))?;
+        resize("input", &mut room.x, ends[0].sequence(inputs(0)))?;
         resize("output", &mut room.y, ends[1].sequence(ends[1].features))?;
         resize("h_0", &mut room.h, widest.state())?;
         resize("c_0", &mut room.c, widest.cell_state())?;
@@ -139,58 +154,25 @@ impl Stack {
         let gates =
             if self.config.spec().needs_gates() { dims.batch * widest.hidden * dims.saved } else { 0 };
         resize("the gates", &mut room.gates, gates)?;
-        room.rows.set(&input, &dims)?;
-        in_pool(shards, || self.run_layers(&dims, threads, &input, state, y, room))?;
+        let tokens = source.picked.map_or(0, |_| dims.sequence(1));
+        resize_list("tokens", &mut room.tokens, tokens)?;
+        room.rows.set(input, &dims)?;
+        in_pool(shards, || self.run_layers(&dims, threads, &source, state, y, room))?;
         state.advance();
         Ok(())
-    }
-
-    #[inline(never)]
-    fn reserve_gates(&self, state: &mut State) -> Result<(), Error> {
-        state.reserve_gates(&Dims::new(&self.config, 1, state.batch())?.widest(&self.config))
-    }
-
-    /// One time step of a layer whose cell passes values on by way of its gates. Apart from [`step`](Stack::step), whose other cells are
-    /// in a hurry.
-    #[inline(never)]
-    fn step_by_way_of(
-        &self,
-        gates: &mut [f32],
-        index: usize,
-        Step { batch, x, h_0, h_1, c }: Step<'_>,
-        threads: usize,
-    ) -> Result<(), Error> {
-        let layer = &self.layers[index];
-        let dims = Dims::new(&self.config, 1, batch)?.of(&self.config, index);
-        let args = Forward {
-            steps: 1,
-            batch,
-            x: Seq::time_major(x, batch, layer.input),
-            h_0: Some(h_0),
-            c_0: None,
-            y: SeqMut::in_place(h_1, dims.features),
-            c: self.state_shape.has_c().then(|| SeqMut::in_place(c, dims.hidden)),
-            gates: Some(SeqMut::in_place(gates, dims.hidden * dims.saved)),
-            active: None,
-            resets: None,
-            reset_h: None,
-            reset_c: None,
-            scratch: &mut [],
-        };
-        let plan = self.plan(layer, &dims, threads);
-        Ok(self.kernels.forward(&layer.directions[0], &plan, args)?)
     }
 
     fn run_layers(
         &self,
         dims: &Dims,
         threads: usize,
-        input: &Input<'_>,
+        source: &Source<'_>,
         state: &mut State,
         y: &mut [f32],
         room: &mut Workspace,
     ) -> Result<(), Error> {
         let Workspace { x: moved_x, y: moved_y, between, sides, h, c, reset_h, reset_c, gates, .. } = room;
+        let (input, tokens) = (&source.input, &mut room.tokens);
         let (scratch, rows, [below, above]) = (&mut room.scratch, &room.rows, between);
         let batch_first = self.config.batch_first;
         let is_permuted = rows.is_permuted();
@@ -205,11 +187,13 @@ impl Stack {
             // The last layer writes where the caller wants the outputs, unless the rows have to move first: some steps at a time
             // while they are in the cache, or all of them after the merge of two directions.
             let is_last = i + 1 == dims.layers;
-            let (moves_x, moves_y) = (is_permuted && i == 0, is_permuted && is_last && !dims.is_merged());
+            let (picked, width) = (source.picked.filter(|_| i == 0), source.features(self, i));
+            let moves_x = is_permuted && i == 0 && picked.is_none();
+            let moves_y = is_permuted && is_last && !dims.is_merged();
             let is_direct = is_last && (!is_permuted || moves_y);
             let (from, from_grid) = match i {
-                0 => (input.sequence.data(), Grid::layout(dims, layer.input, batch_first)),
-                _ => (&below[..], Grid::time_major(dims, layer.input)),
+                0 => (input.sequence.data(), Grid::layout(dims, width, batch_first)),
+                _ => (&below[..], Grid::time_major(dims, width)),
             };
             let to_grid = match is_direct {
                 true => Grid::layout(dims, dims.output, batch_first),
@@ -217,7 +201,7 @@ impl Stack {
             };
             for (d, packed) in layer.directions.iter().enumerate() {
                 let (of_h, of_c) = (dims.state_at(d), dims.cell_state_at(d));
-                let (plan, mut begin) = (self.plan(layer, dims, threads), 0);
+                let (plan, mut begin) = (self.plan_of(layer, width, dims, threads), 0);
                 let to_grid = if dims.is_merged() { Grid::sides(dims, d) } else { to_grid.part(dims, d) };
                 // Where h of a place stands in what this layer has written.
                 let h_at = |t: usize, place: usize| {
@@ -238,8 +222,10 @@ impl Stack {
                     true => &mut *y,
                     false => &mut above[..],
                 };
-                let moved =
-                    if moves_x || moves_y { moved_steps(&plan, dims, layer.input) } else { dims.steps };
+                let moved = if moves_x || moves_y { moved_steps(&plan, dims, width) } else { dims.steps };
+                if let Some(picked) = picked {
+                    rows.gather_tokens(picked.ids, Grid::layout(dims, 1, batch_first), tokens, dims, d);
+                }
                 while begin < dims.steps {
                     let end = rows.run_end(d, begin, projected_steps(&plan), dims);
                     let steps = begin..end.min(begin.saturating_add(moved));
@@ -254,8 +240,8 @@ impl Stack {
                     let flags = rows.resets_of(d, &steps, dims);
                     let resets = resets.filter(|_| flags.is_some());
                     let x = if moves_x {
-                        rows.gather_steps(from, from_grid, moved_x, dims, layer.input, (d, steps.clone()));
-                        Seq::time_major(moved_x, dims.batch, layer.input)
+                        rows.gather_steps(from, from_grid, moved_x, dims, width, (d, steps.clone()));
+                        Seq::time_major(moved_x, dims.batch, width)
                     } else {
                         from_grid.read_from(from, dims, d, begin)
                     };
@@ -283,7 +269,13 @@ impl Stack {
                         reset_c: resets.filter(|_| has_c).map(|(_, c)| &c[..count * dims.hidden]),
                         scratch,
                     };
-                    self.kernels.forward(packed, &plan, args)?;
+                    match picked {
+                        None => self.kernels.forward(packed, &plan, args)?,
+                        Some(picked) => {
+                            let rows = picked.rows(d, &tokens[begin * dims.batch..], dims.batch);
+                            self.kernels.forward_rows(packed, &plan, rows, args)?;
+                        }
+                    }
                     begin = steps.end;
                     if moves_y {
                         rows.scatter_steps(moved_y, to, to_grid, dims, dims.features, (d, steps));
@@ -317,46 +309,5 @@ impl Stack {
     /// The state of all zeros for a batch.
     pub(crate) fn zero_state(&self, batch: usize) -> Result<State, Error> {
         State::zero(&self.state_shape, &self.config, batch)
-    }
-
-    /// One time step of a batch, [B, input_size] to [B, features of h]. Allocates nothing, but for room in the state that some
-    /// cells need in the first one.
-    pub(crate) fn step(&self, x: &[f32], state: &mut State, out: &mut [f32]) -> Result<(), Error> {
-        let config = &self.config;
-        if config.bidirectional {
-            let (arg, expected) =
-                ("bidirectional", "off for single steps: the reverse direction starts at the end");
-            return Err(Error::Config { arg, expected, got: "true".to_string() });
-        }
-        // A state of this network exists, so its sizes multiply: small steps are too short to see to that again.
-        let batch = state.batch();
-        state.check_made(&self.state_shape, config)?;
-        expect_len("input", x.len(), product("input", &[batch, config.input_size])?)?;
-        expect_len("output", out.len(), batch * config.state_size())?;
-        // A single row has nothing to share out.
-        let threads = if batch > 1 { rayon::current_num_threads() } else { 1 };
-        let (has_c, needs_gates) = (self.state_shape.has_c(), self.needs_gates);
-        if needs_gates {
-            self.reserve_gates(state)?;
-        }
-        let (h_0, h_1, c, gates) = state.split();
-        let (mut of_h, mut of_c) = (0..0, 0..0);
-        for (i, layer) in self.layers.iter().enumerate() {
-            let packed = &layer.directions[0];
-            let (below, above) = h_1.split_at_mut(of_h.end);
-            let x = if i == 0 { x } else { &below[of_h.start..] };
-            of_h = of_h.end..of_h.end + batch * packed.state_size();
-            of_c = of_c.end..of_c.end + if has_c { batch * packed.hidden_size() } else { 0 };
-            let (h_0, h_1, c) = (&h_0[of_h.clone()], &mut above[..of_h.len()], &mut c[of_c.clone()]);
-            let step = Step { batch, x, h_0, h_1, c };
-            if needs_gates {
-                self.step_by_way_of(gates, i, step, threads)?;
-            } else {
-                self.kernels.step(packed, step, threads)?;
-            }
-        }
-        out.copy_from_slice(&h_1[of_h]);
-        state.advance();
-        Ok(())
     }
 }

@@ -51,6 +51,17 @@ pub enum Error {
         /// How many there are.
         len: usize,
     },
+    /// A token that is not in the table which it picks from.
+    Token {
+        /// The token.
+        token: usize,
+        /// Its step.
+        step: usize,
+        /// Its row of the batch.
+        row: usize,
+        /// How many there are: tokens are smaller.
+        vocabulary: usize,
+    },
     /// `backward` on a tape that holds no forward pass: it was consumed, or never recorded.
     TapeConsumed,
     /// A memory budget that a pass does not fit in, however its time is cut.
@@ -107,6 +118,12 @@ impl std::fmt::Display for Error {
             Error::SizeOverflow { what } => write!(f, "the size of {what} does not fit in memory"),
             Error::Index { arg, index, len } => {
                 write!(f, "{arg}: index {index} is out of range, there are {len}")
+            }
+            Error::Token { token, step, row, vocabulary } => {
+                write!(
+                    f,
+                    "tokens: token {token} of row {row} at step {step} is out of range, the vocabulary has {vocabulary}"
+                )
             }
             Error::TapeConsumed => {
                 write!(f, "the tape holds no forward pass: record one with forward_train before backward")

@@ -10,6 +10,7 @@ mod place;
 mod random;
 pub(crate) mod shape;
 mod state;
+mod tokens;
 mod view;
 
 pub use config::{Config, Merge, Nonlinearity};
@@ -23,4 +24,5 @@ pub use random::Philox;
 pub(crate) use random::philox_at;
 pub use state::State;
 pub(crate) use state::StateShape;
+pub use tokens::Tokens;
 pub use view::{Sequence, View};

@@ -1,5 +1,6 @@
 //! The way forward through time: in each step one pass over tiles, whose sums become the new state at once.
 
+use super::table::start_input;
 use super::{Gates, load, project, store};
 use crate::gates::checked::ForwardTask;
 use crate::gates::{Forward, FusedForward};
@@ -75,8 +76,7 @@ impl<
         let ForwardStep { task, t, .. } = self.0;
         let state = if C::OPTIONS { task.state } else { task.hidden };
         let Corner { row, vector, .. } = corner;
-        let (w, bias, depth) =
-            if set == 0 { (task.w_hh, task.b_hh, state) } else { (task.w_ih, task.b_ih, task.input) };
+        let (w, depth) = if set == 0 { (task.w_hh, state) } else { (task.w_ih, task.input) };
         let mut a = [std::ptr::null(); M];
         for r in 0..M {
             a[r] = if set == 0 {
@@ -88,7 +88,11 @@ impl<
         // SAFETY: rows and vectors lie within the task, whose arguments were checked for all of them; packed weights are
         // padded to whole strips, biases to whole vectors.
         unsafe {
-            let start = start_from(token, bias.add(vector * V::LANES));
+            let start = if SETS == 1 || set == 0 {
+                start_from(token, task.b_hh.add(vector * V::LANES))
+            } else {
+                start_input(token, task, (t, row), vector * V::LANES)
+            };
             let operands = Operands::packed::<V, NR>(a, w, corner, depth, (0, depth));
             accumulate::<V, M, W, K, NR, U>(token, start, operands)
         }

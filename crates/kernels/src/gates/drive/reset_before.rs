@@ -3,6 +3,7 @@
 
 use super::Gates;
 use super::back::Boundary;
+use super::table::start_input;
 use super::{load, store};
 use crate::gates::checked::{BackwardTask, ForwardTask};
 use crate::gates::gru::GruResetBefore;
@@ -106,8 +107,7 @@ impl<V: Vector, const G: usize, const NR: usize> Products<V, G, 2> for Pass<'_, 
     ) -> Tile<V, M, W, K> {
         let Pass { task, t, .. } = *self;
         let Corner { row, vector, .. } = corner;
-        let (w, bias, depth) =
-            if set == 0 { (task.w_hh, task.b_hh, task.hidden) } else { (task.w_ih, task.b_ih, task.input) };
+        let (w, depth) = if set == 0 { (task.w_hh, task.hidden) } else { (task.w_ih, task.input) };
         let mut a = [std::ptr::null(); M];
         for r in 0..M {
             a[r] = if set == 1 {
@@ -121,7 +121,11 @@ impl<V: Vector, const G: usize, const NR: usize> Products<V, G, 2> for Pass<'_, 
         // SAFETY: the task's arguments were checked for all its rows and vectors; packed weights and biases are padded to whole
         // strips.
         unsafe {
-            let start = start_from(token, bias.add(self.skip(1) + vector * V::LANES));
+            let at = self.skip(1) + vector * V::LANES;
+            let start = match set {
+                0 => start_from(token, task.b_hh.add(at)),
+                _ => start_input(token, task, (t, row), at),
+            };
             let w = w.add(self.skip(depth));
             let operands = Operands::packed::<V, NR>(a, w, corner, depth, (0, depth));
             accumulate::<V, M, W, K, NR, 1>(token, start, operands)

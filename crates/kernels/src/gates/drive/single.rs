@@ -26,7 +26,11 @@ impl ForwardTask {
                     first += 1;
                     continue;
                 }
-                let runs_on = |t| t < self.end && row < schedule.active(t) && !schedule.is_reset(t, row);
+                // Each step of a table's rows has a start of its own.
+                let runs_on = |t| {
+                    let goes_on = t < self.end && row < schedule.active(t) && !schedule.is_reset(t, row);
+                    goes_on && self.picks.is_none()
+                };
                 let mut end = first + 1;
                 while runs_on(end) {
                     end += 1;
@@ -46,7 +50,8 @@ impl ForwardTask {
                     gates: self.gates.at(first, row),
                     gates_step: self.gates.step(),
                     w_ih: self.w_ih,
-                    b_ih: self.b_ih,
+                    // SAFETY: the row takes part in the step.
+                    b_ih: unsafe { self.input_start(first, row) },
                     w_hh: self.w_hh,
                     b_hh: self.b_hh,
                 });

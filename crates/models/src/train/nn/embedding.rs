@@ -1,6 +1,8 @@
 //! A table of vectors, chosen by number.
 
-use crate::spec::shape::{expect_len, product};
+use crate::nets::Network;
+use crate::run::ProjectedTable;
+use crate::spec::shape::{expect, expect_len, product};
 use crate::spec::{Error, Tensors, init};
 
 /// `torch.nn.Embedding`: row n of `weight`, [num_embeddings, embedding_dim], stands for number n.
@@ -124,5 +126,32 @@ impl Embedding {
             return Err(Error::Index { arg: "ids", index, len: self.num_embeddings });
         }
         expect_len(arg, len, product(arg, &[ids.len(), self.embedding_dim])?)
+    }
+}
+
+impl<K> Network<K> {
+    /// [`project_table`](Network::project_table) of an embedding, its weights as they are.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if embedding_dim is not input_size, [`Error::SizeOverflow`] if the projection does not fit in memory.
+    ///
+    /// # Examples
+    /// New text, letter by letter: each step reads what the last one said.
+    /// ```
+    /// use gatewise::{Embedding, Gru, Linear};
+    ///
+    /// let (letters, gru, linear) = (Embedding::new(26, 4, 0)?, Gru::new(4, 8)?, Linear::new(8, 26, 0)?);
+    /// let table = gru.project_embedding(&letters)?;
+    /// let (mut state, mut h, mut logits, mut id) = (gru.zero_state(1)?, [0.0; 8], [0.0; 26], 7);
+    /// for _ in 0..10 {
+    ///     gru.step_tokens(&table, &[id], &mut state, &mut h)?;
+    ///     linear.forward(1, &h, &mut logits)?;
+    ///     id = (0..26).max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap();
+    /// }
+    /// # Ok::<(), gatewise::Error>(())
+    /// ```
+    pub fn project_embedding(&self, embedding: &Embedding) -> Result<ProjectedTable, Error> {
+        expect("embedding", "embedding_dim", embedding.embedding_dim, self.config().input_size)?;
+        self.project_table(embedding.num_embeddings, embedding.params.at(0))
     }
 }
