@@ -96,7 +96,7 @@ fn parse_rows(registry: &str) -> Vec<Row> {
             is_map: kind == "Map",
             adds_with: match kind {
                 "SumRows" => Some("vaddps"),
-                "SumSquares" => Some("vfmadd231pd"),
+                "SumSquares" => Some("vfmadd"),
                 _ => None,
             },
         })
