@@ -3,7 +3,8 @@
 use crate::corpus::Streams;
 use crate::settings::Settings;
 use gatewise::{
-    Any, Embedding, Error, Linear, Network, State, Tensors, View, WeightFile, Workspace, cross_entropy,
+    Any, Embedding, Error, Linear, Network, ProjectedTable, State, Tensors, Tokens, WeightFile, Workspace,
+    cross_entropy,
 };
 
 /// A character model.
@@ -68,18 +69,16 @@ impl Model {
     pub(crate) fn validate(&self, streams: &Streams, seq: usize) -> Result<f64, Error> {
         let (mut state, mut room) = (self.network.zero_state(streams.batch)?, Workspace::default());
         let hidden = self.network.config().hidden_size;
-        let [mut x, mut y, mut logits, mut grad] = [const { Vec::new() }; 4];
+        let ([mut y, mut logits, mut grad], table) = ([const { Vec::new() }; 3], self.table()?);
         let (mut sum, last) = (0.0, streams.length - 1);
         for begin in (0..last).step_by(seq) {
             let end = last.min(begin + seq);
             let (ids, targets) = (streams.steps(begin, end), streams.steps(begin + 1, end + 1));
-            x.resize(ids.len() * self.features, 0.0);
             y.resize(ids.len() * hidden, 0.0);
             logits.resize(ids.len() * self.characters, 0.0);
             grad.resize(logits.len(), 0.0);
-            self.embedding.forward(ids, &mut x)?;
-            let input = View::new(&x, [end - begin, streams.batch, self.features])?;
-            self.network.forward_into(input, &mut state, &mut y, &mut room)?;
+            let tokens = Tokens::new(ids, [end - begin, streams.batch])?;
+            self.network.forward_tokens_into(&table, tokens, &mut state, &mut y, &mut room)?;
             self.linear.forward(ids.len(), &y, &mut logits)?;
             let kernels = self.network.kernels();
             let loss = cross_entropy(kernels, &logits, self.characters, targets, &mut grad)?;
@@ -88,11 +87,21 @@ impl Model {
         Ok(sum / (last * streams.batch) as f64)
     }
 
+    /// The embedding as the network reads it, of the parameters as they are.
+    pub(crate) fn table(&self) -> Result<ProjectedTable, Error> {
+        self.network.project_embedding(&self.embedding)
+    }
+
     /// Reads one character and leaves the logits of the next one.
-    pub(crate) fn step(&self, id: usize, state: &mut State, logits: &mut [f32]) -> Result<(), Error> {
-        let (mut x, mut h) = (vec![0.0; self.features], vec![0.0; self.network.config().hidden_size]);
-        self.embedding.forward(&[id], &mut x)?;
-        self.network.step(&x, state, &mut h)?;
+    pub(crate) fn step(
+        &self,
+        table: &ProjectedTable,
+        id: usize,
+        state: &mut State,
+        logits: &mut [f32],
+    ) -> Result<(), Error> {
+        let mut h = vec![0.0; self.network.config().hidden_size];
+        self.network.step_tokens(table, &[id], state, &mut h)?;
         self.linear.forward(1, &h, logits)
     }
 }

@@ -4,7 +4,7 @@ use crate::abc;
 use crate::corpus::Alphabet;
 use crate::model::Model;
 use crate::options::Options;
-use gatewise::Philox;
+use gatewise::{Philox, ProjectedTable};
 use std::error::Error;
 
 /// How often a tune that is not well-formed is drawn again.
@@ -32,14 +32,14 @@ pub(crate) fn compose(
     let prime = options.prime.clone().unwrap_or_else(|| alphabet.opening());
     let prime = alphabet.encode(&prime).map_err(|error| format!("--prime: {error}"))?;
     let tries = if options.check || !alphabet.is_abc { 1 } else { TRIES };
-    let mut tunes = Tunes::default();
+    let (table, mut tunes) = (model.table()?, Tunes::default());
     for number in 1..=options.tunes {
         let mut problem = None;
         for attempt in 0..tries {
             // A stream of random numbers for each draw, from the last one downwards: the model's own are the first ones.
             let stream = u64::MAX - (TRIES * (number - 1) + attempt) as u64;
-            let text =
-                draw_tune(model, alphabet, &prime, Philox::new(options.settings.seed, stream), options)?;
+            let random = Philox::new(options.settings.seed, stream);
+            let text = draw_tune(model, &table, alphabet, &prime, random, options)?;
             problem = if alphabet.is_abc { abc::check(&text).err() } else { None };
             if problem.is_none() || attempt + 1 == tries {
                 tunes.texts.push(text.replacen("X:1\n", &format!("X:{number}\n"), 1));
@@ -55,6 +55,7 @@ pub(crate) fn compose(
 /// One tune: from the opening on, until an empty line ends it or it is long enough.
 fn draw_tune(
     model: &Model,
+    table: &ProjectedTable,
     alphabet: &Alphabet,
     prime: &[usize],
     mut random: Philox,
@@ -65,7 +66,7 @@ fn draw_tune(
     // What stands between two tunes of the corpus: after it comes a header, from a state of zeros anything may.
     let between = if alphabet.is_abc { alphabet.encode("\n\n").unwrap_or_default() } else { Vec::new() };
     for &id in between.iter().chain(prime) {
-        model.step(id, &mut state, &mut logits)?;
+        model.step(table, id, &mut state, &mut logits)?;
     }
     let mut tune: String = prime.iter().map(|&id| alphabet.characters[id]).collect();
     let (mut is_cut, opening) = (true, tune.len());
@@ -76,7 +77,7 @@ fn draw_tune(
             is_cut = false;
             break;
         }
-        model.step(id, &mut state, &mut logits)?;
+        model.step(table, id, &mut state, &mut logits)?;
     }
     // A tune that was cut off ends with its last whole bar; what it was asked to begin with stays.
     let bar = tune.rfind('|').filter(|&bar| bar >= opening);
@@ -119,16 +120,17 @@ mod tests {
             let options = Options::parse_from(words.split_whitespace());
             let model = Model::new(&options.settings, alphabet.characters.len()).unwrap();
             let likeliest = |text: &str| {
-                let mut state = model.network.zero_state(1).unwrap();
+                let (table, mut state) = (model.table().unwrap(), model.network.zero_state(1).unwrap());
                 let mut logits = vec![0.0; alphabet.characters.len()];
                 for id in alphabet.encode(text).unwrap() {
-                    model.step(id, &mut state, &mut logits).unwrap();
+                    model.step(&table, id, &mut state, &mut logits).unwrap();
                 }
                 let id = (0..logits.len()).max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap();
                 alphabet.characters[id]
             };
             let prime = alphabet.encode(opening).unwrap();
-            let tune = draw_tune(&model, &alphabet, &prime, Philox::new(1, 1), &options).unwrap();
+            let (table, random) = (model.table().unwrap(), Philox::new(1, 1));
+            let tune = draw_tune(&model, &table, &alphabet, &prime, random, &options).unwrap();
             let expected = likeliest(&format!("\n\n{opening}"));
             assert_eq!(tune.trim_end(), format!("{opening}{expected}").trim_end(), "seed {seed}");
             others += usize::from(likeliest(opening) != expected);

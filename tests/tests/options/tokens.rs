@@ -41,7 +41,7 @@ fn against_vectors(seed: u64) -> Result<(), TestCaseError> {
         }
         let (mut expected, mut out) = (state.clone(), vec![0.0; case.batch * network.config().output_size()]);
         let mut out_of_tokens = out.clone();
-        // Steps know no layout: as many numbers in a row are the numbers of one.
+        // A step reads a token for each row, whatever the layout of sequences: any will do.
         for (step, ids) in ids.chunks(case.batch).enumerate() {
             let x = &x[step * case.batch * case.input..][..case.batch * case.input];
             network.step(x, &mut expected, &mut out).unwrap();

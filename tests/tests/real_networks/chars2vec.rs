@@ -7,7 +7,8 @@
 //! ```
 
 use super::support::{Fixture, assert_near, rounding};
-use gatewise::{Activation, Kernels, Lstm, Upstream, View};
+use gatewise::{Activation, Kernels, Lstm, Tokens, Upstream, View};
+use tests::bounds::same_slices;
 
 const WORDS: usize = 16;
 const STEPS: usize = 15;
@@ -41,6 +42,28 @@ fn chars2vec_outputs() {
             assert_near(of, state.h(), &expected("h_n_original.f32"), allowed);
             assert_near(of, state.c(), &expected("c_n.f64"), of_c);
         }
+    }
+}
+
+/// The same words as numbers, bit for bit: the one-hot characters, and the zeros in front of them, are rows of a table.
+#[test]
+fn chars2vec_of_tokens() {
+    let fixture = Fixture::read("chars2vec-eng-50");
+    let input = fixture.f32("input");
+    let number = |x: &[f32]| x.iter().position(|&x| x == 1.0).unwrap_or(CHARACTERS);
+    let ids: Vec<usize> = input.chunks(CHARACTERS).map(number).collect();
+    let mut table = vec![0.0; (CHARACTERS + 1) * CHARACTERS];
+    table.iter_mut().step_by(CHARACTERS + 1).take(CHARACTERS).for_each(|x| *x = 1.0);
+    for kernels in Kernels::available().unwrap() {
+        let lstm = load(&fixture, Activation::HARD_SIGMOID, kernels);
+        let table = lstm.project_table(CHARACTERS + 1, &table).unwrap();
+        let x = View::new(input, [WORDS, STEPS, CHARACTERS]).unwrap();
+        let (y, state) = lstm.forward(x, None).unwrap();
+        let tokens = Tokens::new(&ids, [WORDS, STEPS]).unwrap();
+        let (of_tokens, end) = lstm.forward_tokens(&table, tokens, None).unwrap();
+        same_slices("out", of_tokens.data(), y.data()).unwrap();
+        same_slices("h_n", end.h(), state.h()).unwrap();
+        same_slices("c_n", end.c(), state.c()).unwrap();
     }
 }
 

@@ -39,10 +39,10 @@ impl Stack {
             reset_c: None,
             scratch: &mut [],
         };
-        let plan = self.plan(layer, &dims, threads);
+        let (packed, plan) = (&layer.directions[0], self.plan(layer, &dims, threads));
         match rows {
-            None => self.kernels.forward(&layer.directions[0], &plan, args)?,
-            Some(rows) => self.kernels.forward_rows(&layer.directions[0], &plan, rows, args)?,
+            None => self.kernels.forward(packed, &plan, args)?,
+            Some(rows) => self.kernels.forward_rows(packed, &plan, rows, args)?,
         }
         Ok(())
     }
