@@ -44,8 +44,8 @@
 //! back-propagation. All of it is plain data.
 //!
 //! # Features
-//! - `serde`: observations can be written in any format of serde's, and read again. JSON has no word for numbers that are not finite;
-//!   `serde_json` writes null for them.
+//! - `serde`: observations can be written in any format of serde's, and read again. JSON has no word for numbers that are not finite:
+//!   in formats that people read they are the strings "inf", "-inf" and "nan".
 //! - `plot`: pictures of observations as SVG, in the module `plot`.
 //!
 //! # The floors

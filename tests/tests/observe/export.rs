@@ -2,8 +2,10 @@
 
 use super::jacobian::recorded;
 use gatewise::{
-    ClipLedger, GateReport, LagHistory, LagProbe, NonFinite, Norm, Observer, Probes, SpikeDetector,
-    Truncation, Upstream, View, lyapunov_exponents, truncation_bias,
+    ClipEntry, ClipGroup, ClipLedger, Clipped, Gate, GateReport, GateRole, GradientFlow, LagHistory,
+    LagInfluence, LagProbe, LagRow, Lyapunov, NonFinite, Norm, Observer, Probes, Spike, SpikeDetector,
+    TensorBias, TrackFlow, TrackGates, TrackInfluence, TrackLyapunov, Truncation, TruncationBias, Upstream,
+    View, lyapunov_exponents, truncation_bias,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt::Debug;
@@ -51,4 +53,86 @@ fn everything_is_plain_data() {
     let mut detector = SpikeDetector::new(8, 3.0);
     (0..9).for_each(|value| assert!(detector.push(f64::from(value % 3)).is_none()));
     round_trip(&detector.push(100.0).unwrap(), &["index", "value", "z"]);
+}
+
+const INF: f64 = f64::INFINITY;
+const LIST: [f64; 5] = [1.0, INF, -INF, f64::NAN, -0.0];
+
+/// NaN is no number's equal, so what is read is held against what was written as text; and against the words it has to be made of.
+fn keeps<T: Serialize + DeserializeOwned + Debug>(value: &T, words: &[&str]) {
+    let text = serde_json::to_string(value).unwrap();
+    let read = serde_json::from_str::<T>(&text).unwrap();
+    assert_eq!(format!("{read:?}"), format!("{value:?}"), "{text}");
+    for word in words {
+        assert!(text.contains(word), "no {word} in {text}");
+    }
+    assert!(!text.contains("null"), "{text}");
+    // By way of a value too, in which numbers may be whole ones.
+    let value = serde_json::to_value(value).unwrap();
+    assert_eq!(format!("{:?}", serde_json::from_value::<T>(value).unwrap()), format!("{read:?}"), "{text}");
+}
+
+#[test]
+fn what_is_not_finite_comes_back() {
+    let list = r#"[1.0,"inf","-inf","nan",-0.0]"#;
+    let of = |name: &str| format!("\"{name}\":{list}");
+    let entry = ClipEntry { update: 3, norm: f64::NAN, max_norm: INF, scale: 1.0 };
+    keeps(&entry, &[r#""norm":"nan""#, r#""max_norm":"inf""#, r#""scale":1.0"#]);
+    keeps(&ClipGroup { entries: [entry].into(), ..ClipGroup::default() }, &[r#""max_norm":"inf""#]);
+    let clipped =
+        Clipped { norm: INF, scale: f64::NAN, is_clipped: true, is_skipped: false, non_finite: None };
+    let text = serde_json::to_string(&clipped).unwrap();
+    assert_eq!(format!("{:?}", serde_json::from_str::<Clipped>(&text).unwrap()), format!("{clipped:?}"));
+
+    let track = TrackFlow { h: LIST.to_vec(), c: LIST.to_vec(), ..TrackFlow::default() };
+    keeps(&track, &[&of("h"), &of("c")]);
+    let flow = GradientFlow { tracks: vec![track], x: LIST.to_vec(), non_finite: None };
+    let text = serde_json::to_string(&flow).unwrap();
+    assert_eq!(format!("{:?}", serde_json::from_str::<GradientFlow>(&text).unwrap()), format!("{flow:?}"));
+    let track = TrackInfluence { h: LIST.to_vec(), c: LIST.to_vec(), ..TrackInfluence::default() };
+    keeps(&LagInfluence { tracks: vec![track], x: LIST.to_vec() }, &[&of("h"), &of("c"), &of("x")]);
+    let rows = vec![LagRow { step: 7, influence: LIST.to_vec() }];
+    keeps(&LagHistory { rows }, &[&of("influence")]);
+
+    let gate = Gate {
+        role: GateRole::Forget,
+        mean: f64::NAN,
+        saturated: [f64::NAN, 0.5],
+        ends: [Some(0.1), Some(0.9)],
+        dead: vec![1],
+        unit_means: LIST.to_vec(),
+        histogram: vec![2, 3],
+        range: [-INF, INF],
+    };
+    let words =
+        [r#""mean":"nan""#, r#""saturated":["nan",0.5]"#, r#""range":["-inf","inf"]"#, &of("unit_means")];
+    keeps(&gate, &words);
+    keeps(&TrackGates { layer: 0, direction: 1, gates: vec![gate], memory: LIST.to_vec() }, &[&of("memory")]);
+
+    let track = TrackLyapunov {
+        exponents: LIST.to_vec(),
+        rows: vec![LIST.to_vec(), vec![]],
+        ..TrackLyapunov::default()
+    };
+    let rows = format!("\"rows\":[{list},[]]");
+    keeps(&Lyapunov { steps: 9, tracks: vec![track] }, &[&of("exponents"), &rows]);
+    let tensor = TensorBias { name: "all".to_string(), cosine: f64::NAN, norm_ratio: INF };
+    let bias = TruncationBias { total: tensor.clone(), tensors: vec![tensor] };
+    keeps(&bias, &[r#""cosine":"nan","norm_ratio":"inf""#]);
+    keeps(&Spike { index: 4, value: -INF, z: INF }, &[r#""value":"-inf","z":"inf""#]);
+}
+
+/// Whole numbers are numbers; any other word is refused by what would do.
+#[test]
+fn what_is_no_number_is_refused() {
+    let spike = |value: &str| {
+        serde_json::from_str::<Spike>(&format!(r#"{{"index": 0, "value": {value}, "z": 1}}"#))
+            .map(|spike| spike.value)
+            .map_err(|error| error.to_string())
+    };
+    assert_eq!((spike("2"), spike("-2"), spike("2.5e3")), (Ok(2.0), Ok(-2.0), Ok(2500.0)));
+    for wrong in ["null", "\"NaN\"", "\"1\"", "[1]", "true"] {
+        let error = spike(wrong).unwrap_err();
+        assert!(error.contains(r#"expected a number, "inf", "-inf" or "nan""#), "{wrong}: {error}");
+    }
 }

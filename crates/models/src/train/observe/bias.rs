@@ -48,8 +48,10 @@ pub struct TensorBias {
     /// The name of the parameter.
     pub name: String,
     /// g . G / (|g| |G|): 1 if truncation leaves the direction; NaN if one of them is zero.
+    #[cfg_attr(feature = "serde", serde(with = "super::numbers"))]
     pub cosine: f64,
     /// |g| / |G|: 1 if it leaves the length; NaN or infinite if |G| is zero.
+    #[cfg_attr(feature = "serde", serde(with = "super::numbers"))]
     pub norm_ratio: f64,
 }
 

@@ -32,6 +32,7 @@ pub struct GradientFlow {
     /// One for each layer and direction, layers from the bottom, in each the forward direction first.
     pub tracks: Vec<TrackFlow>,
     /// |dL/dx_t|, the influence of each step's input; empty if dL/dx was not asked for.
+    #[cfg_attr(feature = "serde", serde(with = "super::numbers"))]
     pub x: Vec<f64>,
     /// Where the first value stood that was infinite or not a number, in the order in which things are computed: forward from the
     /// input, then back from the output.
@@ -61,8 +62,10 @@ pub struct TrackFlow {
     /// 0 forward, 1 reverse.
     pub direction: usize,
     /// |dL/dh_t|.
+    #[cfg_attr(feature = "serde", serde(with = "super::numbers"))]
     pub h: Vec<f64>,
     /// |dL/dc_t|; empty for a cell without c.
+    #[cfg_attr(feature = "serde", serde(with = "super::numbers"))]
     pub c: Vec<f64>,
 }
 

@@ -94,18 +94,22 @@ pub struct Gate {
     /// What it is for.
     pub role: GateRole,
     /// The mean of all values; NaN if there is none.
+    #[cfg_attr(feature = "serde", serde(with = "super::numbers"))]
     pub mean: f64,
     /// Share of the values that are saturated on the low side, and on the high side.
+    #[cfg_attr(feature = "serde", serde(with = "super::numbers"))]
     pub saturated: [f64; 2],
     /// A value at most the first is saturated low, one at least the second high; `None` where the activation has no such end.
     pub ends: [Option<f64>; 2],
     /// Units that are dead, in ascending order.
     pub dead: Vec<usize>,
     /// The mean of each unit.
+    #[cfg_attr(feature = "serde", serde(with = "super::numbers"))]
     pub unit_means: Vec<f64>,
     /// How many values fall in each of equal parts of `range`. Values that are not finite are in none.
     pub histogram: Vec<u64>,
     /// The activation's range, or that of the values where it has no end.
+    #[cfg_attr(feature = "serde", serde(with = "super::numbers"))]
     pub range: [f64; 2],
 }
 
@@ -135,6 +139,7 @@ pub struct TrackGates {
     pub gates: Vec<Gate>,
     /// 1 / (1 - m) for each unit, where m is the mean of its forget gate (LSTM) or update gate (GRU): the steps after which a leaky
     /// average with that factor has fallen to 1 / e, about. Infinite where m is 1; empty for a vanilla network.
+    #[cfg_attr(feature = "serde", serde(with = "super::numbers"))]
     pub memory: Vec<f64>,
 }
 

@@ -26,6 +26,7 @@ pub struct LagInfluence {
     /// the states of that layer in that direction.
     pub tracks: Vec<TrackInfluence>,
     /// Of the network's input `k` steps before the last on h of the last layer's forward direction, through everything between.
+    #[cfg_attr(feature = "serde", serde(with = "super::numbers"))]
     pub x: Vec<f64>,
 }
 
@@ -50,8 +51,10 @@ pub struct TrackInfluence {
     /// 0 forward, 1 reverse. The last step of the reverse direction is the first one in time.
     pub direction: usize,
     /// Of h_{T-k} on h_T.
+    #[cfg_attr(feature = "serde", serde(with = "super::numbers"))]
     pub h: Vec<f64>,
     /// Of c_{T-k} on h_T, also by way of h_{T-k}; empty for a cell without c.
+    #[cfg_attr(feature = "serde", serde(with = "super::numbers"))]
     pub c: Vec<f64>,
 }
 
@@ -140,6 +143,7 @@ pub struct LagRow {
     /// The training step.
     pub step: u64,
     /// Influence by lag, as [`TrackInfluence::state`] or [`LagInfluence::x`].
+    #[cfg_attr(feature = "serde", serde(with = "super::numbers"))]
     pub influence: Vec<f64>,
 }
 

@@ -23,8 +23,10 @@ use std::collections::VecDeque;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Clipped {
     /// The norm before.
+    #[cfg_attr(feature = "serde", serde(with = "super::numbers"))]
     pub norm: f64,
     /// What the gradients were multiplied by; 1 if they are as they were.
+    #[cfg_attr(feature = "serde", serde(with = "super::numbers"))]
     pub scale: f64,
     /// Whether they are others now.
     pub is_clipped: bool,
@@ -54,10 +56,13 @@ pub struct ClipEntry {
     /// The number of the update in its group, counted from 0.
     pub update: u64,
     /// The norm before.
+    #[cfg_attr(feature = "serde", serde(with = "super::numbers"))]
     pub norm: f64,
     /// The largest norm that was allowed.
+    #[cfg_attr(feature = "serde", serde(with = "super::numbers"))]
     pub max_norm: f64,
     /// What the gradients were multiplied by.
+    #[cfg_attr(feature = "serde", serde(with = "super::numbers"))]
     pub scale: f64,
 }
 

@@ -48,8 +48,10 @@ pub struct TrackLyapunov {
     /// 0 forward, 1 reverse.
     pub direction: usize,
     /// The mean over the rows of each exponent, largest first.
+    #[cfg_attr(feature = "serde", serde(with = "super::numbers"))]
     pub exponents: Vec<f64>,
     /// The exponents of each row, as they came: largest first as soon as T is large.
+    #[cfg_attr(feature = "serde", serde(with = "super::numbers"))]
     pub rows: Vec<Vec<f64>>,
 }
 

@@ -8,6 +8,8 @@ mod influence;
 mod lag;
 mod ledger;
 mod lyapunov;
+#[cfg(feature = "serde")]
+mod numbers;
 mod observer;
 #[cfg(feature = "plot")]
 pub mod plot;

@@ -24,8 +24,10 @@ pub struct Spike {
     /// The number of the value, counted from 0.
     pub index: u64,
     /// The value.
+    #[cfg_attr(feature = "serde", serde(with = "super::numbers"))]
     pub value: f64,
     /// Its robust z-score; infinite for a value that is not finite.
+    #[cfg_attr(feature = "serde", serde(with = "super::numbers"))]
     pub z: f64,
 }
 
