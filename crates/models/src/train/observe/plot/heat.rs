@@ -1,21 +1,18 @@
-//! Heat maps: influence as shade on a logarithmic scale, with its colour bar.
+//! Heat maps: sizes as shade on a logarithmic scale.
 
-use super::{Area, FONT, INK, check_some, power, shade, svg, track_name, whole};
+use super::scale::{Scale, cross};
+use super::{Area, FONT, INK, check_some, svg, track_name, whole};
 use crate::spec::Error;
 use crate::train::observe::{GradientFlow, LagHistory};
+use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
+use std::collections::HashSet;
 
-/// Orders of magnitude that a scale covers at most, down from the largest value.
-const MOST_DECADES: f64 = 12.0;
 /// Columns of a picture: of more values, neighbours share one, which shows the largest.
 const MOST_COLUMNS: usize = 400;
-/// Shades of a scale.
-const PARTS: usize = 64;
-/// What stands for values that are infinite or not a number.
-const NOT_FINITE: RGBColor = RGBColor(230, 60, 60);
 
 /// A strip for each layer and direction and for the input: time from left to right, the L2 norm of the gradient as shade. Yellow is
-/// large, dark violet small or zero; red crosses mark values that are not finite.
+/// large, dark violet small or zero; what is not finite is red with dark crosses.
 ///
 /// # Errors
 /// [`Error::Config`] if there is nothing to draw.
@@ -66,27 +63,25 @@ pub fn gradient_flow(flow: &GradientFlow, title: &str) -> Result<String, Error> 
             .axis_desc_style((FONT, 15))
             .draw()?;
         let labels = Labels { left: 8, area: &main };
+        let mut crosses = Crosses::default();
         for (i, (name, values)) in rows.iter().enumerate() {
             let top = (count - i) as f64;
-            for (column, cell) in cells(values).enumerate() {
+            for cell in cells(values) {
                 // A little space between strips.
                 let corners = [(cell.from, top - 0.94), (cell.to, top - 0.06)];
                 chart.draw_series([Rectangle::new(corners, scale.shade(cell.value).filled())])?;
-                let period = values.len().min(MOST_COLUMNS).div_ceil(40);
-                let is_marked = column % period == period / 2;
-                if !cell.value.is_finite() && is_marked {
-                    let middle = (f64::midpoint(cell.from, cell.to), top - 0.5);
-                    chart.draw_series([Cross::new(middle, 4, INK)])?;
-                }
+                crosses.take(&chart, &cell, top - 0.5);
             }
             let (_, y) = chart.backend_coord(&(0.0, top - 0.5));
             labels.draw(name, y)?;
         }
+        crosses.draw(&mut chart)?;
         scale.draw_bar(&bar, "L2 norm")
     }))
 }
 
-/// Influence by lag (from left to right) and training step (from below), as shade: how far back a network learns to look.
+/// Influence by lag (from left to right) and training step (from below), as shade: how far back a network learns to look. What is not
+/// finite is red with dark crosses.
 ///
 /// # Errors
 /// [`Error::Config`] if there is nothing to draw.
@@ -123,7 +118,7 @@ pub fn lag_history(history: &LagHistory, title: &str) -> Result<String, Error> {
             .configure_mesh()
             .disable_mesh()
             .axis_style(INK)
-            .x_desc("lag k")
+            .x_desc("lag k (steps)")
             .y_desc("training step")
             .x_label_formatter(&|x| whole(*x))
             .y_labels(count.min(9))
@@ -131,10 +126,12 @@ pub fn lag_history(history: &LagHistory, title: &str) -> Result<String, Error> {
             .label_style((FONT, 14))
             .axis_desc_style((FONT, 15))
             .draw()?;
+        let mut crosses = Crosses::default();
         for (i, row) in history.rows.iter().enumerate() {
             let mut runs: Vec<(f64, f64, RGBColor)> = Vec::new();
             for cell in cells(&row.influence) {
                 let colour = scale.shade(cell.value);
+                crosses.take(&chart, &cell, i as f64 + 0.5);
                 match runs.last_mut() {
                     // Neighbours of one shade are one rectangle: a map of thousands of values stays a small file.
                     Some(last) if last.2 == colour => last.1 = cell.to,
@@ -146,6 +143,7 @@ pub fn lag_history(history: &LagHistory, title: &str) -> Result<String, Error> {
                 chart.draw_series([Rectangle::new(corners, colour.filled())])?;
             }
         }
+        crosses.draw(&mut chart)?;
         scale.draw_bar(&bar, "influence")
     }))
 }
@@ -154,7 +152,7 @@ pub fn lag_history(history: &LagHistory, title: &str) -> Result<String, Error> {
 fn frame<'a>(area: &Area<'a>, title: &str) -> Result<(Area<'a>, Area<'a>), Box<dyn std::error::Error>> {
     let area = area.margin(14, 10, 14, 14).titled(title, (FONT, 20).into_font().color(&INK))?;
     let width = area.dim_in_pixel().0 as i32;
-    Ok(area.split_horizontally(width - 120))
+    Ok(area.split_horizontally(width - 130))
 }
 
 /// The names of strips, at the left.
@@ -191,72 +189,31 @@ fn cells(values: &[f64]) -> impl Iterator<Item = Cell> {
     })
 }
 
-/// A logarithmic scale.
-struct Scale {
-    low: f64,
-    high: f64,
-    /// Whether some values are not finite.
-    has_bad: bool,
+/// A map whose axes are linear.
+type Map<'a> = ChartContext<'a, SVGBackend<'a>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+
+/// The crosses of what is not finite, on top of all cells, so that it is told from a shade without colours too. There is one for each
+/// place of this many pixels, however small and many the cells are.
+#[derive(Default)]
+struct Crosses {
+    places: HashSet<(i32, i32)>,
+    middles: Vec<(f64, f64)>,
 }
 
-impl Scale {
-    /// From the smallest positive value to the largest one, whole decades, not too many.
-    fn of<'a>(values: impl Iterator<Item = &'a f64>) -> Scale {
-        let (mut low, mut high, mut has_bad) = (f64::INFINITY, f64::NEG_INFINITY, false);
-        for value in values {
-            has_bad |= !value.is_finite();
-            if value.is_finite() && *value > 0.0 {
-                (low, high) = (low.min(value.log10()), high.max(value.log10()));
-            }
+impl Crosses {
+    const PLACE: i32 = 16;
+
+    fn take(&mut self, map: &Map<'_>, cell: &Cell, y: f64) {
+        let middle = (f64::midpoint(cell.from, cell.to), y);
+        let (left, top) = map.backend_coord(&middle);
+        let place = (left / Crosses::PLACE, top / Crosses::PLACE);
+        if !cell.value.is_finite() && self.places.insert(place) {
+            self.middles.push(middle);
         }
-        if low > high {
-            (low, high) = (-1.0, 0.0);
-        }
-        let high = high.ceil();
-        let low = low.floor().max(high - MOST_DECADES);
-        Scale { low: low.min(high - 1.0), high, has_bad }
     }
 
-    fn shade(&self, value: f64) -> RGBColor {
-        if !value.is_finite() {
-            return NOT_FINITE;
-        }
-        // The logarithm of 0 is below every scale.
-        let at = ((value.log10() - self.low) / (self.high - self.low)).clamp(0.0, 1.0);
-        shade(((at * PARTS as f64).floor().min(PARTS as f64 - 1.0) + 0.5) / PARTS as f64)
-    }
-
-    fn draw_bar(&self, area: &Area<'_>, unit: &str) -> Result<(), Box<dyn std::error::Error>> {
-        let mut chart = ChartBuilder::on(area)
-            .margin_left(16)
-            .margin_right(4)
-            .margin_top(22)
-            .x_label_area_size(44)
-            .right_y_label_area_size(56)
-            .build_cartesian_2d(0.0..1.0, self.low..self.high)?
-            .set_secondary_coord(0.0..1.0, self.low..self.high);
-        for i in 0..PARTS {
-            let at = |i: usize| self.low + (self.high - self.low) * i as f64 / PARTS as f64;
-            let colour = shade((i as f64 + 0.5) / PARTS as f64);
-            chart.draw_series([Rectangle::new([(0.0, at(i)), (1.0, at(i + 1))], colour.filled())])?;
-        }
-        let decades = (self.high - self.low) as usize;
-        let room = (area.dim_in_pixel().1 as usize).saturating_sub(80) / 18;
-        chart
-            .configure_secondary_axes()
-            .axis_style(INK)
-            .y_labels(decades.min(room) + 1)
-            .y_label_formatter(&|y| power(*y))
-            .label_style((FONT, 14))
-            .draw()?;
-        let style = (FONT, 14).into_font().color(&INK);
-        area.draw_text(unit, &style, (14, 2))?;
-        if self.has_bad {
-            let height = area.dim_in_pixel().1 as i32;
-            let swatch = Rectangle::new([(16, height - 28), (28, height - 16)], NOT_FINITE.filled());
-            area.draw(&swatch)?;
-            area.draw_text("not finite", &style, (34, height - 29))?;
-        }
+    fn draw(self, map: &mut Map<'_>) -> Result<(), Box<dyn std::error::Error>> {
+        map.draw_series(self.middles.into_iter().map(cross))?;
         Ok(())
     }
 }

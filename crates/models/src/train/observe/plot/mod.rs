@@ -21,6 +21,7 @@ mod heat;
 mod legend;
 mod lines;
 mod norms;
+mod scale;
 
 pub use gates::gates;
 pub use heat::{gradient_flow, lag_history};

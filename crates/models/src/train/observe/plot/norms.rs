@@ -3,13 +3,13 @@
 use super::legend::{Mark, legend};
 use super::{BLUE, INK, ORANGE, axes, check_some, svg};
 use crate::spec::Error;
-use crate::train::observe::ClipGroup;
+use crate::train::observe::{ClipEntry, ClipGroup};
 use plotters::prelude::*;
 
 const DASH: (u32, u32) = (10, 6);
 
 /// The norm before clipping of each update in a ledger's window, on a logarithmic axis, with the threshold as a dashed line; circles
-/// mark updates that were clipped, triangles at the upper edge norms that were not finite.
+/// mark updates that were clipped, triangles at the upper edge norms that were not finite. The legend names what there is of these.
 ///
 /// # Errors
 /// [`Error::Config`] if there is nothing to draw.
@@ -44,27 +44,32 @@ pub fn clipping(group: &ClipGroup, title: &str) -> Result<String, Error> {
     Ok(svg((900, 480), |area| {
         let updates = first.update as f64..(last.update as f64).max(first.update as f64 + 1.0);
         let mut chart = axes(area, title, ["update", "norm of the gradient"], [updates, low..high])?;
-        chart.draw_series(LineSeries::new(norms, BLUE.stroke_width(1)))?;
-        let is_clipped = |scale: f64| scale < 1.0;
-        let clipped = group.entries.iter().filter(|entry| is_clipped(entry.scale));
+        // The legend names what there is to see, and nothing else.
+        let mut marks = Vec::new();
+        if !norms.is_empty() {
+            chart.draw_series(LineSeries::new(norms, BLUE.stroke_width(1)))?;
+            marks.push((Mark::Line(BLUE, 1, 0), "norm before clipping".to_string()));
+        }
+        let clipped = group.entries.iter().filter(|entry| entry.scale < 1.0);
         let clipped = clipped.filter_map(|entry| Some((entry.update as f64, positive(entry.norm)?)));
-        chart.draw_series(clipped.map(|point| Circle::new(point, 3, ORANGE.filled())))?;
+        let mut clipped = clipped.map(|point| Circle::new(point, 3, ORANGE.filled())).peekable();
+        if clipped.peek().is_some() {
+            let share = 100.0 * group.share_clipped();
+            chart.draw_series(clipped)?;
+            marks.push((Mark::Circle(ORANGE), format!("clipped ({share:.0} % of all updates)")));
+        }
+        if !limits.is_empty() {
+            chart.draw_series(DashedLineSeries::new(limits, DASH.0, DASH.1, INK.stroke_width(2)))?;
+            marks.push((Mark::Line(INK, DASH.0, DASH.1), "threshold".to_string()));
+        }
         let bad = group.entries.iter().filter(|entry| !entry.norm.is_finite());
         let edge = high - 0.02 * (high - low);
-        chart.draw_series(
-            bad.map(|entry| TriangleMarker::new((entry.update as f64, edge), 7, INK.filled())),
-        )?;
-        chart.draw_series(DashedLineSeries::new(limits, DASH.0, DASH.1, INK.stroke_width(2)))?;
-        let share = 100.0 * group.share_clipped();
-        legend(
-            area,
-            50,
-            vec![
-                (Mark::Line(BLUE, 1, 0), "norm before clipping".into()),
-                (Mark::Circle(ORANGE), format!("clipped ({share:.0} % of all updates)")),
-                (Mark::Line(INK, DASH.0, DASH.1), "threshold".into()),
-                (Mark::Triangle(INK), "not finite".into()),
-            ],
-        )
+        let triangle = |entry: &ClipEntry| TriangleMarker::new((entry.update as f64, edge), 7, INK.filled());
+        let mut bad = bad.map(triangle).peekable();
+        if bad.peek().is_some() {
+            chart.draw_series(bad)?;
+            marks.push((Mark::Triangle(INK), "not finite".to_string()));
+        }
+        if marks.is_empty() { Ok(()) } else { legend(area, 50, marks) }
     }))
 }
