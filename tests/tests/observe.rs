@@ -11,6 +11,7 @@ mod observe {
     mod lag;
     mod ledger;
     mod lyapunov;
+    mod memory;
     mod plots;
     mod refusals;
     mod step_clip;
