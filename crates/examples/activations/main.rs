@@ -81,9 +81,9 @@ fn exit(done: Result<(), String>) -> ExitCode {
 
 fn work(options: &Options) -> Result<(), Box<dyn Error>> {
     files::prepare(&options.out)?;
-    let mut values = chart("Activations", "f(x)", Corner::UpperLeft);
-    let mut slopes = chart("Their slopes, from the backward kernels", "f'(x)", Corner::UpperLeft);
-    let mut errors = chart("Largest error of the values", "ULP", Corner::LowerLeft);
+    let mut values = chart("Sigmoid, tanh and relu", "f(x)", Corner::UpperLeft);
+    let mut slopes = chart("Slopes of sigmoid, tanh and relu", "f'(x)", Corner::UpperLeft);
+    let mut errors = chart("Largest errors of sigmoid, tanh and relu", "error (ULP)", Corner::Beside);
     errors.level = Some(("the bound", 2.0));
     say(format!("{:<8} {:>18} {:>28}", "function", "value: most ULP", "slope: most |error|"))?;
     for function in &FUNCTIONS {

@@ -77,7 +77,8 @@ const FILES: &str = "\
 Tasks: adding (the sum of two marked numbers), copy (ten symbols, said again after T steps),
 sinusoid (a wave to be continued unseen), reber (the embedded Reber grammar; its loss is that of
 the one symbol that has to be remembered).
-Into --out go summary.json and, for each cell, one JSON and four pictures.
+Into --out go summary.json and, for each cell, one JSON and four pictures (flow, lags, gates,
+norms); with several cells also loss.svg and memory.svg, which compare them.
 Exit codes: 0 done, a divergence is a result too; 1 something went wrong; 2 wrong usage.";
 
 /// The cells, and all of them.

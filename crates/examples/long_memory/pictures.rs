@@ -35,7 +35,7 @@ pub(crate) fn compare(reports: &[Report]) -> Result<(String, String), Box<dyn Er
     };
     let loss = Chart {
         title: &format!("{about}: loss on rows that are not learned from"),
-        axes: ["updates", "loss"],
+        axes: ["updates", &format!("loss ({})", first.setting.unit)],
         lines: lines(&|report| report.test_loss.iter().map(|&(done, loss)| (done as f64, loss)).collect()),
         level: Some(("baseline", first.result.baseline)),
         decades: Some(8.0),

@@ -2,7 +2,9 @@
 
 use crate::options::Options;
 use crate::tasks::Task;
-use gatewise::{Cell, ClipGroup, GateReport, GradientFlow, LagHistory, LagInfluence, Recurrent};
+use gatewise::{
+    Cell, ClipGroup, GateReport, GradientFlow, LagHistory, LagInfluence, Lyapunov, Recurrent, Spike,
+};
 use serde::Serialize;
 
 /// The share of the influence of lag 0 that ends the effective memory.
@@ -13,6 +15,8 @@ pub(crate) const FADED: f64 = 0.01;
 pub(crate) struct Setting {
     pub(crate) task: &'static str,
     pub(crate) length: usize,
+    /// What losses are measured in.
+    pub(crate) unit: &'static str,
     pub(crate) cell: &'static str,
     hidden: usize,
     parameters: usize,
@@ -53,6 +57,32 @@ pub(crate) struct Line {
     pub(crate) seconds: f64,
 }
 
+/// The norms of the updates' gradients before clipping, as far as the ledger keeps them.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Norms {
+    /// (q, the norm that a share q of the updates is not above).
+    percentiles: Vec<(f64, f64)>,
+    /// A threshold to try; `null` if there was no update.
+    suggested_threshold: Option<f64>,
+}
+
+impl Norms {
+    pub(crate) fn of(group: &ClipGroup) -> Norms {
+        let percentile = |q| Some((q, group.percentile(q)?));
+        Norms {
+            percentiles: [0.1, 0.5, 0.9, 0.99, 1.0].into_iter().filter_map(percentile).collect(),
+            suggested_threshold: group.suggested_threshold(),
+        }
+    }
+}
+
+/// Sudden jumps, by update, counted from 0.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Spikes {
+    pub(crate) train_loss: Vec<Spike>,
+    pub(crate) norm: Vec<Spike>,
+}
+
 /// Everything about the training of one cell.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
@@ -63,10 +93,14 @@ pub(crate) struct Report {
     /// (updates done, loss on rows that are not learned from).
     pub(crate) test_loss: Vec<(usize, f64)>,
     pub(crate) clipping: ClipGroup,
+    pub(crate) norms: Norms,
+    pub(crate) spikes: Spikes,
     /// Influence of earlier states as training went on.
     pub(crate) lag_history: LagHistory,
     /// What the last model does with the test rows.
     pub(crate) influence: LagInfluence,
+    /// The leading exponents of its state map along some of them.
+    pub(crate) lyapunov: Lyapunov,
     pub(crate) flow: GradientFlow,
     pub(crate) gates: GateReport,
 }
@@ -77,6 +111,7 @@ impl Setting {
         Setting {
             task: task.name.name(),
             length: task.length,
+            unit: task.unit(),
             cell: cell.name(),
             hidden: options.hidden,
             parameters,
@@ -106,12 +141,13 @@ impl Line {
             Some(ratio) if ratio < 0.9 => "remembers in part",
             Some(ratio) if ratio < 1.5 => "no better than the baseline",
             Some(ratio) if ratio < 10.0 => "worse than the baseline",
-            Some(_) => "diverged",
+            Some(_) => "far above the baseline",
         }
     }
 }
 
-/// Any of these as JSON that ends with a line break. A number that is not finite is `null`.
+/// Any of these as JSON that ends with a line break. In an observation a number that is not finite is "inf", "-inf" or "nan"; a loss that
+/// is not finite is `null`.
 pub(crate) fn json(value: &impl Serialize) -> Result<String, String> {
     let text = serde_json::to_string_pretty(value);
     Ok(text.map_err(|error| error.to_string())? + "\n")

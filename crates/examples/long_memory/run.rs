@@ -3,11 +3,11 @@
 use crate::model::{Grads, Model, Room};
 use crate::options::{OptimizerName, Options};
 use crate::progress::Progress;
-use crate::report::{Divergence, FADED, Line, Report, Setting};
+use crate::report::{Divergence, FADED, Line, Norms, Report, Setting, Spikes};
 use crate::tasks::Task;
 use gatewise::{
     Adam, Cell, ClipLedger, GateReport, LagHistory, LagProbe, NonFinite, Norm, Observer, Optimizer, Philox,
-    Probes, Sgd,
+    Probes, Sgd, Spike, SpikeDetector, View, lyapunov_exponents,
 };
 use std::error::Error;
 use std::time::Instant;
@@ -17,6 +17,10 @@ const TEST_BATCHES: u64 = 16;
 pub(crate) const TEST_ROWS: usize = 64;
 /// Times that influence and test loss are looked at while a network learns.
 const LOOKS: usize = 20;
+
+/// Rows that Lyapunov exponents are taken along, and how many of them: together less than the work of an update.
+const LYAPUNOV_ROWS: usize = 8;
+const EXPONENTS: usize = 4;
 
 /// The streams of random numbers that the test rows are drawn from, far from those of the updates.
 fn test_stream(batch: u64) -> u64 {
@@ -32,11 +36,29 @@ struct Run<'a> {
     observer: Observer,
     probe: LagProbe,
     ledger: ClipLedger,
+    loss_jumps: Jumps,
+    norm_jumps: Jumps,
     room: Room,
     grads: Grads,
     train_loss: Vec<f64>,
     test_loss: Vec<(usize, f64)>,
     history: LagHistory,
+}
+
+/// The sudden jumps of a series.
+struct Jumps {
+    detector: SpikeDetector,
+    found: Vec<Spike>,
+}
+
+impl Jumps {
+    fn new() -> Jumps {
+        Jumps { detector: SpikeDetector::new(50, 6.0), found: Vec::new() }
+    }
+
+    fn push(&mut self, value: f64) {
+        self.found.extend(self.detector.push(value));
+    }
 }
 
 /// The name of the only group of parameters in the ledger.
@@ -84,6 +106,8 @@ impl<'a> Run<'a> {
             observer: Observer::new(&model.network),
             probe: LagProbe::new(&model.network, task.steps() - 1, Probes::Random(1), options.seed)?,
             ledger: ClipLedger::new(Norm::L2, NonFinite::Error, options.steps),
+            loss_jumps: Jumps::new(),
+            norm_jumps: Jumps::new(),
             room: Room::default(),
             grads: model.zero_grads(),
             train_loss: Vec::new(),
@@ -102,6 +126,8 @@ impl<'a> Run<'a> {
         let max_norm = options.max_norm().unwrap_or(f64::INFINITY);
         let both = &mut [&mut grads.network, &mut grads.head];
         let clipped = self.ledger.clip(ALL, both, max_norm, Some(self.observer.flow()))?;
+        self.loss_jumps.push(loss);
+        self.norm_jumps.push(clipped.norm);
         let optimizer = &mut self.optimizer;
         model.update(|params| optimizer.step(params, &[&grads.network, &grads.head]))?;
         self.train_loss.push(loss);
@@ -135,6 +161,10 @@ impl<'a> Run<'a> {
         let gates = GateReport::new(&model.network, &room.tape)?;
         let influence = probe.measure(&model.network, &room.tape)?.clone();
         model.backward(&task, TEST_ROWS, &mut room, &mut observer, &mut grads)?;
+        let rows = task.draw(LYAPUNOV_ROWS, &mut Philox::new(options.seed, test_stream(0)));
+        let rows = View::new(&rows.input, [task.steps(), LYAPUNOV_ROWS, task.features()])?;
+        let count = EXPONENTS.min(options.hidden);
+        let lyapunov = lyapunov_exponents(&model.network, rows, None, count, options.seed)?;
         let baseline = task.baseline();
         let last = self.test_loss.last().map(|&(_, loss)| loss);
         let final_loss = last.filter(|loss| loss.is_finite() && diverged.is_none());
@@ -154,9 +184,12 @@ impl<'a> Run<'a> {
             result,
             train_loss: self.train_loss,
             test_loss: self.test_loss,
+            norms: Norms::of(&clipping),
+            spikes: Spikes { train_loss: self.loss_jumps.found, norm: self.norm_jumps.found },
             clipping,
             lag_history: self.history,
             influence,
+            lyapunov,
             flow: observer.flow().clone(),
             gates,
         })

@@ -44,6 +44,8 @@ pub enum Corner {
     LowerLeft,
     /// Below the end.
     LowerRight,
+    /// At the right of the chart, which is so much narrower: it covers no line.
+    Beside,
 }
 
 /// A chart whose axes are there.
@@ -90,11 +92,14 @@ impl Chart<'_> {
         };
         let mut svg = String::new();
         {
+            let names =
+                self.lines.iter().map(|line| line.name.as_str()).chain(self.level.map(|(name, _)| name));
+            let beside = if self.legend == Corner::Beside { legend_width(names) + 12 } else { 0 };
             let area = SVGBackend::with_string(&mut svg, self.size).into_drawing_area();
             area.fill(&WHITE)?;
             let mut chart = ChartBuilder::on(&area)
                 .margin(12)
-                .margin_right(24)
+                .margin_right(24 + beside)
                 .caption(self.title, (FONT, 20))
                 .x_label_area_size(44)
                 .y_label_area_size(68)
@@ -142,6 +147,17 @@ fn draw_line(
     Ok(())
 }
 
+/// The length of a sample of a line.
+const SAMPLE: i32 = 40;
+
+/// The width of the box for these names.
+fn legend_width<'a>(names: impl Iterator<Item = &'a str>) -> i32 {
+    /// About as wide as a letter of the font.
+    const LETTER: f64 = 7.4;
+    let letters = names.map(|name| name.chars().count()).max().unwrap_or(0);
+    SAMPLE + 26 + (letters as f64 * LETTER) as i32
+}
+
 /// Samples of lines and their names in a box.
 fn legend(
     area: &DrawingArea<SVGBackend<'_>, Shift>,
@@ -149,15 +165,13 @@ fn legend(
     entries: &[(&str, (RGBColor, u32, u32))],
 ) -> Result<(), Box<dyn Error>> {
     const LINE: i32 = 20;
-    const SAMPLE: i32 = 40;
-    /// About as wide as a letter of the font.
-    const LETTER: f64 = 7.4;
-    let letters = entries.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
-    let (width, height) = (SAMPLE + 26 + (letters as f64 * LETTER) as i32, LINE * entries.len() as i32 + 8);
+    let width = legend_width(entries.iter().map(|(name, _)| *name));
+    let height = LINE * entries.len() as i32 + 8;
     let (right, bottom) = (area.dim_in_pixel().0 as i32 - 34, area.dim_in_pixel().1 as i32 - 68);
     let (left, top) = match corner {
         Corner::UpperLeft => (92, 52),
         Corner::UpperRight => (right - width, 52),
+        Corner::Beside => (right + 22 - width, 52),
         Corner::LowerLeft => (92, bottom - height),
         Corner::LowerRight => (right - width, bottom - height),
     };

@@ -64,6 +64,17 @@ fn every_task_and_cell_leaves_pictures_and_data() {
             assert_eq!(report["setting"]["cell"], cell);
             assert_eq!(report["train_loss"].as_array().unwrap().len(), 6);
             assert_eq!(report["clipping"]["updates"], 6);
+            let percentiles = report["norms"]["percentiles"].as_array().unwrap();
+            assert_eq!(percentiles.len(), 5);
+            let norms = report["clipping"]["entries"].as_array().unwrap().iter().map(|entry| &entry["norm"]);
+            let largest = norms.map(|norm| norm.as_f64().unwrap()).fold(0.0, f64::max);
+            assert_eq!(percentiles[4], serde_json::json!([1.0, largest]));
+            assert_eq!(report["norms"]["suggested_threshold"], percentiles[2][1]);
+            // Six updates are too few for a spike.
+            assert_eq!(report["spikes"], serde_json::json!({ "train_loss": [], "norm": [] }));
+            let exponents = report["lyapunov"]["tracks"][0]["exponents"].as_array().unwrap();
+            assert_eq!((exponents.len(), &report["lyapunov"]["steps"]), (4, &steps.into()));
+            assert!(exponents[0].as_f64().unwrap() < 1.0, "{exponents:?}");
             assert_eq!(report["flow"]["tracks"][0]["h"].as_array().unwrap().len(), steps);
             assert_eq!(report["influence"]["tracks"][0]["h"].as_array().unwrap().len(), steps);
             let rows = report["lag_history"]["rows"].as_array().unwrap();
@@ -73,6 +84,9 @@ fn every_task_and_cell_leaves_pictures_and_data() {
         }
         expected.sort();
         assert_eq!(files(&out), expected, "{task}");
+        let unit = if ["adding", "sinusoid"].contains(&task) { "mean squared error" } else { "nats" };
+        let picture = std::fs::read_to_string(out.join("loss.svg")).unwrap();
+        assert!(picture.contains(&format!("loss ({unit})")), "{task}");
 
         let summary = json(&out, "summary.json");
         let lines = summary.as_array().unwrap();
@@ -152,6 +166,46 @@ fn a_divergence_is_told_in_words() {
     assert!(line["share_clipped"].as_f64().unwrap() > 0.5, "{line}");
 }
 
+/// What clipping is for: without it the first updates of a state that grows by a factor a step throw the network where it does not come
+/// back from, with it the same network learns. The losses of these runs lie at twice the baseline and more, and at a fortieth and less;
+/// a plain SGD leaves the range of floats.
+#[test]
+fn clipping_makes_an_exploding_network_learn() {
+    let out = folder("clipping");
+    let line = |words: &str| {
+        succeeds(&format!("--cell rnn_relu --hidden 16 --batch 32 {words}"), &out);
+        json(&out, "summary.json")[0].clone()
+    };
+    for seed in 1..=3 {
+        let words = format!("--length 30 --recurrent-scale 1.3 --lr 0.005 --seed {seed}");
+        let (wild, clipped) = (line(&format!("{words} --clip 0")), line(&words));
+        let loss = |line: &Value| line["final_loss"].as_f64().unwrap_or(f64::INFINITY);
+        assert!(loss(&wild) > 1.25 / 6.0 && wild["share_clipped"] == 0.0, "{wild}");
+        assert!(loss(&clipped) < 0.25 / 6.0 && clipped["verdict"] == "remembers", "{clipped}");
+    }
+    let words = "--length 20 --recurrent-scale 1.2 --optimizer sgd --lr 0.02 --steps 4000 --seed 2";
+    let (wild, clipped) = (line(&format!("{words} --clip 0")), line(words));
+    assert!(wild["diverged"]["update"].as_u64().is_some() && wild["verdict"] == "diverged", "{wild}");
+    assert!(clipped["final_loss"].as_f64().unwrap() < 0.7 / 6.0, "{clipped}");
+}
+
+/// A loss far above the baseline is that, and not a divergence; and its explosion leaves spikes behind.
+#[test]
+fn far_off_is_not_diverged() {
+    let out = folder("far");
+    succeeds(
+        "--cell rnn_relu --length 60 --hidden 16 --steps 30 --recurrent-scale 1.1 --clip 0 --seed 3",
+        &out,
+    );
+    let line = &json(&out, "summary.json")[0];
+    assert!(line["diverged"].is_null() && line["final_loss"].as_f64().unwrap() > 10.0 / 6.0, "{line}");
+    assert_eq!(line["verdict"], "far above the baseline");
+    let report = json(&out, "rnn_relu.json");
+    assert_eq!(report["clipping"]["entries"][0]["max_norm"], "inf");
+    let legend = std::fs::read_to_string(out.join("rnn_relu-norms.svg")).unwrap();
+    assert!(!legend.contains("threshold") && !legend.contains("not finite"), "{legend}");
+}
+
 #[test]
 fn what_is_wrong_is_one_line() {
     let out = folder("errors");
@@ -181,6 +235,7 @@ fn what_is_wrong_is_one_line() {
 
     let help = succeeds("--help", &out);
     assert!(help.contains("--recurrent-scale") && help.contains("Exit codes"), "{help}");
+    assert!(help.contains("loss.svg") && help.contains("memory.svg"), "{help}");
     assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
 }
 
