@@ -4,105 +4,18 @@
 //! the pool allocates nothing either; one from outside goes through the pool's injector, which takes a block of memory for every
 //! 63 calls.
 
+use allocations::counting::{allocations, alone, pool};
 use gatewise::{
     Cell, ClipLedger, Kernels, LagProbe, Linear, LinearRoom, Network, NonFinite, Norm, Observer, Probes,
     Sequence, SpikeDetector, State, StepClip, Tape, Tokens, TruncatedBptt, Truncation, Upstream, View,
     Workspace,
 };
-use rayon::{ThreadPool, ThreadPoolBuilder};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell as Flag;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use rayon::ThreadPool;
 use tests::problem::Problem;
 use tests::setup::Setup;
 
-/// The system's allocator, counting the calls of watched threads.
-struct Counting;
-
-static CALLS: AtomicUsize = AtomicUsize::new(0);
-/// The number of the test whose turn it is.
-static TURN: AtomicUsize = AtomicUsize::new(0);
-
-thread_local! {
-    /// The test that this thread works for, as its own thread or one of its pool's; 0 is none. Calls of the test harness, and of an
-    /// earlier test's threads on their way out, do not count.
-    static WORKS_FOR: Flag<usize> = const { Flag::new(0) };
-}
-
-fn count() {
-    let works_for = WORKS_FOR.try_with(Flag::get).unwrap_or(0);
-    if works_for != 0 && works_for == TURN.load(Ordering::Relaxed) {
-        CALLS.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-/// From here on the calls of this thread count for the test whose turn it is.
-fn watch() {
-    WORKS_FOR.set(TURN.load(Ordering::Relaxed));
-}
-
-// SAFETY: every call goes to the system's allocator unchanged; counting allocates nothing, for the flag needs no destructor and
-// the counter is an atomic.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller's promises are those that `System` asks for.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        // SAFETY: as above; `memory` came from `System`.
-        unsafe { System.dealloc(memory, layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: as above.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
-        // SAFETY: as above; `memory` came from `System`.
-        unsafe { System.realloc(memory, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// A test's turn: one at a time, for they share the counter. What its thread does afterwards does not count.
-struct Turn {
-    _lock: MutexGuard<'static, ()>,
-}
-
-fn alone() -> Turn {
-    static LOCK: Mutex<()> = Mutex::new(());
-    let turn = Turn { _lock: LOCK.lock().unwrap_or_else(PoisonError::into_inner) };
-    TURN.fetch_add(1, Ordering::Relaxed);
-    watch();
-    turn
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        WORKS_FOR.set(0);
-    }
-}
-
-/// Allocations during a job.
-fn allocations(job: impl FnOnce()) -> usize {
-    let before = CALLS.load(Ordering::Relaxed);
-    job();
-    CALLS.load(Ordering::Relaxed) - before
-}
-
-/// A pool whose threads are watched, and all there.
-fn pool(threads: usize) -> ThreadPool {
-    let pool = ThreadPoolBuilder::new().num_threads(threads).start_handler(|_| watch()).build().unwrap();
-    pool.broadcast(|_| ());
-    pool
+mod allocations {
+    pub(crate) mod counting;
 }
 
 /// All options that have room of their own: layers, directions, layout, lengths, resets, dropout; and none of them.
@@ -198,41 +111,63 @@ fn passes_of_one_thread_allocate_nothing() {
     }
 }
 
-/// Whoever looks at a training step: the observer, a limit on each step, the ledger and the detector of spikes; and the probe of lags.
+/// Allocations of six training steps that everything looks at, once its room is there: the observer, a limit on each step, the ledger, the
+/// detector of spikes, and the probe of lags.
+fn of_observations(problem: Problem, pool: &ThreadPool) -> usize {
+    let mut passes = Passes::new(problem, Kernels::auto().unwrap());
+    let steps = passes.problem.setup.steps;
+    let shortest = passes.problem.lengths.as_ref().map_or(steps, |lengths| *lengths.iter().min().unwrap());
+    let mut observer = Observer::new(&passes.network);
+    let mut probe = LagProbe::new(&passes.network, shortest.saturating_sub(1), Probes::Random(2), 1).unwrap();
+    let mut ledger = ClipLedger::new(Norm::L2, NonFinite::Skip, 4);
+    let mut spikes = SpikeDetector::new(8, 6.0);
+    let mut all = |clip: Option<StepClip>| {
+        let Passes { problem, network, x, dy, start, y, tape, grads, .. } = &mut passes;
+        network.forward_train_into(problem.input(x), Some(start), tape).unwrap();
+        if shortest > 0 {
+            probe.measure(network, tape).unwrap();
+        }
+        let upstream = Upstream { clip, ..Upstream::output(View::new(dy, y.shape()).unwrap()) };
+        observer.backward(network, tape, upstream, grads).unwrap();
+        let clipped = ledger.clip("all", &mut [grads], 1.0, Some(observer.flow())).unwrap();
+        spikes.push(clipped.norm);
+    };
+    pool.install(|| {
+        // Which thread takes what is chance: after some rounds each has had its turn.
+        for _ in 0..5 {
+            all(None);
+            all(Some(StepClip::Norm(1.0)));
+        }
+        allocations(|| {
+            for clip in [None, Some(StepClip::Value(1.0)), None, Some(StepClip::Norm(0.1)), None, None] {
+                all(clip);
+            }
+        })
+    })
+}
+
 #[test]
 fn observations_allocate_nothing() {
     let _turn = alone();
     let pool = pool(1);
-    let kernels = Kernels::auto().unwrap();
     for problem in problems() {
-        let mut passes = Passes::new(problem, kernels);
-        let shortest = passes.problem.lengths.as_ref().map_or(20, |lengths| *lengths.iter().min().unwrap());
-        let mut observer = Observer::new(&passes.network);
-        let mut probe =
-            LagProbe::new(&passes.network, shortest.saturating_sub(1), Probes::Random(2), 1).unwrap();
-        let mut ledger = ClipLedger::new(Norm::L2, NonFinite::Skip, 4);
-        let mut spikes = SpikeDetector::new(8, 6.0);
-        let mut both = |clip: Option<StepClip>| {
-            let Passes { problem, network, x, dy, start, y, tape, grads, .. } = &mut passes;
-            network.forward_train_into(problem.input(x), Some(start), tape).unwrap();
-            if shortest > 0 {
-                probe.measure(network, tape).unwrap();
-            }
-            let upstream = Upstream { clip, ..Upstream::output(View::new(dy, y.shape()).unwrap()) };
-            observer.backward(network, tape, upstream, grads).unwrap();
-            let clipped = ledger.clip("all", &mut [grads], 1.0, Some(observer.flow())).unwrap();
-            spikes.push(clipped.norm);
-        };
-        let count = pool.install(|| {
-            both(None);
-            both(Some(StepClip::Norm(1.0)));
-            allocations(|| {
-                for clip in [None, Some(StepClip::Value(1.0)), None, Some(StepClip::Norm(0.1)), None, None] {
-                    both(clip);
-                }
-            })
-        });
-        assert_eq!(count, 0, "{:?}", passes.problem.setup);
+        let setup = problem.setup.clone();
+        assert_eq!(of_observations(problem, &pool), 0, "{setup:?}");
+    }
+}
+
+/// Nor do those of passes that four threads share out.
+#[test]
+fn observations_of_more_threads_allocate_nothing() {
+    let _turn = alone();
+    let pool = pool(4);
+    for cell in Cell::ALL {
+        let setup = Setup { cell, hidden: 96, input: 32, steps: 40, batch: 32, ..Setup::default() };
+        let problem = setup.problem();
+        let network = problem.network(Kernels::auto().unwrap());
+        let of = |threads| network.explain(setup.steps, setup.batch, threads).unwrap();
+        assert_ne!(of(1), of(4), "these passes are shared out");
+        assert_eq!(of_observations(problem, &pool), 0, "{setup:?}");
     }
 }
 
