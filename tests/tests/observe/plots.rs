@@ -134,6 +134,9 @@ fn a_legend_names_what_is_drawn() {
     assert_eq!(names(&[entry(0, 1.0, 4.0, 1.0), entry(1, 2.0, 4.0, 1.0)]), [true, false, true, false]);
     assert_eq!(names(&[entry(0, 1.0, 1.5, 1.0), entry(1, 2.0, 1.5, 0.75)]), [true, true, true, false]);
     assert_eq!(names(&[entry(0, INF, INF, 1.0)]), [false, false, false, true]);
+    // One norm is no line, and yet to be seen: a mark in the picture and one in the legend.
+    let one = ClipGroup { entries: [entry(0, 1.0, INF, 1.0)].into(), ..ClipGroup::default() };
+    assert_eq!(plot::clipping(&one, "Norms").unwrap().matches("<circle").count(), 2);
     assert_eq!(names(&[entry(0, 0.0, INF, 1.0)]), [false; 4]);
 }
 

@@ -46,7 +46,11 @@ pub fn clipping(group: &ClipGroup, title: &str) -> Result<String, Error> {
         let mut chart = axes(area, title, ["update", "norm of the gradient"], [updates, low..high])?;
         // The legend names what there is to see, and nothing else.
         let mut marks = Vec::new();
-        if !norms.is_empty() {
+        if let [one] = norms[..] {
+            // A line needs two.
+            chart.draw_series([Circle::new(one, 3, BLUE.filled())])?;
+            marks.push((Mark::Circle(BLUE), "norm before clipping".to_string()));
+        } else if !norms.is_empty() {
             chart.draw_series(LineSeries::new(norms, BLUE.stroke_width(1)))?;
             marks.push((Mark::Line(BLUE, 1, 0), "norm before clipping".to_string()));
         }
