@@ -51,7 +51,7 @@ pub fn page(results: &Results) -> String {
          Measured on {} by `{}`; written by `cargo xtask compare --publish`.\n\n\
          - Processor: {}, {} cores, {}. Gatewise runs {}. FMA peak of the best instruction set: {}.\n\
          - Systems: {}.\n\
-         - `torch-no-onednn` is PyTorch with its oneDNN backend switched off (`torch.backends.mkldnn`): what its own kernels do.\n\
+         - `torch-no-onednn` is PyTorch with its oneDNN backend switched off (`torch.backends.mkldnn`).\n\
          - Every system gets the same numbers, weights prepared beforehand where its interface allows, and as many threads, each\n\
          \u{20}\u{20}on a core of its own; its outputs are compared with Gatewise's (1e-4) before it is timed. All take turns, round after\n\
          \u{20}\u{20}round.\n\
