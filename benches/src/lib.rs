@@ -2,6 +2,7 @@
 //! made of them, and the comparison with other systems.
 
 pub mod allocations;
+pub mod calls;
 pub mod case;
 pub mod compare;
 pub mod floor;

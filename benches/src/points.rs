@@ -1,7 +1,7 @@
-//! What `cargo bench` times of the kernels: every row of the registry, specialised ones beside those for any size.
+//! What is timed of the kernels: every row of the registry for PyTorch's cells, specialised ones beside those for any size.
 
 use gatewise::Cell;
-use gatewise_kernels::{Error, Isa, Kernels, Pass, Row, registry};
+use gatewise_kernels::{Error, Form, Isa, Kernels, Pass, Row, registry};
 
 /// The hidden sizes of a plain run.
 const PLAIN: [usize; 3] = [16, 64, 256];
@@ -28,9 +28,13 @@ impl Point {
         if self.row.pass == Pass::Step { 1 } else { 20 }
     }
 
-    /// B
+    /// B; forward as few rows as the planner projects the input for.
     pub fn batch(&self) -> usize {
-        if self.row.pass == Pass::Step { 1 } else { 32 }
+        match self.row.pass {
+            Pass::Step => 1,
+            Pass::Backward => 32,
+            _ => 8,
+        }
     }
 
     /// Registry name, the size it is timed at, and the shape: `f32-lstm-fwd-hn-avx512/lstm-fwd-h128/B32-T20-I8`.
@@ -52,8 +56,8 @@ pub fn is_all() -> bool {
     std::env::var("GATEWISE_BENCH").is_ok_and(|value| value == "all") || arguments.windows(2).any(is_filter)
 }
 
-/// The cells' kernels of every instruction set of this machine, each at the sizes that there are kernels for; in a plain run
-/// at three of them.
+/// The kernels of PyTorch's cells on every instruction set of this machine, each at the sizes that there are kernels for; in a
+/// plain run at three of them.
 ///
 /// # Errors
 /// [`Error::UnknownIsa`] if the ceiling names no instruction set.
@@ -68,7 +72,7 @@ pub fn points(all: bool) -> Result<Vec<Point>, Error> {
     sizes.dedup();
     let mut points = Vec::new();
     for kernels in Kernels::available()? {
-        for row in registry(kernels.isa()) {
+        for row in registry(kernels.isa()).iter().filter(|row| row.form == Form::Plain) {
             let Some(cell) = row.cell else { continue };
             for &hidden in &sizes {
                 if row.hidden.is_none_or(|own| own == hidden) {
@@ -101,8 +105,9 @@ mod tests {
     #[test]
     fn everything_is_walked() {
         let points = points(true).unwrap();
+        let is_plain = |row: &&Row| row.cell.is_some() && row.form == Form::Plain;
         for kernels in Kernels::available().unwrap() {
-            for row in registry(kernels.isa()).iter().filter(|row| row.cell.is_some()) {
+            for row in registry(kernels.isa()).iter().filter(is_plain) {
                 assert!(points.iter().any(|point| point.row.id == row.id), "{}", row.id);
             }
         }

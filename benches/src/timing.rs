@@ -37,6 +37,13 @@ pub fn median(values: &[f64]) -> f64 {
     }
 }
 
+/// The value that a quarter of the others lie below; NaN of nothing.
+pub fn lower_quartile(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(values.len() / 4).copied().unwrap_or(f64::NAN)
+}
+
 /// How many calls take at least `least`, after a warm-up of a tenth of that.
 pub fn calibrate(least: Duration, mut call: impl FnMut()) -> usize {
     let (mut calls, warm_up) = (1, least / 10);

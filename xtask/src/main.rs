@@ -16,6 +16,7 @@ cargo xtask COMMAND
     --hidden N          add kernels for hidden size N
     --remove N          take them out again
     --sizes             print how many kernels there are
+    --measure           time those made for one hidden size against those for any
   check                 hold the promises about structure: where unsafe stands, floors, sizes of files
   asm                   hold the assembly of every kernel: no calls, panics or spills in its loops
   measure               time one network, pass and shape: `measure --help`
@@ -67,10 +68,14 @@ fn codegen_options(arguments: &[String]) -> Result<codegen::Options, String> {
         match argument.as_str() {
             "--check" => options.check = true,
             "--sizes" => options.sizes = true,
+            "--measure" => options.measure = true,
             "--hidden" => options.add.push(size()?),
             "--remove" => options.remove.push(size()?),
             other => return Err(format!("codegen: unknown option {other:?}")),
         }
+    }
+    if options.check && options.measure {
+        return Err("codegen: --check writes nothing, --measure does".to_string());
     }
     Ok(options)
 }

@@ -1,6 +1,7 @@
 //! What a run of `compare` found, and where and when, as a file.
 
 use super::Row;
+use crate::machine;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -29,11 +30,9 @@ pub struct Results {
 impl Results {
     /// Those of this machine and this day, without cases.
     pub fn here(isa: &str, command: &str, fma_peaks: &[(usize, f64)]) -> Results {
-        let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let name = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
         let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         Results {
-            cpu: name.map_or("an unknown processor", |(_, name)| name).to_string(),
+            cpu: machine::name(),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
             isa: isa.to_string(),

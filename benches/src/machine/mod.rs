@@ -16,6 +16,13 @@ pub use pin::{pin_current_thread, pool};
 const LEAST: Duration = Duration::from_millis(20);
 const REPS: usize = 5;
 
+/// The processor's own name.
+pub fn name() -> String {
+    let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    name.map_or("an unknown processor", |(_, name)| name).to_string()
+}
+
 /// Runs a job on that many threads, each pinned to a core, all at once; answers the sum of what they answer.
 fn on_threads(threads: usize, job: impl Fn() -> f64 + Sync) -> f64 {
     let barrier = Barrier::new(threads);

@@ -16,15 +16,16 @@ use crate::team::Team;
 use crate::weights::PackedCell;
 use rayon::prelude::*;
 
-/// Lets the tasks of one call go to other threads.
-pub(crate) struct Shared<T>(pub(crate) T);
-// SAFETY: a task is a bundle of addresses into arguments that the call borrows until all its tasks are done; tasks that run
-// at the same time write disjoint rows, which the argument checks made sure of.
-unsafe impl<T> Send for Shared<T> {}
+/// Lets the tasks of one call go to other threads: plain bundles of sizes and addresses, which own nothing.
+pub(crate) struct Shared<T: Copy>(pub(crate) T);
+// SAFETY: the addresses lead into arguments that the call borrows until all its tasks are done. Tasks that run at the same time
+// write disjoint rows, which the argument checks made sure of (`Strided::write`, `MatrixMut::check`), or, the members of a team,
+// disjoint units of the same rows (`PackedCell::slice`), and `Team` has each step of all of them end before the next begins.
+unsafe impl<T: Copy> Send for Shared<T> {}
 // SAFETY: as above; shared, a task is only read.
-unsafe impl<T> Sync for Shared<T> {}
+unsafe impl<T: Copy> Sync for Shared<T> {}
 
-impl<T> Shared<T> {
+impl<T: Copy> Shared<T> {
     pub(crate) fn get(&self) -> &T {
         &self.0
     }

@@ -92,6 +92,26 @@ impl Kernels {
     /// # Ok::<(), gatewise_kernels::Error>(())
     /// ```
     pub fn sum_squares(&self, data: &[f32], out: &mut [f64]) -> Result<(), Error> {
+        self.squares(data, out, false)
+    }
+
+    /// `out[i]` = the L2 norm of row i of `data`, [rows, width]: the square root of what [`Kernels::sum_squares`] gives.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if `data` is not as many rows of equal width as `out` has elements.
+    ///
+    /// # Examples
+    /// ```
+    /// let mut norms = [0.0; 2];
+    /// gatewise_kernels::Kernels::auto()?.norms(&[3.0, 4.0, 5.0, 12.0], &mut norms)?;
+    /// assert_eq!(norms, [5.0, 13.0]);
+    /// # Ok::<(), gatewise_kernels::Error>(())
+    /// ```
+    pub fn norms(&self, data: &[f32], out: &mut [f64]) -> Result<(), Error> {
+        self.squares(data, out, true)
+    }
+
+    fn squares(&self, data: &[f32], out: &mut [f64], root: bool) -> Result<(), Error> {
         let width = data.len().checked_div(out.len()).unwrap_or(0);
         if data.len() != width * out.len() {
             let (dim, expected) = ("number of elements", width * out.len());
@@ -101,7 +121,7 @@ impl Kernels {
             wrong_entry(self.common().sum_squares)
         };
         // SAFETY: the CPU has the row's instructions; slices carry their own bounds.
-        unsafe { sum_squares(data, out) };
+        unsafe { sum_squares(data, out, root) };
         Ok(())
     }
 }

@@ -41,7 +41,7 @@ impl Activations {
 pub struct CellSpec {
     /// The family.
     pub cell: Cell,
-    /// P: the state that is fed back and put out is W_hr u, of that size, where u is what the cell makes. `None`: it is u.
+    /// P: the state that is fed back and put out is W_hr u, of that size, at least 1, where u is what the cell makes. `None`: it is u.
     pub proj_size: Option<usize>,
     /// The activations and clips; those that the family does not have are not looked at.
     pub activations: Activations,

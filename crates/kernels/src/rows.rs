@@ -189,7 +189,7 @@ pub(crate) enum Entry {
     Matmul(unsafe fn(&GemmTask)),
     Map(unsafe fn(&[f32], &mut [f32])),
     SumRows(unsafe fn(&[f32], &[usize], &mut [f32])),
-    SumSquares(unsafe fn(&[f32], &mut [f64])),
+    SumSquares(unsafe fn(&[f32], &mut [f64], bool)),
 }
 
 /// The kernels of every instruction set that no cell owns.

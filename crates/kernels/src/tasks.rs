@@ -201,9 +201,11 @@ pub(crate) fn step_task(
 fn check_scratch(weights: &PackedCell, plan: &ForwardPlan, batch: usize, len: usize) -> Result<(), Error> {
     let Projection::Chunked { chunk } = weights.projection(plan) else { return Ok(()) };
     let shards = plan.shards.clamp(1, batch.max(1));
-    let row_len = weights.hidden.next_multiple_of(weights.lanes) * weights.spec.gates();
-    let needed = batch.div_ceil(shards).saturating_mul(chunk).saturating_mul(row_len);
-    if chunk == 0 || plan.shard_scratch < needed {
+    if chunk == 0 {
+        return Err(Error::Shape { arg: "plan", dim: "chunk", expected: 1, got: 0 });
+    }
+    let needed = batch.div_ceil(shards).saturating_mul(chunk).saturating_mul(weights.xa_row());
+    if plan.shard_scratch < needed {
         return Err(Error::Shape { arg: "plan", dim: "scratch", expected: needed, got: plan.shard_scratch });
     }
     let expected = plan.shard_scratch.saturating_mul(shards);
@@ -305,7 +307,10 @@ pub(crate) fn backward_task(
     }
     Schedule::check_no_pause(args.active)?;
     let optional = |arg, seq: &mut Option<_>, width| match seq {
-        Some(seq) => Strided::write(arg, seq, steps, batch, width),
+        Some(seq) => {
+            let walk = Strided::write(arg, seq, args.end - args.begin, batch, width)?;
+            Ok(walk.counted_from(args.begin))
+        }
         None => Ok(Strided::ABSENT),
     };
     let carried = |arg, data: &mut [f32], width| {

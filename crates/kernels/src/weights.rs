@@ -86,8 +86,11 @@ impl PackedCell {
         weights: Weights<'_>,
     ) -> Result<PackedCell, Error> {
         let state = spec.state_size(hidden);
-        if spec.form() == Form::ResetBefore && state != hidden {
-            return Err(Error::Shape { arg: "proj_size", dim: "size", expected: hidden, got: state });
+        // Nothing is projected to no features, nothing from no units, and not where the reset gate comes before the product.
+        let most = if spec.form() == Form::ResetBefore { 0 } else { hidden };
+        if spec.proj_size.is_some_and(|size| size == 0 || most == 0) {
+            let (expected, got) = if most == 0 { (0, state) } else { (1, 0) };
+            return Err(Error::Shape { arg: "proj_size", dim: "size", expected, got });
         }
         let (lanes, nr) = (rows.step.lanes, rows.step.nr);
         let others = [Some(rows.step_single), rows.forward, Some(rows.backward)];
@@ -199,7 +202,7 @@ impl PackedCell {
         let tile = (self.lanes, self.nr);
         transposed.w_hh.repack(tile, Depth::Stride(state), k, state, weights.w_hh, 1)?;
         transposed.w_ih.repack(tile, Depth::Stride(self.input), k, self.input, weights.w_ih, 1)?;
-        if let Some(from) = weights.w_hr {
+        if let Some(from) = weights.w_hr.filter(|_| self.spec.proj_size.is_some()) {
             let w_hr = transposed.w_hr.get_or_insert_with(PackedB::empty);
             w_hr.repack(tile, Depth::Stride(self.hidden), state, self.hidden, from, 1)?;
         }
@@ -220,6 +223,7 @@ impl PackedCell {
 fn check(spec: CellSpec, (input, hidden): (usize, usize), weights: &Weights<'_>) -> Result<(), Error> {
     let (width, state) = (spec.gates() * hidden, spec.state_size(hidden));
     let projection = if spec.proj_size.is_some() { state * hidden } else { 0 };
+    // A projection is never empty: one that is left out is found too short.
     for (arg, data, expected) in [
         ("weight_ih", Some(weights.w_ih), width * input),
         ("weight_hh", Some(weights.w_hh), width * state),

@@ -5,7 +5,7 @@ use super::run::{ForwardMemory, Way, forward, pack};
 use super::run_back::BackwardMemory;
 use super::support::{assert_bits, available};
 use gatewise_kernels::plan::{BackwardPlan, ForwardPlan, Projection};
-use gatewise_kernels::{Backward, Cell, Error, Forward, Kernels, SeqMut, Step, Weights};
+use gatewise_kernels::{Backward, Cell, CellSpec, Error, Forward, Kernels, SeqMut, Step, Weights};
 
 const SIZES: Sizes = Sizes { steps: 3, batch: 4, input: 2, hidden: 5 };
 const PLAN: ForwardPlan = ForwardPlan {
@@ -137,7 +137,7 @@ fn forward_refuses_wrong_arguments() {
 #[test]
 fn backward_refuses_wrong_arguments() {
     let breaks: &[BreakBackward] = &[
-        ("steps", |args| args.begin = 2),
+        ("steps", |args| args.begin = 4),
         ("steps", |args| args.end = 4),
         ("steps", |args| args.end = usize::MAX),
         ("steps", |args| (args.begin, args.end) = (usize::MAX, 0)),
@@ -171,7 +171,7 @@ fn backward_refuses_wrong_arguments() {
         let mut memory = BackwardMemory::new(&problem, &run, &Way::default());
         let before = memory.outputs();
         for (i, (arg, wrong)) in breaks.iter().enumerate() {
-            let mut args = memory.args(1, 1);
+            let mut args = memory.args(0, SIZES.steps);
             wrong(&mut args);
             assert_eq!(named(kernels.backward(&packed, SIZES.steps, &BACK, args)), *arg, "case {i}");
             assert_bits(arg, &memory.outputs(), &before);
@@ -210,6 +210,34 @@ fn step_refuses_wrong_arguments() {
         let args = Step { batch: 4, x: &x, h_0: &h_0, h_1: &mut h_1, c: &mut c };
         assert_eq!(named(kernels.step(&pack(kernels, &rnn), args, 1)), "c", "a cell without c has none");
         assert_eq!((h_1, c), ([7.0; 20], [8.0; 20]));
+    }
+}
+
+/// A projection has features and units, and its weights are there; without one, no weights are looked at.
+#[test]
+fn packing_refuses_empty_projections() {
+    let weights = Weights { w_hh: &[0.5; 4 * 8 * 8], ..Weights::default() };
+    let lstm = CellSpec::from(Cell::Lstm);
+    let gru = CellSpec { linear_before_reset: false, ..CellSpec::from(Cell::Gru) };
+    for kernels in available() {
+        let refused = |spec, hidden, weights| named(kernels.pack_cell(spec, 0, hidden, weights).map(drop));
+        let of_size = |spec, size| CellSpec { proj_size: Some(size), ..spec };
+        let none = Weights::default();
+        for w_hr in [None, Some(&[][..])] {
+            assert_eq!(refused(of_size(lstm, 0), 8, Weights { w_hr, ..none }), "proj_size");
+            assert_eq!(refused(of_size(lstm, 2), 0, Weights { w_hr, ..none }), "proj_size");
+            assert_eq!(refused(of_size(lstm, 8), 8, Weights { w_hr, ..weights }), "weight_hr");
+        }
+        for size in [0, 2, 8] {
+            let w_hr = Some(&[0.5; 64][..8 * size]);
+            let weights = Weights { w_hh: &weights.w_hh[..3 * 8 * size], w_hr, ..none };
+            assert_eq!(refused(of_size(gru, size), 8, weights), "proj_size");
+        }
+        let mut plain = kernels.pack_cell(lstm, 0, 8, weights).expect("no projection");
+        let empty = Weights { w_hr: Some(&[]), ..weights };
+        plain.prepare_training(empty).expect("an empty one beside it");
+        plain.repack(empty).expect("an empty one beside it");
+        assert!(plain.is_ready_for_training());
     }
 }
 

@@ -56,7 +56,7 @@ fn rows_that_are_not_there() {
             let errors = both_refuse(kernels, &packed, TableRows { table, rows, step });
             assert_eq!(errors.map(|error| named(Err(error))), ["rows"; 2], "{rows:?}");
         }
-        let words = "rows has inconsistent row: got 4, expected 4";
+        let words = "rows has inconsistent row: got 4, expected 3";
         let [error, _] = both_refuse(kernels, &packed, TableRows { table, rows: &[4; 6], step: 2 });
         assert_eq!(error.to_string(), words);
 

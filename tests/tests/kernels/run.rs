@@ -106,6 +106,13 @@ impl Sequence {
         Seq { data: &self.memory, offset, step, row }
     }
 
+    /// From a step on, to write.
+    pub(super) fn seq_mut_from(&mut self, begin: usize) -> SeqMut<'_> {
+        let Strides { offset, step, row, .. } = self.strides;
+        let offset = offset.wrapping_add_signed(step * begin.cast_signed());
+        SeqMut { data: &mut self.memory, offset, step, row }
+    }
+
     pub(super) fn seq_mut(&mut self) -> SeqMut<'_> {
         let Strides { offset, step, row, .. } = self.strides;
         SeqMut { data: &mut self.memory, offset, step, row }

@@ -1,7 +1,6 @@
 //! What is generated, on one screen: cells x passes x hidden sizes x instruction sets.
 
-/// Hidden sizes with a step kernel of their own, and who uses them. Whole sequences are as fast on the kernels for any size: made
-/// for one size they took 0.98 to 1.03 of the time at 16, 32 and 64 (AVX2+FMA, one row and 32, forward and training).
+/// Hidden sizes with a step kernel of their own, and who uses them.
 pub(crate) const HIDDEN_SIZES: [usize; 19] = [
     8,    // guitar amplifier models, the smallest
     12,   // guitar amplifier models
@@ -23,6 +22,10 @@ pub(crate) const HIDDEN_SIZES: [usize; 19] = [
     640,  // transducer predictors
     1024, // speech, translation
 ];
+
+/// Up to this hidden size the way back through sequences is tried with a kernel of its own too; `gains.txt` says where that is worth
+/// it. The way forward is not: 20 steps of 8 rows gained 5 % on AVX2+FMA, and nothing on AVX-512.
+pub(crate) const MOST_FIXED: usize = 64;
 
 /// A recurrent cell: its name, the type of its arithmetic, its gates, the values it saves per unit, and its passes.
 pub(crate) struct Cell {

@@ -247,9 +247,9 @@ pub struct Backward<'a> {
     pub dh: &'a mut [f32],
     /// Likewise for c; needed by cells with c only.
     pub dc: Option<&'a mut [f32]>,
-    /// Out: all of dL/dh_t, [T, B, hidden_size].
+    /// Out: all of dL/dh_t of the part's steps, [end - begin, B, hidden_size].
     pub dh_steps: Option<SeqMut<'a>>,
-    /// Out: all of dL/dc_t.
+    /// Out: all of dL/dc_t, likewise.
     pub dc_steps: Option<SeqMut<'a>>,
     /// As in [`Forward`], but a row that stopped may not start again: `dh` has room for one gradient of h_0 a row.
     pub active: Option<&'a [usize]>,

@@ -62,6 +62,15 @@ impl Strided {
         Strided { ptr: if self.is_absent() { self.ptr } else { self.at(0, row) }, ..self }
     }
 
+    /// The walk whose first step counts as step `begin`.
+    pub(crate) fn counted_from(self, begin: usize) -> Strided {
+        let skipped = begin.cast_signed().wrapping_mul(self.step);
+        Strided {
+            ptr: if self.is_absent() { self.ptr } else { self.ptr.wrapping_offset(skipped.wrapping_neg()) },
+            ..self
+        }
+    }
+
     /// A pointer walk over `data`, if each of `steps` x `batch` rows of `width` floats lies within it.
     fn checked(
         arg: &'static str,
@@ -138,6 +147,11 @@ impl Strided {
         let time_major = rows_apart && (one_step || step >= seq.row * (batch - 1) + width);
         let batch_major = !one_step && step >= width && (batch <= 1 || seq.row >= step * (steps - 1) + width);
         if !time_major && !batch_major {
+            // As far apart as rows of one step are in time-major order, steps are too near.
+            if rows_apart {
+                let expected = seq.row * (batch - 1) + width;
+                return Err(Error::Shape { arg, dim: "step", expected, got: step });
+            }
             return Err(Error::Shape { arg, dim: "row stride", expected: width, got: seq.row });
         }
         Ok(walk)

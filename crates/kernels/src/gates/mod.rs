@@ -86,8 +86,35 @@ pub(crate) trait CellBody<const G: usize, const S: usize>: Copy {
     /// Where the gradients of `ha` stand among the slots, gate by gate, as runs of neighbours: (first slot, gates).
     const HA_RUNS: &'static [(usize, usize)];
 
+    /// H, of which the task says that it is `hidden`: a constant where it is known.
+    #[inline(always)]
+    fn hidden(hidden: usize) -> usize {
+        hidden
+    }
+
     /// One step back.
     fn backward<V: Arithmetic>(self, token: V::Token, step: Backward<V, S>) -> Gradients<V, S>;
+}
+
+/// A cell of `H` units. With a constant for H, the places of slots and rows cost no registers: AVX2+FMA has few.
+#[derive(Clone, Copy)]
+pub(crate) struct Fixed<C, const H: usize>(pub(crate) C);
+
+impl<C: CellBody<G, S>, const H: usize, const G: usize, const S: usize> CellBody<G, S> for Fixed<C, H> {
+    const CELL_STATE: bool = C::CELL_STATE;
+    const DIRECT: bool = C::DIRECT;
+    const OPTIONS: bool = C::OPTIONS;
+    const HA_RUNS: &'static [(usize, usize)] = C::HA_RUNS;
+
+    #[inline(always)]
+    fn hidden(_: usize) -> usize {
+        H
+    }
+
+    #[inline(always)]
+    fn backward<V: Arithmetic>(self, token: V::Token, step: Backward<V, S>) -> Gradients<V, S> {
+        self.0.backward(token, step)
+    }
 }
 
 /// A cell whose whole update follows from one pass of products.

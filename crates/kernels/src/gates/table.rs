@@ -97,11 +97,20 @@ impl TableRows<'_> {
             if rows.len() < expected {
                 return Err(Error::Shape { arg: "rows", dim: "length", expected, got: rows.len() });
             }
-            for t in 0..steps {
-                let taking_part = active.map_or(batch, |active| active[t]);
-                let picks = &rows[t * step..][..taking_part];
-                if let Some(&got) = picks.iter().find(|&&row| row >= table.rows) {
-                    return Err(Error::Shape { arg: "rows", dim: "row", expected: table.rows, got });
+            let check = |picks: &[usize]| match picks.iter().find(|&&row| row >= table.rows) {
+                // The last row that there is.
+                Some(&got) => {
+                    Err(Error::Shape { arg: "rows", dim: "row", expected: table.rows.saturating_sub(1), got })
+                }
+                None => Ok(()),
+            };
+            if step == 0 {
+                // All steps pick alike.
+                let most = active.map_or(batch, |active| active.iter().copied().max().unwrap_or(0));
+                check(&rows[..most])?;
+            } else {
+                for t in 0..steps {
+                    check(&rows[t * step..][..active.map_or(batch, |active| active[t])])?;
                 }
             }
         }

@@ -111,8 +111,12 @@ const PACK_ROW: usize = 512;
 impl GemmTask {
     /// Whether a block's rows of A should be brought together first.
     pub(crate) fn wants_packed_rows(&self) -> bool {
-        let row = if self.a_rows.inner == usize::MAX { self.a_rows.row } else { 0 };
-        self.columns >= PACK_COLUMNS && (row >= PACK_ROW || self.a_step >= PACK_ROW) && self.rows > 1
+        let is_even = |rows: RowMap| rows.inner == usize::MAX;
+        let row = if is_even(self.a_rows) { self.a_rows.row } else { 0 };
+        is_even(self.c_rows)
+            && self.columns >= PACK_COLUMNS
+            && (row >= PACK_ROW || self.a_step >= PACK_ROW)
+            && self.rows > 1
     }
 
     /// The same block with its rows of A packed by tiles of `mr`.

@@ -118,6 +118,9 @@ impl<'a> MatrixMut<'a> {
         if by_rows || by_columns {
             return Ok(());
         }
+        if columns > 1 && self.col == 0 {
+            return Err(Error::Shape { arg, dim: "column stride", expected: 1, got: 0 });
+        }
         Err(Error::Shape { arg, dim: "row stride", expected: (columns - 1) * self.col + 1, got: self.row })
     }
 }

@@ -28,6 +28,9 @@ pub(super) const fn block_panels(m: usize, g: usize, nr: usize) -> usize {
 /// of the L1 cache from the weights.
 pub(super) const MOST: usize = 240;
 
+/// Panels of the widest block.
+pub(super) const MOST_PANELS: usize = 12;
+
 /// Panels of a block, and the most tiles of up to `m` rows in one.
 pub(super) const fn block_size(m: usize, g: usize, nr: usize) -> (usize, usize) {
     let panels = block_panels(m, g, nr);
@@ -83,6 +86,24 @@ impl Widths {
             i += 1;
         }
         1
+    }
+
+    /// Whether the tiles that [`widest`](Widths::widest) picks one after the other make up any block's number of panels of `g`
+    /// vectors: none is left without a tile.
+    pub(super) const fn cover(self, g: usize) -> bool {
+        let mut panels = 1;
+        while panels <= MOST_PANELS {
+            let mut left = panels * g;
+            while left > 0 {
+                let n = self.widest(left);
+                if n > left || !self.contains(n) {
+                    return false;
+                }
+                left -= n;
+            }
+            panels += 1;
+        }
+        true
     }
 
     pub(super) const fn contains(self, n: usize) -> bool {

@@ -7,7 +7,7 @@
 //! the stack, so that the rest is there once, and not once for each size of a tile.
 
 use super::micro::Tile;
-use super::sizes::{MOST, Widths, block_panels, block_size};
+use super::sizes::{MOST, MOST_PANELS, Widths, block_panels, block_size};
 use super::sums::BlockSums;
 use crate::simd::{Job, Vector};
 use std::mem::MaybeUninit;
@@ -220,7 +220,10 @@ unsafe fn tiles<
     body: &B,
     part: Part<V>,
 ) {
-    const { assert!(M * block_panels(M, G, NR) * G <= MOST) };
+    const {
+        assert!(M * block_panels(M, G, NR) * G <= MOST);
+        assert!(block_panels(M, G, NR) <= MOST_PANELS && Widths::new(M, G, NR).cover(G));
+    };
     if const { M > MR } {
         return;
     }

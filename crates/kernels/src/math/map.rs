@@ -81,24 +81,44 @@ pub(crate) fn sum_rows<V: Vector>(token: V::Token, from: &[f32], rows: &[usize],
 
 /// `to[i]` = the sum of squares of row i of `from`, [rows, width], which has as many rows as `to` has elements.
 ///
-/// The k-th value belongs to the k % 16-th of sixteen sums, which are added by halves: the bits depend on the values only.
+/// The k-th value belongs to the k % 16-th of sixteen sums, which are added by halves: the bits depend on the values only. With
+/// `root`, the square root of each: it is taken while the next rows are added up, and costs next to nothing.
 #[inline(always)]
-pub(crate) fn sum_squares<V: Vector>(token: V::Token, from: &[f32], to: &mut [f64]) {
+pub(crate) fn sum_squares<V: Vector>(token: V::Token, from: &[f32], to: &mut [f64], root: bool) {
     if to.is_empty() {
         return;
     }
     let width = from.len() / to.len();
+    let (pairs, last) = to.as_chunks_mut::<2>();
     let mut from = from;
-    for i in 0..to.len() {
-        if from.len() < width {
-            return;
+    for i in 0..pairs.len() {
+        let (rows, rest) = from.split_at(2 * width);
+        let [a, b] = squares_of_rows::<V, 2>(token, rows, width);
+        pairs[i] = if root { [a.sqrt(), b.sqrt()] } else { [a, b] };
+        from = rest;
+    }
+    for i in 0..last.len() {
+        let [sum] = squares_of_rows::<V, 1>(token, from, width);
+        last[i] = if root { sum.sqrt() } else { sum };
+    }
+}
+
+/// Of `N` rows at once: while a sum waits for its last addition, others are added to.
+#[inline(always)]
+fn squares_of_rows<V: Vector, const N: usize>(token: V::Token, from: &[f32], width: usize) -> [f64; N] {
+    let mut rows = [(&[] as &[[f32; 16]], &[] as &[f32]); N];
+    for n in 0..N {
+        rows[n] = from[n * width..(n + 1) * width].as_chunks();
+    }
+    let mut sums = [[V::no_sums(token); 2]; N];
+    for k in 0..width / 16 {
+        for n in 0..N {
+            sums[n] = add_squares::<V>(token, sums[n], &rows[n].0[k]);
         }
-        let (whole, rest) = from[..width].as_chunks::<16>();
-        from = &from[width..];
-        let mut sums = [V::no_sums(token); 2];
-        for k in 0..whole.len() {
-            sums = add_squares::<V>(token, sums, &whole[k]);
-        }
+    }
+    let mut totals = [0.0; N];
+    for n in 0..N {
+        let rest = rows[n].1;
         if !rest.is_empty() {
             let mut last = [0.0; 16];
             for k in 0..16 {
@@ -106,10 +126,11 @@ pub(crate) fn sum_squares<V: Vector>(token: V::Token, from: &[f32], to: &mut [f6
                     last[k] = rest[k];
                 }
             }
-            sums = add_squares::<V>(token, sums, &last);
+            sums[n] = add_squares::<V>(token, sums[n], &last);
         }
-        to[i] = V::total(sums);
+        totals[n] = V::total(sums[n]);
     }
+    totals
 }
 
 /// Two chains of sums, so that one is added to while the other's addition is under way.

@@ -3,10 +3,11 @@
 //! Soundness of every block below: a value of [`F32x16`], or the token that makes one, exists only where the
 //! caller of [`Avx512::assume`] vouched for the CPU's features, so the intrinsics' instructions exist.
 
+use super::avx2_fma::{Avx2Fma, F32x8};
 use super::{Arithmetic, Job, Sealed, Vector};
 use core::arch::x86_64::*;
 
-/// Proof that the running CPU has AVX-512 F, VL, BW and DQ.
+/// Proof that the running CPU has AVX-512 F, VL, BW and DQ, and so AVX2 and FMA.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Avx512(());
 
@@ -14,10 +15,17 @@ impl Avx512 {
     /// The proof, on the caller's word: `dispatch` detects the features and calls only the entries that have them.
     ///
     /// # Safety
-    /// The running CPU has AVX-512 F, VL, BW and DQ.
+    /// The running CPU has AVX-512 F, VL, BW and DQ, AVX2 and FMA.
     #[inline(always)]
     pub(crate) const unsafe fn assume() -> Avx512 {
         Avx512(())
+    }
+
+    /// Every CPU with AVX-512 has AVX2 and FMA too.
+    #[inline(always)]
+    fn avx2_fma(self) -> Avx2Fma {
+        // SAFETY: the proof of AVX-512, whose detection asks for AVX2 and FMA as well.
+        unsafe { Avx2Fma::assume() }
     }
 }
 
@@ -143,30 +151,20 @@ impl Vector for F32x16 {
         // SAFETY: a hint, which faults nowhere.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(place.cast()) }
     }
-    type Sums = __m512d;
+    /// As AVX2 adds them: a Zen 4 widens sixteen floats in two thirds of the time if it takes four at once, not eight.
+    type Sums = <F32x8 as Vector>::Sums;
 
     #[inline(always)]
-    fn no_sums(_: Avx512) -> __m512d {
-        // SAFETY: the token proves AVX-512.
-        unsafe { _mm512_setzero_pd() }
+    fn no_sums(token: Avx512) -> Self::Sums {
+        F32x8::no_sums(token.avx2_fma())
     }
     #[inline(always)]
-    fn add_squares(_: Avx512, sums: __m512d, values: &[f32; 8]) -> __m512d {
-        // SAFETY: the token proves AVX-512, and AVX with it; the reference is readable for eight floats; the load is unaligned.
-        unsafe {
-            let values = _mm512_cvtps_pd(_mm256_loadu_ps(values.as_ptr()));
-            _mm512_fmadd_pd(values, values, sums)
-        }
+    fn add_squares(token: Avx512, sums: Self::Sums, values: &[f32; 8]) -> Self::Sums {
+        F32x8::add_squares(token.avx2_fma(), sums, values)
     }
     #[inline(always)]
-    fn total([a, b]: [__m512d; 2]) -> f64 {
-        // SAFETY: a value proves AVX-512.
-        unsafe {
-            let eight = _mm512_add_pd(a, b);
-            let four = _mm256_add_pd(_mm512_castpd512_pd256(eight), _mm512_extractf64x4_pd::<1>(eight));
-            let two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd::<1>(four));
-            _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)))
-        }
+    fn total(sums: [Self::Sums; 2]) -> f64 {
+        F32x8::total(sums)
     }
     #[inline(always)]
     fn apart<J: Job<Self>>(token: Avx512, job: &J) {

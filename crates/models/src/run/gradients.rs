@@ -205,11 +205,6 @@ impl DirectionJob<'_> {
         }
     }
 
-    /// Whether the kernel leaves dL/dh of each step, for which there is room in a chunk's steps only.
-    pub(super) fn keeps_steps(&self) -> bool {
-        !self.dh_steps.is_empty()
-    }
-
     /// The recurrence over the direction's steps `begin .. end`; `is_reset`: some rows start anew before the first of them, from a
     /// state that is given, and no row does before another.
     pub(super) fn recurrence(
@@ -226,13 +221,13 @@ impl DirectionJob<'_> {
         let part = dims.with_steps(steps.len());
         // A kernel counts the steps that it is shown from 0, and every array has a place for each of them. Those that begin with a
         // reset have what it leads to as h_0 and c_0, and what the kernel leaves of dL/dh_0 and dL/dc_0 is its gradient.
-        let (shown, h_0, c_0) = if is_reset || self.keeps_steps() {
+        let (shown, h_0, c_0) = if is_reset {
             (begin..end, &*self.before_h, &*self.before_c)
         } else {
             (steps.clone(), *h_0, *c_0)
         };
         let (first, local) = (shown.start, shown.start - steps.start);
-        let (chunk, of_chunk) = (dims.with_steps(self.chunk.len()), first.saturating_sub(self.chunk.start));
+        let (chunk, of_chunk) = (dims.with_steps(self.chunk.len()), begin - self.chunk.start);
         let args = Backward {
             begin: begin - first,
             end: end - first,

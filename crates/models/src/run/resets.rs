@@ -30,9 +30,6 @@ impl DirectionJob<'_> {
     ) -> Result<(), Error> {
         let (dims, d, rows) = (self.dims, self.direction, self.rows);
         if self.resets.is_none() {
-            if self.keeps_steps() {
-                self.set_before(segment, begin);
-            }
             return self.recurrence(segment, begin, end, plan, false);
         }
         let is_reset = |step: &usize| rows.reset_at(d, *step, dims).next().is_some();

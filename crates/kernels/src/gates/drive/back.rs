@@ -40,6 +40,7 @@ pub(crate) unsafe fn backward<
     task: &BackwardTask,
     cell: C,
 ) {
+    debug_assert_eq!(C::hidden(task.hidden), task.hidden, "a kernel of another hidden size");
     let (last, first) = task.boundaries;
     for u in (first..=last).rev() {
         let body = Gates::<_, G, S>(Boundary::<V, C, NR>::new(task, u, cell));
@@ -85,7 +86,7 @@ impl<V: Vector, C: CellBody<G, S>, const G: usize, const S: usize, const NR: usi
         corner: Corner,
     ) -> Tile<V, M, W, K> {
         let Boundary { task, u, from, .. } = self.0;
-        let h = task.hidden;
+        let h = C::hidden(task.hidden);
         let mut acc = zeros(token);
         if corner.row >= from {
             return acc;
@@ -122,7 +123,7 @@ impl<V: Vector, C: CellBody<G, S>, const G: usize, const S: usize, const NR: usi
         // SAFETY: rows and panels lie within the task.
         unsafe {
             for n in 0..N {
-                let left = self.0.task.hidden - at[n].panel * V::LANES;
+                let left = C::hidden(self.0.task.hidden) - at[n].panel * V::LANES;
                 gradients.0[n] = self.passed(token, at[n], left, gradients.0[n]);
             }
             self.step_back(token, at, gradients);
@@ -182,7 +183,7 @@ impl<V: Vector, C: CellBody<G, S>, const G: usize, const S: usize, const NR: usi
     #[inline(always)]
     pub(super) unsafe fn step_back<const N: usize>(&self, token: V::Token, at: [At; N], dh: Group<V, N>) {
         let Boundary { task, u, from, to, cell, .. } = self.0;
-        let h = task.hidden;
+        let h = C::hidden(task.hidden);
         let zero = Group::splat(token, 0.0);
         let in_c = C::DIRECT && C::OPTIONS && !task.w_hr.is_null();
         let keeps_c = C::CELL_STATE || in_c;

@@ -2,6 +2,7 @@
 //!
 //! The kernels of `avx2_fma`: instantiations of the arithmetic in `gates`, `gemm` and `math`.
 
+use crate::gates::Fixed;
 use crate::gates::checked::{BackwardTask, ForwardTask, SingleTask};
 use crate::gates::drive::{self, reset_before, single};
 use crate::gates::gru::{Gru, GruResetBefore, GruWith};
@@ -67,9 +68,9 @@ pub(crate) unsafe fn sum_rows(from: &[f32], rows: &[usize], to: &mut [f32]) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn sum_squares(from: &[f32], to: &mut [f64]) {
+pub(crate) unsafe fn sum_squares(from: &[f32], to: &mut [f64], root: bool) {
     // SAFETY: the caller's promise.
-    unsafe { map::sum_squares::<F32x8>(Avx2Fma::assume(), from, to) }
+    unsafe { map::sum_squares::<F32x8>(Avx2Fma::assume(), from, to, root) }
 }
 
 /// `f32-rnn_tanh-step-hn-avx2_fma`: tile 6x2, k unrolled 4 times.
@@ -112,6 +113,16 @@ pub(crate) unsafe fn rnn_tanh_step_h8(task: &SingleTask) {
     unsafe { single::forward::<F32x8, _, 1, 1, 1, 2, 1, 8, 1>(Avx2Fma::assume(), task, RnnTanh) }
 }
 
+/// `f32-rnn_tanh-bwd-h8-avx2_fma`: tile 6x2, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx2,fma")]
+pub(crate) unsafe fn rnn_tanh_bwd_h8(task: &BackwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { drive::backward::<F32x8, _, 1, 1, 6, 2>(Avx2Fma::assume(), task, Fixed::<_, 8>(RnnTanh)) }
+}
+
 /// `f32-rnn_tanh-step-h12-avx2_fma`: tile 1x2, k unrolled 1 times.
 ///
 /// # Safety
@@ -130,6 +141,16 @@ pub(crate) unsafe fn rnn_tanh_step_h12(task: &SingleTask) {
 pub(crate) unsafe fn rnn_tanh_step_h16(task: &SingleTask) {
     // SAFETY: the caller's promise.
     unsafe { single::forward::<F32x8, _, 1, 1, 2, 2, 1, 16, 2>(Avx2Fma::assume(), task, RnnTanh) }
+}
+
+/// `f32-rnn_tanh-bwd-h16-avx2_fma`: tile 6x2, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx2,fma")]
+pub(crate) unsafe fn rnn_tanh_bwd_h16(task: &BackwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { drive::backward::<F32x8, _, 1, 1, 6, 2>(Avx2Fma::assume(), task, Fixed::<_, 16>(RnnTanh)) }
 }
 
 /// `f32-rnn_tanh-step-h20-avx2_fma`: tile 1x3, k unrolled 1 times.
@@ -152,6 +173,16 @@ pub(crate) unsafe fn rnn_tanh_step_h24(task: &SingleTask) {
     unsafe { single::forward::<F32x8, _, 1, 1, 3, 2, 1, 24, 3>(Avx2Fma::assume(), task, RnnTanh) }
 }
 
+/// `f32-rnn_tanh-bwd-h24-avx2_fma`: tile 6x2, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx2,fma")]
+pub(crate) unsafe fn rnn_tanh_bwd_h24(task: &BackwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { drive::backward::<F32x8, _, 1, 1, 6, 2>(Avx2Fma::assume(), task, Fixed::<_, 24>(RnnTanh)) }
+}
+
 /// `f32-rnn_tanh-step-h32-avx2_fma`: tile 1x4, k unrolled 1 times.
 ///
 /// # Safety
@@ -160,6 +191,16 @@ pub(crate) unsafe fn rnn_tanh_step_h24(task: &SingleTask) {
 pub(crate) unsafe fn rnn_tanh_step_h32(task: &SingleTask) {
     // SAFETY: the caller's promise.
     unsafe { single::forward::<F32x8, _, 1, 1, 4, 2, 1, 32, 4>(Avx2Fma::assume(), task, RnnTanh) }
+}
+
+/// `f32-rnn_tanh-bwd-h32-avx2_fma`: tile 6x2, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx2,fma")]
+pub(crate) unsafe fn rnn_tanh_bwd_h32(task: &BackwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { drive::backward::<F32x8, _, 1, 1, 6, 2>(Avx2Fma::assume(), task, Fixed::<_, 32>(RnnTanh)) }
 }
 
 /// `f32-rnn_tanh-step-h40-avx2_fma`: tile 1x5, k unrolled 1 times.
@@ -172,6 +213,16 @@ pub(crate) unsafe fn rnn_tanh_step_h40(task: &SingleTask) {
     unsafe { single::forward::<F32x8, _, 1, 1, 5, 2, 1, 40, 5>(Avx2Fma::assume(), task, RnnTanh) }
 }
 
+/// `f32-rnn_tanh-bwd-h40-avx2_fma`: tile 6x2, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx2,fma")]
+pub(crate) unsafe fn rnn_tanh_bwd_h40(task: &BackwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { drive::backward::<F32x8, _, 1, 1, 6, 2>(Avx2Fma::assume(), task, Fixed::<_, 40>(RnnTanh)) }
+}
+
 /// `f32-rnn_tanh-step-h48-avx2_fma`: tile 1x6, k unrolled 1 times.
 ///
 /// # Safety
@@ -182,6 +233,16 @@ pub(crate) unsafe fn rnn_tanh_step_h48(task: &SingleTask) {
     unsafe { single::forward::<F32x8, _, 1, 1, 6, 2, 1, 48, 6>(Avx2Fma::assume(), task, RnnTanh) }
 }
 
+/// `f32-rnn_tanh-bwd-h48-avx2_fma`: tile 6x2, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx2,fma")]
+pub(crate) unsafe fn rnn_tanh_bwd_h48(task: &BackwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { drive::backward::<F32x8, _, 1, 1, 6, 2>(Avx2Fma::assume(), task, Fixed::<_, 48>(RnnTanh)) }
+}
+
 /// `f32-rnn_tanh-step-h64-avx2_fma`: tile 1x8, k unrolled 1 times.
 ///
 /// # Safety
@@ -190,6 +251,16 @@ pub(crate) unsafe fn rnn_tanh_step_h48(task: &SingleTask) {
 pub(crate) unsafe fn rnn_tanh_step_h64(task: &SingleTask) {
     // SAFETY: the caller's promise.
     unsafe { single::forward::<F32x8, _, 1, 1, 8, 2, 1, 64, 8>(Avx2Fma::assume(), task, RnnTanh) }
+}
+
+/// `f32-rnn_tanh-bwd-h64-avx2_fma`: tile 6x2, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx2,fma")]
+pub(crate) unsafe fn rnn_tanh_bwd_h64(task: &BackwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { drive::backward::<F32x8, _, 1, 1, 6, 2>(Avx2Fma::assume(), task, Fixed::<_, 64>(RnnTanh)) }
 }
 
 /// `f32-rnn_tanh-step-h80-avx2_fma`: tile 1x10, k unrolled 1 times.
@@ -332,6 +403,16 @@ pub(crate) unsafe fn rnn_relu_step_h8(task: &SingleTask) {
     unsafe { single::forward::<F32x8, _, 1, 1, 1, 2, 1, 8, 1>(Avx2Fma::assume(), task, RnnRelu) }
 }
 
+/// `f32-rnn_relu-bwd-h8-avx2_fma`: tile 6x2, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx2,fma")]
+pub(crate) unsafe fn rnn_relu_bwd_h8(task: &BackwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { drive::backward::<F32x8, _, 1, 1, 6, 2>(Avx2Fma::assume(), task, Fixed::<_, 8>(RnnRelu)) }
+}
+
 /// `f32-rnn_relu-step-h12-avx2_fma`: tile 1x2, k unrolled 1 times.
 ///
 /// # Safety
@@ -340,6 +421,16 @@ pub(crate) unsafe fn rnn_relu_step_h8(task: &SingleTask) {
 pub(crate) unsafe fn rnn_relu_step_h12(task: &SingleTask) {
     // SAFETY: the caller's promise.
     unsafe { single::forward::<F32x8, _, 1, 1, 2, 2, 1, 12, 2>(Avx2Fma::assume(), task, RnnRelu) }
+}
+
+/// `f32-rnn_relu-bwd-h12-avx2_fma`: tile 6x2, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx2,fma")]
+pub(crate) unsafe fn rnn_relu_bwd_h12(task: &BackwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { drive::backward::<F32x8, _, 1, 1, 6, 2>(Avx2Fma::assume(), task, Fixed::<_, 12>(RnnRelu)) }
 }
 
 /// `f32-rnn_relu-step-h16-avx2_fma`: tile 1x2, k unrolled 1 times.
@@ -352,6 +443,16 @@ pub(crate) unsafe fn rnn_relu_step_h16(task: &SingleTask) {
     unsafe { single::forward::<F32x8, _, 1, 1, 2, 2, 1, 16, 2>(Avx2Fma::assume(), task, RnnRelu) }
 }
 
+/// `f32-rnn_relu-bwd-h16-avx2_fma`: tile 6x2, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx2,fma")]
+pub(crate) unsafe fn rnn_relu_bwd_h16(task: &BackwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { drive::backward::<F32x8, _, 1, 1, 6, 2>(Avx2Fma::assume(), task, Fixed::<_, 16>(RnnRelu)) }
+}
+
 /// `f32-rnn_relu-step-h20-avx2_fma`: tile 1x3, k unrolled 1 times.
 ///
 /// # Safety
@@ -360,6 +461,16 @@ pub(crate) unsafe fn rnn_relu_step_h16(task: &SingleTask) {
 pub(crate) unsafe fn rnn_relu_step_h20(task: &SingleTask) {
     // SAFETY: the caller's promise.
     unsafe { single::forward::<F32x8, _, 1, 1, 3, 2, 1, 20, 3>(Avx2Fma::assume(), task, RnnRelu) }
+}
+
+/// `f32-rnn_relu-bwd-h20-avx2_fma`: tile 6x2, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx2,fma")]
+pub(crate) unsafe fn rnn_relu_bwd_h20(task: &BackwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { drive::backward::<F32x8, _, 1, 1, 6, 2>(Avx2Fma::assume(), task, Fixed::<_, 20>(RnnRelu)) }
 }
 
 /// `f32-rnn_relu-step-h24-avx2_fma`: tile 1x3, k unrolled 1 times.
@@ -372,6 +483,16 @@ pub(crate) unsafe fn rnn_relu_step_h24(task: &SingleTask) {
     unsafe { single::forward::<F32x8, _, 1, 1, 3, 2, 1, 24, 3>(Avx2Fma::assume(), task, RnnRelu) }
 }
 
+/// `f32-rnn_relu-bwd-h24-avx2_fma`: tile 6x2, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx2,fma")]
+pub(crate) unsafe fn rnn_relu_bwd_h24(task: &BackwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { drive::backward::<F32x8, _, 1, 1, 6, 2>(Avx2Fma::assume(), task, Fixed::<_, 24>(RnnRelu)) }
+}
+
 /// `f32-rnn_relu-step-h32-avx2_fma`: tile 1x4, k unrolled 1 times.
 ///
 /// # Safety
@@ -380,6 +501,16 @@ pub(crate) unsafe fn rnn_relu_step_h24(task: &SingleTask) {
 pub(crate) unsafe fn rnn_relu_step_h32(task: &SingleTask) {
     // SAFETY: the caller's promise.
     unsafe { single::forward::<F32x8, _, 1, 1, 4, 2, 1, 32, 4>(Avx2Fma::assume(), task, RnnRelu) }
+}
+
+/// `f32-rnn_relu-bwd-h32-avx2_fma`: tile 6x2, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx2,fma")]
+pub(crate) unsafe fn rnn_relu_bwd_h32(task: &BackwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { drive::backward::<F32x8, _, 1, 1, 6, 2>(Avx2Fma::assume(), task, Fixed::<_, 32>(RnnRelu)) }
 }
 
 /// `f32-rnn_relu-step-h40-avx2_fma`: tile 1x5, k unrolled 1 times.
@@ -392,6 +523,16 @@ pub(crate) unsafe fn rnn_relu_step_h40(task: &SingleTask) {
     unsafe { single::forward::<F32x8, _, 1, 1, 5, 2, 1, 40, 5>(Avx2Fma::assume(), task, RnnRelu) }
 }
 
+/// `f32-rnn_relu-bwd-h40-avx2_fma`: tile 6x2, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx2,fma")]
+pub(crate) unsafe fn rnn_relu_bwd_h40(task: &BackwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { drive::backward::<F32x8, _, 1, 1, 6, 2>(Avx2Fma::assume(), task, Fixed::<_, 40>(RnnRelu)) }
+}
+
 /// `f32-rnn_relu-step-h48-avx2_fma`: tile 1x6, k unrolled 1 times.
 ///
 /// # Safety
@@ -402,6 +543,16 @@ pub(crate) unsafe fn rnn_relu_step_h48(task: &SingleTask) {
     unsafe { single::forward::<F32x8, _, 1, 1, 6, 2, 1, 48, 6>(Avx2Fma::assume(), task, RnnRelu) }
 }
 
+/// `f32-rnn_relu-bwd-h48-avx2_fma`: tile 6x2, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx2,fma")]
+pub(crate) unsafe fn rnn_relu_bwd_h48(task: &BackwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { drive::backward::<F32x8, _, 1, 1, 6, 2>(Avx2Fma::assume(), task, Fixed::<_, 48>(RnnRelu)) }
+}
+
 /// `f32-rnn_relu-step-h64-avx2_fma`: tile 1x8, k unrolled 1 times.
 ///
 /// # Safety
@@ -410,6 +561,16 @@ pub(crate) unsafe fn rnn_relu_step_h48(task: &SingleTask) {
 pub(crate) unsafe fn rnn_relu_step_h64(task: &SingleTask) {
     // SAFETY: the caller's promise.
     unsafe { single::forward::<F32x8, _, 1, 1, 8, 2, 1, 64, 8>(Avx2Fma::assume(), task, RnnRelu) }
+}
+
+/// `f32-rnn_relu-bwd-h64-avx2_fma`: tile 6x2, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx2,fma")]
+pub(crate) unsafe fn rnn_relu_bwd_h64(task: &BackwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { drive::backward::<F32x8, _, 1, 1, 6, 2>(Avx2Fma::assume(), task, Fixed::<_, 64>(RnnRelu)) }
 }
 
 /// `f32-rnn_relu-step-h80-avx2_fma`: tile 1x10, k unrolled 1 times.
@@ -552,6 +713,16 @@ pub(crate) unsafe fn lstm_step_h8(task: &SingleTask) {
     unsafe { single::forward::<F32x8, _, 4, 4, 1, 2, 1, 8, 1>(Avx2Fma::assume(), task, Lstm) }
 }
 
+/// `f32-lstm-bwd-h8-avx2_fma`: tile 6x2, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx2,fma")]
+pub(crate) unsafe fn lstm_bwd_h8(task: &BackwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { drive::backward::<F32x8, _, 4, 4, 6, 2>(Avx2Fma::assume(), task, Fixed::<_, 8>(Lstm)) }
+}
+
 /// `f32-lstm-step-h12-avx2_fma`: tile 1x8, k unrolled 1 times.
 ///
 /// # Safety
@@ -560,6 +731,16 @@ pub(crate) unsafe fn lstm_step_h8(task: &SingleTask) {
 pub(crate) unsafe fn lstm_step_h12(task: &SingleTask) {
     // SAFETY: the caller's promise.
     unsafe { single::forward::<F32x8, _, 4, 4, 2, 2, 1, 12, 2>(Avx2Fma::assume(), task, Lstm) }
+}
+
+/// `f32-lstm-bwd-h12-avx2_fma`: tile 6x2, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx2,fma")]
+pub(crate) unsafe fn lstm_bwd_h12(task: &BackwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { drive::backward::<F32x8, _, 4, 4, 6, 2>(Avx2Fma::assume(), task, Fixed::<_, 12>(Lstm)) }
 }
 
 /// `f32-lstm-step-h16-avx2_fma`: tile 1x8, k unrolled 1 times.
@@ -572,6 +753,16 @@ pub(crate) unsafe fn lstm_step_h16(task: &SingleTask) {
     unsafe { single::forward::<F32x8, _, 4, 4, 2, 2, 1, 16, 2>(Avx2Fma::assume(), task, Lstm) }
 }
 
+/// `f32-lstm-bwd-h16-avx2_fma`: tile 6x2, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx2,fma")]
+pub(crate) unsafe fn lstm_bwd_h16(task: &BackwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { drive::backward::<F32x8, _, 4, 4, 6, 2>(Avx2Fma::assume(), task, Fixed::<_, 16>(Lstm)) }
+}
+
 /// `f32-lstm-step-h20-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
@@ -580,6 +771,16 @@ pub(crate) unsafe fn lstm_step_h16(task: &SingleTask) {
 pub(crate) unsafe fn lstm_step_h20(task: &SingleTask) {
     // SAFETY: the caller's promise.
     unsafe { single::forward::<F32x8, _, 4, 4, 3, 2, 1, 20, 3>(Avx2Fma::assume(), task, Lstm) }
+}
+
+/// `f32-lstm-bwd-h20-avx2_fma`: tile 6x2, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx2,fma")]
+pub(crate) unsafe fn lstm_bwd_h20(task: &BackwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { drive::backward::<F32x8, _, 4, 4, 6, 2>(Avx2Fma::assume(), task, Fixed::<_, 20>(Lstm)) }
 }
 
 /// `f32-lstm-step-h24-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -592,6 +793,16 @@ pub(crate) unsafe fn lstm_step_h24(task: &SingleTask) {
     unsafe { single::forward::<F32x8, _, 4, 4, 3, 2, 1, 24, 3>(Avx2Fma::assume(), task, Lstm) }
 }
 
+/// `f32-lstm-bwd-h24-avx2_fma`: tile 6x2, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx2,fma")]
+pub(crate) unsafe fn lstm_bwd_h24(task: &BackwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { drive::backward::<F32x8, _, 4, 4, 6, 2>(Avx2Fma::assume(), task, Fixed::<_, 24>(Lstm)) }
+}
+
 /// `f32-lstm-step-h32-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
@@ -600,6 +811,16 @@ pub(crate) unsafe fn lstm_step_h24(task: &SingleTask) {
 pub(crate) unsafe fn lstm_step_h32(task: &SingleTask) {
     // SAFETY: the caller's promise.
     unsafe { single::forward::<F32x8, _, 4, 4, 3, 2, 1, 32, 4>(Avx2Fma::assume(), task, Lstm) }
+}
+
+/// `f32-lstm-bwd-h32-avx2_fma`: tile 6x2, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx2,fma")]
+pub(crate) unsafe fn lstm_bwd_h32(task: &BackwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { drive::backward::<F32x8, _, 4, 4, 6, 2>(Avx2Fma::assume(), task, Fixed::<_, 32>(Lstm)) }
 }
 
 /// `f32-lstm-step-h40-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -612,6 +833,16 @@ pub(crate) unsafe fn lstm_step_h40(task: &SingleTask) {
     unsafe { single::forward::<F32x8, _, 4, 4, 3, 2, 1, 40, 5>(Avx2Fma::assume(), task, Lstm) }
 }
 
+/// `f32-lstm-bwd-h40-avx2_fma`: tile 6x2, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx2,fma")]
+pub(crate) unsafe fn lstm_bwd_h40(task: &BackwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { drive::backward::<F32x8, _, 4, 4, 6, 2>(Avx2Fma::assume(), task, Fixed::<_, 40>(Lstm)) }
+}
+
 /// `f32-lstm-step-h48-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
@@ -622,6 +853,16 @@ pub(crate) unsafe fn lstm_step_h48(task: &SingleTask) {
     unsafe { single::forward::<F32x8, _, 4, 4, 3, 2, 1, 48, 6>(Avx2Fma::assume(), task, Lstm) }
 }
 
+/// `f32-lstm-bwd-h48-avx2_fma`: tile 6x2, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx2,fma")]
+pub(crate) unsafe fn lstm_bwd_h48(task: &BackwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { drive::backward::<F32x8, _, 4, 4, 6, 2>(Avx2Fma::assume(), task, Fixed::<_, 48>(Lstm)) }
+}
+
 /// `f32-lstm-step-h64-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
@@ -630,6 +871,16 @@ pub(crate) unsafe fn lstm_step_h48(task: &SingleTask) {
 pub(crate) unsafe fn lstm_step_h64(task: &SingleTask) {
     // SAFETY: the caller's promise.
     unsafe { single::forward::<F32x8, _, 4, 4, 3, 2, 1, 64, 8>(Avx2Fma::assume(), task, Lstm) }
+}
+
+/// `f32-lstm-bwd-h64-avx2_fma`: tile 6x2, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx2,fma")]
+pub(crate) unsafe fn lstm_bwd_h64(task: &BackwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { drive::backward::<F32x8, _, 4, 4, 6, 2>(Avx2Fma::assume(), task, Fixed::<_, 64>(Lstm)) }
 }
 
 /// `f32-lstm-step-h80-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -772,6 +1023,16 @@ pub(crate) unsafe fn gru_step_h8(task: &SingleTask) {
     unsafe { single::forward::<F32x8, _, 3, 4, 1, 2, 1, 8, 1>(Avx2Fma::assume(), task, Gru) }
 }
 
+/// `f32-gru-bwd-h8-avx2_fma`: tile 6x2, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx2,fma")]
+pub(crate) unsafe fn gru_bwd_h8(task: &BackwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { drive::backward::<F32x8, _, 3, 4, 6, 2>(Avx2Fma::assume(), task, Fixed::<_, 8>(Gru)) }
+}
+
 /// `f32-gru-step-h12-avx2_fma`: tile 1x6, k unrolled 1 times.
 ///
 /// # Safety
@@ -780,6 +1041,16 @@ pub(crate) unsafe fn gru_step_h8(task: &SingleTask) {
 pub(crate) unsafe fn gru_step_h12(task: &SingleTask) {
     // SAFETY: the caller's promise.
     unsafe { single::forward::<F32x8, _, 3, 4, 2, 2, 1, 12, 2>(Avx2Fma::assume(), task, Gru) }
+}
+
+/// `f32-gru-bwd-h12-avx2_fma`: tile 6x2, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx2,fma")]
+pub(crate) unsafe fn gru_bwd_h12(task: &BackwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { drive::backward::<F32x8, _, 3, 4, 6, 2>(Avx2Fma::assume(), task, Fixed::<_, 12>(Gru)) }
 }
 
 /// `f32-gru-step-h16-avx2_fma`: tile 1x6, k unrolled 1 times.
@@ -792,6 +1063,16 @@ pub(crate) unsafe fn gru_step_h16(task: &SingleTask) {
     unsafe { single::forward::<F32x8, _, 3, 4, 2, 2, 1, 16, 2>(Avx2Fma::assume(), task, Gru) }
 }
 
+/// `f32-gru-bwd-h16-avx2_fma`: tile 6x2, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx2,fma")]
+pub(crate) unsafe fn gru_bwd_h16(task: &BackwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { drive::backward::<F32x8, _, 3, 4, 6, 2>(Avx2Fma::assume(), task, Fixed::<_, 16>(Gru)) }
+}
+
 /// `f32-gru-step-h20-avx2_fma`: tile 1x9, k unrolled 1 times.
 ///
 /// # Safety
@@ -800,6 +1081,16 @@ pub(crate) unsafe fn gru_step_h16(task: &SingleTask) {
 pub(crate) unsafe fn gru_step_h20(task: &SingleTask) {
     // SAFETY: the caller's promise.
     unsafe { single::forward::<F32x8, _, 3, 4, 3, 2, 1, 20, 3>(Avx2Fma::assume(), task, Gru) }
+}
+
+/// `f32-gru-bwd-h20-avx2_fma`: tile 6x2, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx2,fma")]
+pub(crate) unsafe fn gru_bwd_h20(task: &BackwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { drive::backward::<F32x8, _, 3, 4, 6, 2>(Avx2Fma::assume(), task, Fixed::<_, 20>(Gru)) }
 }
 
 /// `f32-gru-step-h24-avx2_fma`: tile 1x9, k unrolled 1 times.
@@ -812,6 +1103,16 @@ pub(crate) unsafe fn gru_step_h24(task: &SingleTask) {
     unsafe { single::forward::<F32x8, _, 3, 4, 3, 2, 1, 24, 3>(Avx2Fma::assume(), task, Gru) }
 }
 
+/// `f32-gru-bwd-h24-avx2_fma`: tile 6x2, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx2,fma")]
+pub(crate) unsafe fn gru_bwd_h24(task: &BackwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { drive::backward::<F32x8, _, 3, 4, 6, 2>(Avx2Fma::assume(), task, Fixed::<_, 24>(Gru)) }
+}
+
 /// `f32-gru-step-h32-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
@@ -820,6 +1121,16 @@ pub(crate) unsafe fn gru_step_h24(task: &SingleTask) {
 pub(crate) unsafe fn gru_step_h32(task: &SingleTask) {
     // SAFETY: the caller's promise.
     unsafe { single::forward::<F32x8, _, 3, 4, 4, 2, 1, 32, 4>(Avx2Fma::assume(), task, Gru) }
+}
+
+/// `f32-gru-bwd-h32-avx2_fma`: tile 6x2, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx2,fma")]
+pub(crate) unsafe fn gru_bwd_h32(task: &BackwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { drive::backward::<F32x8, _, 3, 4, 6, 2>(Avx2Fma::assume(), task, Fixed::<_, 32>(Gru)) }
 }
 
 /// `f32-gru-step-h40-avx2_fma`: tile 1x12, k unrolled 1 times.
@@ -832,6 +1143,16 @@ pub(crate) unsafe fn gru_step_h40(task: &SingleTask) {
     unsafe { single::forward::<F32x8, _, 3, 4, 4, 2, 1, 40, 5>(Avx2Fma::assume(), task, Gru) }
 }
 
+/// `f32-gru-bwd-h40-avx2_fma`: tile 6x2, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx2,fma")]
+pub(crate) unsafe fn gru_bwd_h40(task: &BackwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { drive::backward::<F32x8, _, 3, 4, 6, 2>(Avx2Fma::assume(), task, Fixed::<_, 40>(Gru)) }
+}
+
 /// `f32-gru-step-h48-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
@@ -842,6 +1163,16 @@ pub(crate) unsafe fn gru_step_h48(task: &SingleTask) {
     unsafe { single::forward::<F32x8, _, 3, 4, 4, 2, 1, 48, 6>(Avx2Fma::assume(), task, Gru) }
 }
 
+/// `f32-gru-bwd-h48-avx2_fma`: tile 6x2, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx2,fma")]
+pub(crate) unsafe fn gru_bwd_h48(task: &BackwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { drive::backward::<F32x8, _, 3, 4, 6, 2>(Avx2Fma::assume(), task, Fixed::<_, 48>(Gru)) }
+}
+
 /// `f32-gru-step-h64-avx2_fma`: tile 1x12, k unrolled 1 times.
 ///
 /// # Safety
@@ -850,6 +1181,16 @@ pub(crate) unsafe fn gru_step_h48(task: &SingleTask) {
 pub(crate) unsafe fn gru_step_h64(task: &SingleTask) {
     // SAFETY: the caller's promise.
     unsafe { single::forward::<F32x8, _, 3, 4, 4, 2, 1, 64, 8>(Avx2Fma::assume(), task, Gru) }
+}
+
+/// `f32-gru-bwd-h64-avx2_fma`: tile 6x2, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx2,fma")]
+pub(crate) unsafe fn gru_bwd_h64(task: &BackwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { drive::backward::<F32x8, _, 3, 4, 6, 2>(Avx2Fma::assume(), task, Fixed::<_, 64>(Gru)) }
 }
 
 /// `f32-gru-step-h80-avx2_fma`: tile 1x12, k unrolled 1 times.

@@ -2,6 +2,7 @@
 //!
 //! The kernels of `avx512`: instantiations of the arithmetic in `gates`, `gemm` and `math`.
 
+use crate::gates::Fixed;
 use crate::gates::checked::{BackwardTask, ForwardTask, SingleTask};
 use crate::gates::drive::{self, reset_before, single};
 use crate::gates::gru::{Gru, GruResetBefore, GruWith};
@@ -67,9 +68,9 @@ pub(crate) unsafe fn sum_rows(from: &[f32], rows: &[usize], to: &mut [f32]) {
 /// # Safety
 /// The CPU has the features below, and the arguments were checked.
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-pub(crate) unsafe fn sum_squares(from: &[f32], to: &mut [f64]) {
+pub(crate) unsafe fn sum_squares(from: &[f32], to: &mut [f64], root: bool) {
     // SAFETY: the caller's promise.
-    unsafe { map::sum_squares::<F32x16>(Avx512::assume(), from, to) }
+    unsafe { map::sum_squares::<F32x16>(Avx512::assume(), from, to, root) }
 }
 
 /// `f32-rnn_tanh-step-hn-avx512`: tile 6x4, k unrolled 4 times.
@@ -572,6 +573,16 @@ pub(crate) unsafe fn lstm_step_h16(task: &SingleTask) {
     unsafe { single::forward::<F32x16, _, 4, 4, 1, 4, 2, 16, 1>(Avx512::assume(), task, Lstm) }
 }
 
+/// `f32-lstm-bwd-h16-avx512`: tile 6x4, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
+pub(crate) unsafe fn lstm_bwd_h16(task: &BackwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { drive::backward::<F32x16, _, 4, 4, 6, 4>(Avx512::assume(), task, Fixed::<_, 16>(Lstm)) }
+}
+
 /// `f32-lstm-step-h20-avx512`: tile 1x8, k unrolled 2 times.
 ///
 /// # Safety
@@ -792,6 +803,16 @@ pub(crate) unsafe fn gru_step_h16(task: &SingleTask) {
     unsafe { single::forward::<F32x16, _, 3, 4, 1, 4, 2, 16, 1>(Avx512::assume(), task, Gru) }
 }
 
+/// `f32-gru-bwd-h16-avx512`: tile 6x4, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
+pub(crate) unsafe fn gru_bwd_h16(task: &BackwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { drive::backward::<F32x16, _, 3, 4, 6, 4>(Avx512::assume(), task, Fixed::<_, 16>(Gru)) }
+}
+
 /// `f32-gru-step-h20-avx512`: tile 1x6, k unrolled 2 times.
 ///
 /// # Safety
@@ -842,6 +863,16 @@ pub(crate) unsafe fn gru_step_h48(task: &SingleTask) {
     unsafe { single::forward::<F32x16, _, 3, 4, 3, 4, 2, 48, 3>(Avx512::assume(), task, Gru) }
 }
 
+/// `f32-gru-bwd-h48-avx512`: tile 6x4, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
+pub(crate) unsafe fn gru_bwd_h48(task: &BackwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { drive::backward::<F32x16, _, 3, 4, 6, 4>(Avx512::assume(), task, Fixed::<_, 48>(Gru)) }
+}
+
 /// `f32-gru-step-h64-avx512`: tile 1x12, k unrolled 2 times.
 ///
 /// # Safety
@@ -850,6 +881,16 @@ pub(crate) unsafe fn gru_step_h48(task: &SingleTask) {
 pub(crate) unsafe fn gru_step_h64(task: &SingleTask) {
     // SAFETY: the caller's promise.
     unsafe { single::forward::<F32x16, _, 3, 4, 4, 4, 2, 64, 4>(Avx512::assume(), task, Gru) }
+}
+
+/// `f32-gru-bwd-h64-avx512`: tile 6x4, k unrolled 1 times.
+///
+/// # Safety
+/// The CPU has the features below, and the arguments were checked.
+#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
+pub(crate) unsafe fn gru_bwd_h64(task: &BackwardTask) {
+    // SAFETY: the caller's promise.
+    unsafe { drive::backward::<F32x16, _, 3, 4, 6, 4>(Avx512::assume(), task, Fixed::<_, 64>(Gru)) }
 }
 
 /// `f32-gru-step-h80-avx512`: tile 1x15, k unrolled 2 times.

@@ -57,8 +57,8 @@ pub(crate) unsafe fn sum_rows(from: &[f32], rows: &[usize], to: &mut [f32]) {
 ///
 /// # Safety
 /// The arguments were checked.
-pub(crate) unsafe fn sum_squares(from: &[f32], to: &mut [f64]) {
-    map::sum_squares::<F32x4>(Portable, from, to)
+pub(crate) unsafe fn sum_squares(from: &[f32], to: &mut [f64], root: bool) {
+    map::sum_squares::<F32x4>(Portable, from, to, root)
 }
 
 /// `f32-rnn_tanh-step-hn-portable`: tile 5x2, k unrolled 4 times.

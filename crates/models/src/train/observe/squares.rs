@@ -5,16 +5,11 @@ use gatewise_kernels::Kernels;
 /// The sum of squares, in f64, which is not finite only if a value is not.
 pub(super) fn sum_of_squares(kernels: Kernels, values: &[f32]) -> f64 {
     let mut sum = [0.0];
-    sum_of_rows(kernels, values, &mut sum);
+    kernels.sum_squares(values, &mut sum).expect("one row");
     sum[0]
 }
 
 /// The norm of each of as many rows of equal width as there are norms.
 pub(super) fn norms(kernels: Kernels, values: &[f32], norms: &mut [f64]) {
-    sum_of_rows(kernels, values, norms);
-    norms.iter_mut().for_each(|norm| *norm = norm.sqrt());
-}
-
-fn sum_of_rows(kernels: Kernels, values: &[f32], sums: &mut [f64]) {
-    kernels.sum_squares(values, sums).expect("rows of equal width");
+    kernels.norms(values, norms).expect("rows of equal width");
 }
