@@ -20,7 +20,7 @@ struct Options {
     /// A dozen cases, five rounds of 20 ms
     #[arg(long)]
     quick: bool,
-    /// All cases, nine rounds of 100 ms
+    /// All cases, nine rounds of 40 ms
     #[arg(long)]
     full: bool,
     /// One case, e.g. "lstm forward B=32 T=100 I=256 H=256" or "matmul m=256 n=256 k=256"; may be given several times
@@ -101,7 +101,7 @@ fn measure(options: &Options, folder: &Path, file: &Path) -> Result<(Results, bo
     }
     say!("");
     let effort = if options.full {
-        Effort { reps: 9, least: Duration::from_millis(100), slow: Duration::from_secs(1) }
+        Effort { reps: 9, least: Duration::from_millis(40), slow: Duration::from_secs(1) }
     } else {
         Effort { reps: 5, least: Duration::from_millis(20), slow: Duration::from_secs(1) }
     };

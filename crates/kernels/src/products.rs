@@ -17,7 +17,21 @@ use std::cell::RefCell;
 thread_local! {
     /// Room for one block of packed rows of A, made when a thread first needs it.
     static PACKED_ROWS: RefCell<AlignedBuf> = RefCell::default();
+    /// Room for B where a product packs it.
+    static PACKED_B: RefCell<PackedB> = RefCell::new(PackedB::empty());
 }
+
+/// Floats of a packed B that a thread keeps the room of, 1 MiB: what is saved is an allocation, little beside larger products.
+const MOST_KEPT: usize = 1 << 18;
+
+/// A product of at most that many rows reads B where it stands: to pack it would take as long.
+const FEW_ROWS: usize = 16;
+
+/// From that many rows of B on it pays for few rows of A to read them where they stand, and to go over C once more for the last.
+const WORTH_TWO: usize = 32;
+
+/// So does one of a B of at most that many floats, 64 KiB: its rows are near each other in the cache as they are.
+const SMALL_B: usize = 1 << 14;
 
 impl Kernels {
     /// Packs B, `k` x `n`, for any number of products.
@@ -63,7 +77,8 @@ impl Kernels {
     }
 
     /// C = beta C + A B for A of `m` x `k` and B of `k` x `n`, on as many threads of the current rayon pool as `threads` says.
-    /// With beta 0, C is not read.
+    /// With beta 0, C is not read. B is read where it stands if its columns are neighbours, and it is small or A has few rows; else it
+    /// is packed, in room that the thread keeps up to 1 MiB of. The bits do not depend on it.
     ///
     /// # Errors
     /// [`Error::Shape`] if an operand does not hold its elements, [`Error::SizeOverflow`] if room to pack B cannot be had.
@@ -92,7 +107,67 @@ impl Kernels {
     ) -> Result<(), Error> {
         a.check("a", m, k)?;
         c.check("c", m, n)?;
-        self.matmul_packed(m, a, &self.pack_b(k, n, b)?, beta, c, threads)
+        b.check("b", k, n)?;
+        let is_read = b.col == 1 && c.col == 1 && (m <= FEW_ROWS || k.saturating_mul(n) <= SMALL_B);
+        let whole = self.rows_to_read(k, n, b);
+        if !is_read || (whole < k && (whole == 0 || m > FEW_ROWS || k < WORTH_TWO)) {
+            return self.with_packed_b(k, n, b, |b| self.matmul_packed(m, a, b, beta, c, threads));
+        }
+        let (lanes, nr) = self.strip();
+        let task = GemmTask {
+            rows: m,
+            vectors: n.div_ceil(lanes),
+            depth: whole,
+            a: a.data.as_ptr(),
+            first_row: 0,
+            a_rows: RowMap::even(a.row),
+            a_step: a.col,
+            b: b.data.as_ptr(),
+            b_step: b.row,
+            strip: nr * lanes,
+            start: start(beta),
+            c: c.data.as_mut_ptr(),
+            c_rows: RowMap::even(c.row),
+            c_columns: ColumnMap::EVEN,
+            columns: n,
+        };
+        self.run_matmul(self.common().matmul, task, threads);
+        if whole == k || m == 0 {
+            return Ok(());
+        }
+        // The chains go on with the last rows.
+        let a = Matrix { data: &a.data[whole * a.col..], ..a };
+        let b = Matrix { data: &b.data[whole * b.row..], ..b };
+        self.with_packed_b(k - whole, n, b, |b| self.matmul_packed(m, a, b, 1.0, c, threads))
+    }
+
+    /// The first rows of a checked B that whole vectors can be read from: what is beyond a row's last column is read with it, so it
+    /// has to lie within B's slice. Of columns that fill their vectors that is every row.
+    fn rows_to_read(&self, k: usize, n: usize, b: Matrix<'_>) -> usize {
+        let width = n.next_multiple_of(self.lanes());
+        match b.data.len().checked_sub(width) {
+            _ if width == n || k == 0 => k,
+            None => 0,
+            Some(left) => left.checked_div(b.row).map_or(k, |rows| k.min(rows + 1)),
+        }
+    }
+
+    /// Does something with a packed B, in the room that the thread keeps. While the job runs, the thread may be given other work of
+    /// its pool: a product in it finds no room kept, and makes its own.
+    fn with_packed_b(
+        &self,
+        k: usize,
+        n: usize,
+        b: Matrix<'_>,
+        job: impl FnOnce(&PackedB) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut packed = PACKED_B.replace(PackedB::empty());
+        self.repack_b(&mut packed, k, n, b)?;
+        let result = job(&packed);
+        if packed.panels.len() <= MOST_KEPT {
+            PACKED_B.replace(packed);
+        }
+        result
     }
 
     /// As [`matmul`](Kernels::matmul), with B packed before. Allocates nothing once each thread has run a large product, unless
@@ -128,12 +203,11 @@ impl Kernels {
         if c.col != 1 && b.columns() > 1 {
             return self.matmul_strided(m, a, b, beta, c, threads);
         }
-        let start = if beta == 0.0 { Start::Zero } else { Start::Load(beta) };
         let task = GemmTask {
             a: a.data.as_ptr(),
             a_rows: RowMap::even(a.row),
             a_step: a.col,
-            ..packed_task(m, b, start, c)
+            ..packed_task(m, b, start(beta), c)
         };
         self.run_matmul(self.common().matmul, task, threads);
         Ok(())
@@ -177,6 +251,11 @@ impl Kernels {
             return;
         }
         let parts = threads.clamp(1, task.rows.max(1));
+        if parts == 1 && task.is_block() && !task.wants_packed_rows() {
+            // SAFETY: see the module's note.
+            unsafe { kernel(&task) };
+            return;
+        }
         let (task, mr) = (Shared(task), row.tile.0);
         each_part(parts, |i| {
             let task = *task.get();
@@ -285,6 +364,11 @@ impl Kernels {
     }
 }
 
+/// What the chains of a product start from.
+fn start(beta: f32) -> Start {
+    if beta == 0.0 { Start::Zero } else { Start::Load(beta) }
+}
+
 /// The product of `m` rows with a packed B into a checked C; A is left to the caller.
 fn packed_task(m: usize, b: &PackedB, start: Start, c: MatrixMut<'_>) -> GemmTask {
     GemmTask {
@@ -296,6 +380,7 @@ fn packed_task(m: usize, b: &PackedB, start: Start, c: MatrixMut<'_>) -> GemmTas
         a_rows: RowMap::even(0),
         a_step: 0,
         b: b.panels.as_ptr(),
+        b_step: b.shape.nr * b.shape.lanes,
         strip: b.shape.strip_len(),
         start,
         c: c.data.as_mut_ptr(),

@@ -86,6 +86,8 @@ pub(crate) struct GemmTask {
     /// From one k to the next in A.
     pub(crate) a_step: usize,
     pub(crate) b: *const f32,
+    /// From one k to the next in B.
+    pub(crate) b_step: usize,
     /// From one strip of B to the next.
     pub(crate) strip: usize,
     pub(crate) start: Start,
@@ -97,6 +99,11 @@ pub(crate) struct GemmTask {
 }
 
 impl GemmTask {
+    /// Whether it is no larger than one of its blocks.
+    pub(crate) fn is_block(&self) -> bool {
+        self.rows <= MC && self.depth <= KC
+    }
+
     /// The same product in blocks: k outermost, each chain stored in C and resumed, and rows within.
     pub(crate) fn blocks(self) -> Blocks {
         Blocks { whole: self, k: 0, row: 0 }
@@ -163,7 +170,7 @@ impl Iterator for Blocks {
             depth: KC.min(whole.depth - self.k),
             a: whole.a.wrapping_add(self.k * whole.a_step),
             first_row: whole.first_row + self.row,
-            b: whole.b.wrapping_add(self.k * (whole.strip / whole.depth.max(1))),
+            b: whole.b.wrapping_add(self.k * whole.b_step),
             start: if self.k == 0 { whole.start } else { Start::Load(1.0) },
             ..*whole
         };

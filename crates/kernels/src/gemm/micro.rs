@@ -18,9 +18,11 @@ pub(crate) struct Operands<const M: usize> {
     pub(crate) a: [*const f32; M],
     /// From one k to the next in a row.
     pub(crate) a_step: usize,
-    /// The first vector: it starts a strip of `NR` vectors, or is the only one. Strips are k-major: for each k their vectors,
-    /// one after the other.
+    /// The first vector: it starts a strip of `NR` vectors, or is the only one. For each k the vectors of a strip stand one after
+    /// the other.
     pub(crate) b: *const f32,
+    /// From one k to the next in a strip.
+    pub(crate) b_step: usize,
     /// From one strip to the next.
     pub(crate) strip: usize,
     /// Values of k.
@@ -32,10 +34,12 @@ pub(crate) struct Operands<const M: usize> {
 /// Floats of a cache line.
 const LINE: usize = 16;
 
-/// Vectors packed in strips.
+/// Vectors in strips.
 #[derive(Clone, Copy)]
 struct Strips {
     first: *const f32,
+    /// From one k to the next in a strip: as many vectors as it has, where they are packed.
+    step: usize,
     /// From one strip to the next.
     strip: usize,
     /// The first value of k to multiply.
@@ -55,7 +59,8 @@ impl<const M: usize> Operands<M> {
         of: usize,
         (k, depth): (usize, usize),
     ) -> Self {
-        let weights = Strips { first: weights, strip: of * NR * V::LANES, k, depth };
+        let step = NR * V::LANES;
+        let weights = Strips { first: weights, step, strip: of * step, k, depth };
         Operands::new::<V, NR>(a, 1, weights, corner)
     }
 
@@ -70,10 +75,18 @@ impl<const M: usize> Operands<M> {
         weights: Strips,
         Corner { vector, turn, .. }: Corner,
     ) -> Self {
-        let Strips { first, strip, k, depth } = weights;
-        let start = first.wrapping_add(vector / NR * strip + k * NR * V::LANES);
+        let Strips { first, step, strip, k, depth } = weights;
+        let start = first.wrapping_add(vector / NR * strip + k * step);
         let b = start.wrapping_add(vector % NR * V::LANES);
-        Operands { a, a_step, b, strip, depth, ahead: start.wrapping_add(strip + turn * depth * LINE) }
+        Operands {
+            a,
+            a_step,
+            b,
+            b_step: step,
+            strip,
+            depth,
+            ahead: start.wrapping_add(strip + turn * depth * LINE),
+        }
     }
 }
 
@@ -199,7 +212,7 @@ unsafe fn multiply_add<V: Vector, const M: usize, const W: usize, const K: usize
     for r in 0..M {
         operands.a[r] = operands.a[r].wrapping_add(operands.a_step);
     }
-    operands.b = operands.b.wrapping_add(NR * V::LANES);
+    operands.b = operands.b.wrapping_add(operands.b_step);
 }
 
 /// Vector `n` of a tile, at the k that its operands stand at.
@@ -227,7 +240,7 @@ struct Block<'a, V, const NR: usize, const U: usize> {
 ///
 /// # Safety
 /// A is readable at each of its rows and k, B for all strips of `depth`, a bias for all vectors; C is writable (and, to load,
-/// readable) at each of its rows and columns; B is packed for `V`'s lanes and strips of `NR` vectors.
+/// readable) at each of its rows and columns; B stands in whole vectors of `V`'s lanes, in strips of `NR`.
 #[inline(always)]
 pub(crate) unsafe fn gemm<V: Vector, const MR: usize, const NR: usize, const U: usize>(
     token: V::Token,
@@ -279,7 +292,8 @@ impl<V: Vector, const NR: usize, const U: usize> Products<V, 1, 1> for Block<'_,
                     }
                 }
             }
-            let weights = Strips { first: task.b, strip: task.strip, k: 0, depth: task.depth };
+            let GemmTask { b: first, b_step: step, strip, depth, .. } = *task;
+            let weights = Strips { first, step, strip, k: 0, depth };
             let operands = Operands::new::<V, NR>(a, task.a_step, weights, corner);
             acc = accumulate::<V, M, W, K, NR, U>(token, acc, operands);
             c.store(acc);

@@ -98,15 +98,41 @@ fn pack_vector<'a>(
     source: &Source<'_>,
 ) {
     if source.unit == 1 {
-        for (k, place) in places.enumerate() {
-            place[..used].copy_from_slice(&source.data[from + source.depth.at(k)..][..used]);
-            place[used..lanes].fill(0.0);
+        match lanes {
+            16 => copy_vectors::<16>(places, used, from, source),
+            8 => copy_vectors::<8>(places, used, from, source),
+            _ => copy_vectors::<4>(places, used, from, source),
         }
     } else {
         for (k, place) in places.enumerate() {
             let at = from + source.depth.at(k);
             for (lane, x) in place[..lanes].iter_mut().enumerate() {
                 *x = if lane < used { source.data[at + lane * source.unit] } else { 0.0 };
+            }
+        }
+    }
+}
+
+/// Copies the vector of `used` units from `from` on, for each k; how long it is, the compiler knows.
+fn copy_vectors<'a, const LANES: usize>(
+    places: impl Iterator<Item = &'a mut [f32]>,
+    used: usize,
+    from: usize,
+    source: &Source<'_>,
+) {
+    for (k, place) in places.enumerate() {
+        let place = &mut place[..LANES];
+        let rest = &source.data[from + source.depth.at(k)..];
+        match rest.first_chunk::<LANES>() {
+            Some(vector) if used == LANES => place.copy_from_slice(vector),
+            Some(vector) => {
+                for (lane, x) in place.iter_mut().enumerate() {
+                    *x = if lane < used { vector[lane] } else { 0.0 };
+                }
+            }
+            None => {
+                place[..used].copy_from_slice(&rest[..used]);
+                place[used..].fill(0.0);
             }
         }
     }
