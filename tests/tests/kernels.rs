@@ -16,6 +16,7 @@ mod kernels {
     mod registry;
     mod run;
     mod run_back;
+    mod sequence;
     mod special;
     mod support;
 }

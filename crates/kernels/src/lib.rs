@@ -59,7 +59,7 @@
 //! | `simd` | the traits `Arithmetic` and `Vector` and their three bodies; capability tokens |
 //! | `math` | exp, the activations, and zeros for what has vanished, over `Vector` |
 //! | `gates::{rnn, lstm, gru}`, `gemm::{block, micro, single, sizes, sums, tiles}` | the arithmetic of each cell on registers; the matmul as data, the one inner loop, register tiles |
-//! | `gates::{args, checked, drive, table}`, `gemm::pack` | arguments, the loops over time and tiles, packing |
+//! | `gates::{args, strided, checked, drive, table}`, `gemm::pack` | arguments, the loops over time and tiles, packing |
 //! | `rows`, `options`, `gates::generated` | the registry: thin instantiations by `cargo xtask codegen`; which cell takes which |
 //! | `sync`, `team` | the one hand-off between threads that is ours |
 //! | `plan`, `weights`, `packed`, `tasks`, `kernels`, `dispatch`, `maps`, `products`, `gather` | decisions, packed weights, argument checks, [`Kernels`] and what it runs |

@@ -2,9 +2,8 @@
 
 use crate::error::Error;
 use crate::gates::args::{Backward, Forward, Step};
-use crate::gates::checked::{
-    BackwardTask, Carried, ForwardTask, Picks, Schedule, SingleTask, Strided, state_rows,
-};
+use crate::gates::checked::{BackwardTask, Carried, ForwardTask, Picks, Schedule, SingleTask, state_rows};
+use crate::gates::strided::Strided;
 use crate::gates::table::TableRows;
 use crate::gemm::block::{ColumnMap, GemmTask, RowMap, Start};
 use crate::plan::{ForwardPlan, Projection};

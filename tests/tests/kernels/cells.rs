@@ -6,8 +6,9 @@
 
 use super::memory::Place;
 use super::problem::{Options, Problem, Sizes, Solution};
-use super::run::{Forwarded, Input, Layout, Way, forward, pack, steps};
+use super::run::{Forwarded, Input, Way, forward, pack, steps};
 use super::run_back::{Backwarded, backward};
+use super::sequence::Layout;
 use super::support::{EPS, UNTOUCHED, available, config, same, sequence_bound};
 use gatewise_kernels::{Cell, Form, Kernels, Pass, registry};
 use proptest::prelude::*;

@@ -4,8 +4,9 @@
 use super::cells::{cells, options, sizes};
 use super::memory::Place;
 use super::problem::Problem;
-use super::run::{Input, Layout, Way, forward, pack, steps};
+use super::run::{Input, Way, forward, pack, steps};
 use super::run_back::backward;
+use super::sequence::Layout;
 use super::support::{assert_bits, available, config, on_threads};
 use gatewise_kernels::{Kernels, Matrix, MatrixMut, OuterProducts, OuterScratch};
 use proptest::prelude::*;

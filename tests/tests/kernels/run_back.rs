@@ -2,7 +2,8 @@
 
 use super::memory::Memory;
 use super::problem::{Problem, Sizes};
-use super::run::{Forwarded, Sequence, Way};
+use super::run::{Forwarded, Way};
+use super::sequence::Sequence;
 use super::support::on_threads;
 use gatewise_kernels::{Backward, Kernels, PackedCell};
 

@@ -29,7 +29,9 @@ pub(crate) struct Row {
 impl Row {
     /// The register that holds its vectors.
     fn register(&self) -> &'static str {
-        if self.lanes == 16 { "%zmm" } else { "%ymm" }
+        // Doubles that squares are added up in are widened from four floats at a time.
+        let is_in_halves = self.adds_with == Some("vfmadd");
+        if self.lanes == 16 && !is_in_halves { "%zmm" } else { "%ymm" }
     }
 }
 

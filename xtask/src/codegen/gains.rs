@@ -172,15 +172,15 @@ mod tests {
 
     #[test]
     fn kernels_that_gain_too_little_are_not_made() {
-        let table = "f32-gru-step-h8-avx512 1 1 0.90 0.80\nf32-gru-bwd-h8-avx512 32 20 1.10 1.03\n\
-                     f32-gru-bwd-h12-avx512 32 20 1.05 1.04\n";
+        let table = "f32-gru-step-h8-avx512 1 1 0.90 0.80\nf32-gru-bwd-h16-avx512 32 20 1.10 1.03\n\
+                     f32-gru-bwd-h20-avx512 32 20 1.05 1.04\n";
         let gains = Gains::parse(table).unwrap();
         let of_size = |size: &str| gains.keeps(&format!("f32-gru-bwd-{size}-avx512"));
-        assert_eq!(["h8", "h12", "h16"].map(of_size), [false, true, true]);
+        assert_eq!(["h16", "h20", "h24"].map(of_size), [false, true, true]);
         assert!(gains.keeps("f32-gru-step-h8-avx512"));
         let made = |gains: &Gains| {
-            let files = super::super::emit::files(&[8, 12], gains);
-            files.iter().any(|(_, text)| text.contains("f32-gru-bwd-h8-avx512"))
+            let files = super::super::emit::files(&[16, 20], gains);
+            files.iter().any(|(_, text)| text.contains("f32-gru-bwd-h16-avx512"))
         };
         assert!(made(&Gains::default()) && !made(&gains));
     }

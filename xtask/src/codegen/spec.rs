@@ -23,9 +23,10 @@ pub(crate) const HIDDEN_SIZES: [usize; 19] = [
     1024, // speech, translation
 ];
 
-/// Up to this hidden size the way back through sequences is tried with a kernel of its own too; `gains.txt` says where that is worth
-/// it. The way forward is not: 20 steps of 8 rows gained 5 % on AVX2+FMA, and nothing on AVX-512.
-pub(crate) const MOST_FIXED: usize = 64;
+/// Hidden sizes at which the way back through sequences is tried with a kernel of its own too; `gains.txt` says where that is worth
+/// it. Below, the compiler unrolls the whole loop over k and runs out of registers in it. The way forward is not tried: 20 steps of 8
+/// rows gained 5 % on AVX2+FMA, and nothing on AVX-512.
+pub(crate) const FIXED_BACK: std::ops::RangeInclusive<usize> = 16..=64;
 
 /// A recurrent cell: its name, the type of its arithmetic, its gates, the values it saves per unit, and its passes.
 pub(crate) struct Cell {

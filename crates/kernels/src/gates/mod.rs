@@ -10,6 +10,7 @@ pub(crate) mod generated;
 pub(crate) mod gru;
 pub(crate) mod lstm;
 pub(crate) mod rnn;
+pub(crate) mod strided;
 pub(crate) mod table;
 
 use crate::math::flush::flushed;

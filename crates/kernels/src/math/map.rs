@@ -92,7 +92,7 @@ pub(crate) fn sum_squares<V: Vector>(token: V::Token, from: &[f32], to: &mut [f6
     let (pairs, last) = to.as_chunks_mut::<2>();
     let mut from = from;
     for i in 0..pairs.len() {
-        let (rows, rest) = from.split_at(2 * width);
+        let Some((rows, rest)) = from.split_at_checked(2 * width) else { return };
         let [a, b] = squares_of_rows::<V, 2>(token, rows, width);
         pairs[i] = if root { [a.sqrt(), b.sqrt()] } else { [a, b] };
         from = rest;
@@ -107,13 +107,17 @@ pub(crate) fn sum_squares<V: Vector>(token: V::Token, from: &[f32], to: &mut [f6
 #[inline(always)]
 fn squares_of_rows<V: Vector, const N: usize>(token: V::Token, from: &[f32], width: usize) -> [f64; N] {
     let mut rows = [(&[] as &[[f32; 16]], &[] as &[f32]); N];
+    let mut from = from;
     for n in 0..N {
-        rows[n] = from[n * width..(n + 1) * width].as_chunks();
+        let Some((row, rest)) = from.split_at_checked(width) else { return [0.0; N] };
+        (rows[n], from) = (row.as_chunks(), rest);
     }
     let mut sums = [[V::no_sums(token); 2]; N];
     for k in 0..width / 16 {
         for n in 0..N {
-            sums[n] = add_squares::<V>(token, sums[n], &rows[n].0[k]);
+            if let Some(values) = rows[n].0.get(k) {
+                sums[n] = add_squares::<V>(token, sums[n], values);
+            }
         }
     }
     let mut totals = [0.0; N];

@@ -113,16 +113,6 @@ pub(crate) unsafe fn rnn_tanh_step_h8(task: &SingleTask) {
     unsafe { single::forward::<F32x8, _, 1, 1, 1, 2, 1, 8, 1>(Avx2Fma::assume(), task, RnnTanh) }
 }
 
-/// `f32-rnn_tanh-bwd-h8-avx2_fma`: tile 6x2, k unrolled 1 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn rnn_tanh_bwd_h8(task: &BackwardTask) {
-    // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x8, _, 1, 1, 6, 2>(Avx2Fma::assume(), task, Fixed::<_, 8>(RnnTanh)) }
-}
-
 /// `f32-rnn_tanh-step-h12-avx2_fma`: tile 1x2, k unrolled 1 times.
 ///
 /// # Safety
@@ -403,16 +393,6 @@ pub(crate) unsafe fn rnn_relu_step_h8(task: &SingleTask) {
     unsafe { single::forward::<F32x8, _, 1, 1, 1, 2, 1, 8, 1>(Avx2Fma::assume(), task, RnnRelu) }
 }
 
-/// `f32-rnn_relu-bwd-h8-avx2_fma`: tile 6x2, k unrolled 1 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn rnn_relu_bwd_h8(task: &BackwardTask) {
-    // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x8, _, 1, 1, 6, 2>(Avx2Fma::assume(), task, Fixed::<_, 8>(RnnRelu)) }
-}
-
 /// `f32-rnn_relu-step-h12-avx2_fma`: tile 1x2, k unrolled 1 times.
 ///
 /// # Safety
@@ -421,16 +401,6 @@ pub(crate) unsafe fn rnn_relu_bwd_h8(task: &BackwardTask) {
 pub(crate) unsafe fn rnn_relu_step_h12(task: &SingleTask) {
     // SAFETY: the caller's promise.
     unsafe { single::forward::<F32x8, _, 1, 1, 2, 2, 1, 12, 2>(Avx2Fma::assume(), task, RnnRelu) }
-}
-
-/// `f32-rnn_relu-bwd-h12-avx2_fma`: tile 6x2, k unrolled 1 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn rnn_relu_bwd_h12(task: &BackwardTask) {
-    // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x8, _, 1, 1, 6, 2>(Avx2Fma::assume(), task, Fixed::<_, 12>(RnnRelu)) }
 }
 
 /// `f32-rnn_relu-step-h16-avx2_fma`: tile 1x2, k unrolled 1 times.
@@ -713,16 +683,6 @@ pub(crate) unsafe fn lstm_step_h8(task: &SingleTask) {
     unsafe { single::forward::<F32x8, _, 4, 4, 1, 2, 1, 8, 1>(Avx2Fma::assume(), task, Lstm) }
 }
 
-/// `f32-lstm-bwd-h8-avx2_fma`: tile 6x2, k unrolled 1 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn lstm_bwd_h8(task: &BackwardTask) {
-    // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x8, _, 4, 4, 6, 2>(Avx2Fma::assume(), task, Fixed::<_, 8>(Lstm)) }
-}
-
 /// `f32-lstm-step-h12-avx2_fma`: tile 1x8, k unrolled 1 times.
 ///
 /// # Safety
@@ -731,16 +691,6 @@ pub(crate) unsafe fn lstm_bwd_h8(task: &BackwardTask) {
 pub(crate) unsafe fn lstm_step_h12(task: &SingleTask) {
     // SAFETY: the caller's promise.
     unsafe { single::forward::<F32x8, _, 4, 4, 2, 2, 1, 12, 2>(Avx2Fma::assume(), task, Lstm) }
-}
-
-/// `f32-lstm-bwd-h12-avx2_fma`: tile 6x2, k unrolled 1 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn lstm_bwd_h12(task: &BackwardTask) {
-    // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x8, _, 4, 4, 6, 2>(Avx2Fma::assume(), task, Fixed::<_, 12>(Lstm)) }
 }
 
 /// `f32-lstm-step-h16-avx2_fma`: tile 1x8, k unrolled 1 times.
@@ -1023,16 +973,6 @@ pub(crate) unsafe fn gru_step_h8(task: &SingleTask) {
     unsafe { single::forward::<F32x8, _, 3, 4, 1, 2, 1, 8, 1>(Avx2Fma::assume(), task, Gru) }
 }
 
-/// `f32-gru-bwd-h8-avx2_fma`: tile 6x2, k unrolled 1 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn gru_bwd_h8(task: &BackwardTask) {
-    // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x8, _, 3, 4, 6, 2>(Avx2Fma::assume(), task, Fixed::<_, 8>(Gru)) }
-}
-
 /// `f32-gru-step-h12-avx2_fma`: tile 1x6, k unrolled 1 times.
 ///
 /// # Safety
@@ -1041,16 +981,6 @@ pub(crate) unsafe fn gru_bwd_h8(task: &BackwardTask) {
 pub(crate) unsafe fn gru_step_h12(task: &SingleTask) {
     // SAFETY: the caller's promise.
     unsafe { single::forward::<F32x8, _, 3, 4, 2, 2, 1, 12, 2>(Avx2Fma::assume(), task, Gru) }
-}
-
-/// `f32-gru-bwd-h12-avx2_fma`: tile 6x2, k unrolled 1 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx2,fma")]
-pub(crate) unsafe fn gru_bwd_h12(task: &BackwardTask) {
-    // SAFETY: the caller's promise.
-    unsafe { drive::backward::<F32x8, _, 3, 4, 6, 2>(Avx2Fma::assume(), task, Fixed::<_, 12>(Gru)) }
 }
 
 /// `f32-gru-step-h16-avx2_fma`: tile 1x6, k unrolled 1 times.
