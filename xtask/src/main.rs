@@ -1,5 +1,14 @@
 //! The workspace's own commands: `cargo xtask help`.
 
+/// As `println!`, to an output that may be closed before everything is said, as by `| head`.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write;
+        let _ = writeln!(std::io::stdout(), $($text)*);
+    }};
+}
+pub(crate) use say;
+
 mod asm;
 mod check;
 mod codegen;

@@ -5,8 +5,8 @@
 //! states and gradients decay to nothing; one that starts from subnormal states, which its weights would keep so, and gets a
 //! subnormal gradient at every step; and the same with subnormal inputs besides.
 
-use benches::on_one_thread;
 use benches::timing::repetition;
+use benches::{on_one_thread, say};
 use gatewise::{Any, Cell, Error, Kernels, Network, Philox, State, Tape, Tensors, Upstream, View, Workspace};
 use std::process::ExitCode;
 
@@ -127,13 +127,13 @@ fn times(jobs: &mut [Job], call: fn(&mut Job) -> Result<(), Error>) -> Result<Ve
 }
 
 fn run() -> Result<(), Error> {
-    println!(
+    say!(
         "Time over that of ordinary data; T {STEPS}, B {BATCH}, I {INPUT}, H {HIDDEN}, the shortest of {ROUNDS} calls in turn.\n"
     );
-    println!(
+    say!(
         "| cell | instruction set | pass | ordinary, us | all -0.1 | decaying | states, gradients | inputs too |"
     );
-    println!("|---|---|---|---|---|---|---|---|");
+    say!("|---|---|---|---|---|---|---|---|");
     let mut largest: f64 = 0.0;
     for kernels in Kernels::available()? {
         for cell in Cell::ALL {
@@ -143,7 +143,7 @@ fn run() -> Result<(), Error> {
                 let times = times(&mut jobs, call)?;
                 let over: Vec<f64> = times.iter().map(|time| time / times[0]).collect();
                 largest = over[..4].iter().copied().fold(largest, f64::max);
-                println!(
+                say!(
                     "| {} | {} | {pass} | {:.0} | {:.2} | {:.2} | {:.2} | {:.1} |",
                     cell.name(),
                     kernels.isa(),
@@ -156,7 +156,7 @@ fn run() -> Result<(), Error> {
             }
         }
     }
-    println!("\nlargest, but for subnormal inputs: {largest:.2}");
+    say!("\nlargest, but for subnormal inputs: {largest:.2}");
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 //! value. Where an exact sigmoid is below 2^-126 the result has to be +0, and NaN has to stay NaN; where an exact exp is above
 //! the largest float, infinity counts as the next float after it.
 
+use benches::say;
 use gatewise_kernels::{Error, Isa, Kernels};
 use rayon::prelude::*;
 use std::process::ExitCode;
@@ -137,15 +138,15 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    println!(
+    say!(
         "| function | instruction set | largest error, ULP | at x | result | inputs above 1 ULP | above 1.5 ULP | wrong |"
     );
-    println!("|---|---|---|---|---|---|---|---|");
+    say!("|---|---|---|---|---|---|---|---|");
     let mut wrong = false;
     for function in &FUNCTIONS {
         for (kernels, seen) in all.iter().zip(sweep(function, &all)) {
             let (x, y) = seen.worst;
-            println!(
+            say!(
                 "| {} | {} | {:.4} | {x:e} ({:#010x}) | {y:e} | {} | {} | {} |",
                 function.name,
                 kernels.isa(),

@@ -108,6 +108,11 @@ impl Kernels {
         a.check("a", m, k)?;
         c.check("c", m, n)?;
         b.check("b", k, n)?;
+        // C^T = B^T A^T has the same chains: the way round that has neighbours in the rows of C and B.
+        let is_column = n == 1 && a.row == 1;
+        if c.row == 1 && m > 1 && (is_column || (n > 1 && c.col != 1)) {
+            return self.matmul(n, m, k, b.transposed(), a.transposed(), beta, c.transposed(), threads);
+        }
         let is_read = b.col == 1 && c.col == 1 && (m <= FEW_ROWS || k.saturating_mul(n) <= SMALL_B);
         let whole = self.rows_to_read(k, n, b);
         if !is_read || (whole < k && (whole == 0 || m > FEW_ROWS || k < WORTH_TWO)) {

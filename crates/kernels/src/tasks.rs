@@ -2,7 +2,9 @@
 
 use crate::error::Error;
 use crate::gates::args::{Backward, Forward, Step};
-use crate::gates::checked::{BackwardTask, Carried, ForwardTask, Picks, Schedule, SingleTask, state_rows};
+use crate::gates::checked::{
+    BackwardTask, Carried, ForwardTask, Picks, Schedule, SingleTask, check_len, state_rows,
+};
 use crate::gates::strided::Strided;
 use crate::gates::table::TableRows;
 use crate::gemm::block::{ColumnMap, GemmTask, RowMap, Start};
@@ -104,10 +106,7 @@ fn check_step(weights: &PackedCell, input: usize, args: &Step<'_>) -> Result<(),
         ("output", args.h_1.len(), hidden),
         ("c", args.c.len(), rows_of_c),
     ] {
-        let expected = batch.checked_mul(width).ok_or(Error::SizeOverflow { what: arg })?;
-        if len != expected {
-            return Err(Error::Shape { arg, dim: "length", expected, got: len });
-        }
+        check_len(arg, len, batch, width)?;
     }
     Ok(())
 }
@@ -315,10 +314,7 @@ pub(crate) fn backward_task(
         None => Ok(Strided::ABSENT),
     };
     let carried = |arg, data: &mut [f32], width| {
-        let expected = batch.checked_mul(width).ok_or(Error::SizeOverflow { what: arg })?;
-        if data.len() != expected {
-            return Err(Error::Shape { arg, dim: "length", expected, got: data.len() });
-        }
+        check_len(arg, data.len(), batch, width)?;
         Ok(Strided::rows_mut(data, width))
     };
     Ok(BackwardTask {

@@ -48,7 +48,7 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
     if let Some(id) = show {
         let row = rows.iter().find(|row| row.id == *id).ok_or(format!("asm --show {id}: no such kernel"))?;
         let function = find(row).ok_or(format!("{id}: its function is not in the assembly"))?;
-        function.lines.iter().for_each(|line| println!("{line}"));
+        function.lines.iter().for_each(|line| crate::say!("{line}"));
         return Ok(());
     }
     let (mut failed, mut bytes) = (0, 0);
@@ -62,12 +62,12 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
         };
         if !wrong.is_empty() {
             failed += 1;
-            println!("{}: {}", row.id, wrong.join("; "));
+            crate::say!("{}: {}", row.id, wrong.join("; "));
         }
     }
     let summary = format!("asm: {} kernels, {bytes} instructions, {failed} failed", rows.len());
     if failed == 0 {
-        println!("{summary}");
+        crate::say!("{summary}");
         Ok(())
     } else {
         Err(summary)

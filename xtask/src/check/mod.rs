@@ -49,9 +49,9 @@ const MOST_LINES: usize = 400;
 pub(crate) fn run(root: &Path) -> Result<(), String> {
     let sources = tracked(root)?;
     let findings = findings(&sources);
-    findings.iter().for_each(|finding| println!("{finding}"));
+    findings.iter().for_each(|finding| crate::say!("{finding}"));
     if findings.is_empty() {
-        println!("check: {} files, nothing found", sources.len());
+        crate::say!("check: {} files, nothing found", sources.len());
         Ok(())
     } else {
         Err(format!("check: {} finding(s) in {} files", findings.len(), sources.len()))

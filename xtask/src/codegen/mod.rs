@@ -54,16 +54,16 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<(), String> {
         if options.check {
             return Err(message);
         }
-        println!("{message}");
+        crate::say!("{message}");
     }
     if options.sizes {
-        println!("{} kernels, hidden sizes {sizes:?}", count(&files));
+        crate::say!("{} kernels, hidden sizes {sizes:?}", count(&files));
         let listed = count(&emit::files(&spec::HIDDEN_SIZES, &gains));
-        println!("{listed} of them from the list, of at most {BUDGET}");
-        println!("{} of those for one hidden size not measured", gains.missing(&specialised));
+        crate::say!("{listed} of them from the list, of at most {BUDGET}");
+        crate::say!("{} of those for one hidden size not measured", gains.missing(&specialised));
         if let Some((generated, apart)) = bytes::of_kernels(root)? {
             let [all, generated, apart] = [generated + apart, generated, apart].map(|bytes| bytes / 1024);
-            println!(
+            crate::say!(
                 "{all} KiB of code, of at most {MOST_CODE}: {generated} in the kernels, {apart} that they share"
             );
         }

@@ -26,6 +26,13 @@ impl Carried {
     }
 }
 
+/// Whether an array is exactly `batch` rows of `width` floats long.
+#[inline]
+pub(crate) fn check_len(arg: &'static str, got: usize, batch: usize, width: usize) -> Result<(), Error> {
+    let expected = batch.checked_mul(width).ok_or(Error::SizeOverflow { what: arg })?;
+    if got == expected { Ok(()) } else { Err(Error::Shape { arg, dim: "length", expected, got }) }
+}
+
 /// Checks an optional [B, width] argument; `zeros` stands for `None`.
 pub(crate) fn state_rows(
     arg: &'static str,
@@ -37,10 +44,7 @@ pub(crate) fn state_rows(
     match data {
         None => Ok(Strided::rows(zeros, 0)),
         Some(data) => {
-            let expected = batch.checked_mul(width).ok_or(Error::SizeOverflow { what: arg })?;
-            if data.len() != expected {
-                return Err(Error::Shape { arg, dim: "length", expected, got: data.len() });
-            }
+            check_len(arg, data.len(), batch, width)?;
             Ok(Strided::rows(data, width))
         }
     }

@@ -106,6 +106,11 @@ impl<'a> MatrixMut<'a> {
         MatrixMut { data, row: columns, col: 1 }
     }
 
+    /// The transpose: the same floats, rows and columns exchanged.
+    pub(crate) fn transposed(self) -> MatrixMut<'a> {
+        MatrixMut { data: self.data, row: self.col, col: self.row }
+    }
+
     /// Every element lies within the slice, and no two share a place, for threads write them.
     pub(crate) fn check(&self, arg: &'static str, rows: usize, columns: usize) -> Result<(), Error> {
         check_extent(arg, self.data.len(), (self.row, self.col), (rows, columns))?;

@@ -84,7 +84,48 @@ pub(crate) fn pack(to: &mut [f32], shape: PanelShape, source: Source<'_>) {
             // The vector of k stands at `k * nr * lanes` from here.
             let to = &mut to[number / nr * shape.strip_len() + number % nr * lanes..];
             let from = group * source.group + first * source.unit;
-            pack_vector(to.chunks_mut(nr * lanes).take(depth), lanes, used, from, &source);
+            if used == lanes && source.unit > 1 && matches!(source.depth, Depth::Stride(1)) {
+                let rows = Rows { data: &source.data[from..], unit: source.unit, depth };
+                match lanes {
+                    16 => transpose::<16>(to, nr * lanes, rows),
+                    8 => transpose::<8>(to, nr * lanes, rows),
+                    _ => transpose::<4>(to, nr * lanes, rows),
+                }
+            } else {
+                pack_vector(to.chunks_mut(nr * lanes).take(depth), lanes, used, from, &source);
+            }
+        }
+    }
+}
+
+/// Units whose values of k are neighbours: rows of a matrix.
+struct Rows<'a> {
+    data: &'a [f32],
+    /// From one unit to the next.
+    unit: usize,
+    depth: usize,
+}
+
+/// Packs the vector of the first `LANES` units, for each k, by squares of four units by four values of k, which the compiler turns in
+/// registers; the vectors stand `stride` apart.
+fn transpose<const LANES: usize>(to: &mut [f32], stride: usize, Rows { data, unit, depth }: Rows<'_>) {
+    let mut fours: [&[[f32; 4]]; LANES] = [&[]; LANES];
+    let mut rest: [&[f32]; LANES] = [&[]; LANES];
+    for lane in 0..LANES {
+        (fours[lane], rest[lane]) = data[lane * unit..][..depth].as_chunks();
+    }
+    let squares = depth / 4;
+    for i in 0..squares {
+        for lane in (0..LANES).step_by(4) {
+            let [a, b, c, d] = [0, 1, 2, 3].map(|l| fours[lane + l][i]);
+            for k in 0..4 {
+                to[(4 * i + k) * stride + lane..][..4].copy_from_slice(&[a[k], b[k], c[k], d[k]]);
+            }
+        }
+    }
+    for k in 0..depth % 4 {
+        for (x, rest) in to[(4 * squares + k) * stride..].iter_mut().zip(rest) {
+            *x = rest[k];
         }
     }
 }
@@ -174,6 +215,17 @@ pub(crate) unsafe fn pack_block(to: &mut [f32], mr: usize, task: &GemmTask) {
     for first in (0..task.rows).step_by(mr) {
         let used = mr.min(task.rows - first);
         let to = &mut to[first * task.depth..][..mr * task.depth];
+        if let (6, 6, 1) = (mr, used, task.a_step) {
+            // The common height: six streams in, one out.
+            let rows = task.a_rows.places::<6>(task.first_row + first).map(|at| task.a.wrapping_offset(at));
+            for (k, to) in to.as_chunks_mut::<6>().0.iter_mut().enumerate() {
+                for r in 0..6 {
+                    // SAFETY: the caller's promise; there are `depth` places.
+                    to[r] = unsafe { *rows[r].add(k) };
+                }
+            }
+            continue;
+        }
         for r in 0..used {
             let [at] = task.a_rows.places::<1>(task.first_row + first + r);
             let row = task.a.wrapping_offset(at);

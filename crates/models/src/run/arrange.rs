@@ -1,11 +1,15 @@
 //! The rows of a batch in the order that the kernels want: the longest first, so that those that take part in a step are always
 //! the first ones. What goes in is gathered into that order, what comes out is scattered back.
 
-use super::direction::{Grid, time};
+use super::direction::{Grid, first_time, time};
 use super::memory::bytes_of_all;
 use crate::spec::shape::{Dims, expect, reserve};
 use crate::spec::{Error, Input, State};
+use rayon::prelude::*;
 use std::ops::Range;
+
+/// Floats that are worth moving by several threads: 128 KiB take some 5 us to move, a handover in the pool 1 us.
+const WORTH_THREADS: usize = 1 << 15;
 
 /// Which rows are where, how long they are, and which of them start anew when.
 #[derive(Clone, Debug, Default)]
@@ -200,31 +204,32 @@ impl Arrangement {
     /// A sequence in a network's layout to time-major, each row to its place; steps beyond a row's length are left out.
     pub(crate) fn gather_sequence(
         &self,
-        from: &[f32],
-        to: &mut [f32],
+        (from, to): (&[f32], &mut [f32]),
         dims: &Dims,
         width: usize,
         batch_first: bool,
+        threads: usize,
     ) {
         let grid = Grid::layout(dims, width, batch_first);
-        self.gather_steps(from, grid, to, dims, width, (0, 0..dims.steps));
+        self.gather_steps(from, grid, to, dims, width, (0, 0..dims.steps), threads);
     }
 
     /// The way back; the steps beyond a row's length become zeros.
     pub(crate) fn scatter_sequence(
         &self,
-        from: &[f32],
-        to: &mut [f32],
+        (from, to): (&[f32], &mut [f32]),
         dims: &Dims,
         width: usize,
         batch_first: bool,
+        threads: usize,
     ) {
         let grid = Grid::layout(dims, width, batch_first);
-        self.scatter_steps(from, to, grid, dims, width, (0, 0..dims.steps));
+        self.scatter_steps(from, to, grid, dims, width, (0, 0..dims.steps), threads);
     }
 
     /// Some of a direction's steps of a sequence of all rows, as they came, to [steps, B, width] in the direction's order, each row
-    /// to its place; rows that take no part in a step are left out.
+    /// to its place; rows that take no part in a step are left out. Steps are shared out to `threads` of the current rayon pool.
+    #[allow(clippy::too_many_arguments, reason = "two arrays, how they stand, and which part of them")]
     pub(crate) fn gather_steps(
         &self,
         from: &[f32],
@@ -233,17 +238,25 @@ impl Arrangement {
         dims: &Dims,
         width: usize,
         (direction, steps): (usize, Range<usize>),
+        threads: usize,
     ) {
-        for (step, to) in steps.zip(to.chunks_exact_mut((dims.batch * width).max(1))) {
+        let len = dims.batch * width;
+        each_part(&mut to[..steps.len() * len], len, threads, |i, to| {
+            let step = steps.start + i;
             let t = time(dims, direction, step);
-            let taking_part = self.active_at(direction, step, dims);
-            for (place, to) in to.chunks_exact_mut(width).take(taking_part).enumerate() {
+            let to = &mut to[..self.active_at(direction, step, dims) * width];
+            if !self.is_permuted() && grid.row == width {
+                to.copy_from_slice(&from[grid.at(t, 0)..][..to.len()]);
+                return;
+            }
+            for (place, to) in to.chunks_exact_mut(width).enumerate() {
                 to.copy_from_slice(&from[grid.at(t, self.row(place))..][..width]);
             }
-        }
+        });
     }
 
-    /// The way back; rows that take no part in a step become zeros.
+    /// The way back; rows that take no part in a step become zeros. Threads take steps where those stand one after the other.
+    #[allow(clippy::too_many_arguments, reason = "two arrays, how they stand, and which part of them")]
     pub(crate) fn scatter_steps(
         &self,
         from: &[f32],
@@ -252,13 +265,28 @@ impl Arrangement {
         dims: &Dims,
         width: usize,
         (direction, steps): (usize, Range<usize>),
+        threads: usize,
     ) {
-        for (step, from) in steps.zip(from.chunks_exact((dims.batch * width).max(1))) {
-            let t = time(dims, direction, step);
+        let len = dims.batch * width;
+        // From where the step's first vector stands on.
+        let put = |step: usize, to: &mut [f32]| {
             let taking_part = self.active_at(direction, step, dims);
+            let from = &from[(step - steps.start) * len..][..len];
             for (place, from) in from.chunks_exact(width).enumerate() {
-                let to = &mut to[grid.at(t, self.row(place))..][..width];
+                let to = &mut to[grid.at(0, self.row(place))..][..width];
                 if place < taking_part { to.copy_from_slice(from) } else { to.fill(0.0) }
+            }
+        };
+        let first = first_time(dims, direction, &steps);
+        if len == 0 {
+            return;
+        }
+        if grid.row < grid.step {
+            let to = &mut to[first * grid.step..][..steps.len() * grid.step];
+            each_part(to, grid.step, threads, |i, to| put(time(dims, direction, first + i), to));
+        } else {
+            for step in steps.clone() {
+                put(step, &mut to[time(dims, direction, step) * grid.step..]);
             }
         }
     }
@@ -272,6 +300,18 @@ impl Arrangement {
             let active = self.active_at(0, t, dims);
             data[(t * dims.batch + active) * width..(t + 1) * dims.batch * width].fill(0.0);
         }
+    }
+}
+
+/// Does something with each part of `len` floats, and shares the parts out to threads of the current rayon pool if there is much of
+/// it.
+fn each_part(data: &mut [f32], len: usize, threads: usize, job: impl Fn(usize, &mut [f32]) + Sync) {
+    let len = len.max(1);
+    if threads > 1 && data.len() >= WORTH_THREADS {
+        let at_once = (data.len() / len).div_ceil(threads).max(1);
+        data.par_chunks_mut(len).with_min_len(at_once).enumerate().for_each(|(i, part)| job(i, part));
+    } else {
+        data.chunks_mut(len).enumerate().for_each(|(i, part)| job(i, part));
     }
 }
 
@@ -292,9 +332,9 @@ mod tests {
         assert_eq!(arrangement.order, [1, 3, 0, 2]);
         assert_eq!(arrangement.active, [vec![3, 2, 2], vec![2, 2, 3]]);
         let (mut there, mut back) = (vec![-1.0; 12], vec![-1.0; 12]);
-        arrangement.gather_sequence(&x, &mut there, &dims, 1, false);
+        arrangement.gather_sequence((&x, &mut there), &dims, 1, false, 1);
         assert_eq!(there, [1.0, 3.0, 0.0, -1.0, 5.0, 7.0, -1.0, -1.0, 9.0, 11.0, -1.0, -1.0]);
-        arrangement.scatter_sequence(&there, &mut back, &dims, 1, false);
+        arrangement.scatter_sequence((&there, &mut back), &dims, 1, false, 1);
         assert_eq!(back, [0.0, 1.0, 0.0, 3.0, 0.0, 5.0, 0.0, 7.0, 0.0, 9.0, 0.0, 11.0]);
     }
 }

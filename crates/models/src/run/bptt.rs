@@ -133,7 +133,7 @@ impl Stack {
             let Gradients { room, input, .. } = out;
             let from = &mut room.between[0][..input.len()];
             from.copy_from_slice(input);
-            record.rows.scatter_sequence(from, input, dims, config.input_size, config.batch_first);
+            record.rows.scatter_sequence((from, input), dims, config.input_size, config.batch_first, 1);
         }
         Ok(())
     }
@@ -176,7 +176,7 @@ impl Stack {
         // The gradient of the outputs stands where the caller has it, unless rows have to move first.
         if let (true, Some(output)) = (rows.is_permuted(), upstream.output) {
             let (from, to) = (output.data(), &mut between[0]);
-            rows.gather_sequence(from, to, dims, dims.output, config.batch_first);
+            rows.gather_sequence((from, to), dims, dims.output, config.batch_first, threads);
         }
         for (i, layer) in self.layers.iter().enumerate().rev() {
             let (below, own) = (layers[..i].last(), &layers[i]);

@@ -3,6 +3,7 @@
 
 use crate::spec::shape::Dims;
 use gatewise_kernels::{Seq, SeqMut};
+use std::ops::Range;
 
 /// An array of vectors over time and rows: a step's rows `row` apart, steps `step` apart.
 #[derive(Clone, Copy, Debug)]
@@ -82,6 +83,11 @@ impl Grid {
 /// The time of a direction's step s.
 pub(crate) fn time(dims: &Dims, direction: usize, s: usize) -> usize {
     if direction == 0 { s } else { dims.steps - 1 - s }
+}
+
+/// Where a direction's steps begin in time.
+pub(crate) fn first_time(dims: &Dims, direction: usize, steps: &Range<usize>) -> usize {
+    if direction == 0 { steps.start } else { dims.steps - steps.end }
 }
 
 /// The time of the last step in which a row of that length takes part, for a direction; `None` if it has none.

@@ -9,13 +9,13 @@
 //! Each sum is one chain that starts from what the caller's buffer holds and runs t descending, b ascending, over valid steps.
 
 use super::arrange::Arrangement;
-use super::direction::{Grid, time};
+use super::direction::{Grid, first_time, time};
 use super::layer_tape::{Track, reset_at};
 use super::memory::Segments;
 use super::resets::Resets;
 use super::stretch::{Stretch, run_again};
 use super::upstream::{RowLists, SegmentRoom};
-use super::watch::{Carried, Seen, StepClip, Watch, first_time};
+use super::watch::{Carried, Seen, StepClip, Watch};
 use super::{Layer, Stack};
 use crate::spec::shape::Dims;
 use crate::spec::{Error, Tensors};

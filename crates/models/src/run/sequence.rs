@@ -240,7 +240,15 @@ impl Stack {
                     let flags = rows.resets_of(d, &steps, dims);
                     let resets = resets.filter(|_| flags.is_some());
                     let x = if moves_x {
-                        rows.gather_steps(from, from_grid, moved_x, dims, width, (d, steps.clone()));
+                        rows.gather_steps(
+                            from,
+                            from_grid,
+                            moved_x,
+                            dims,
+                            width,
+                            (d, steps.clone()),
+                            plan.shards,
+                        );
                         Seq::time_major(moved_x, dims.batch, width)
                     } else {
                         from_grid.read_from(from, dims, d, begin)
@@ -278,7 +286,15 @@ impl Stack {
                     }
                     begin = steps.end;
                     if moves_y {
-                        rows.scatter_steps(moved_y, to, to_grid, dims, dims.features, (d, steps));
+                        rows.scatter_steps(
+                            moved_y,
+                            to,
+                            to_grid,
+                            dims,
+                            dims.features,
+                            (d, steps),
+                            plan.shards,
+                        );
                     }
                 }
                 let to = match is_direct {
@@ -301,7 +317,7 @@ impl Stack {
             std::mem::swap(below, above);
         }
         if is_permuted && dims.is_merged() {
-            rows.scatter_sequence(below, y, dims, dims.output, batch_first);
+            rows.scatter_sequence((below, y), dims, dims.output, batch_first, threads);
         }
         Ok(())
     }

@@ -233,7 +233,7 @@ impl Tape {
         resize(what, &mut self.output, if is_moved { dims.outputs() } else { 0 })?;
         dropout.set(input.dropout, rate)?;
         let (from, width) = (input.sequence.data(), first.input);
-        rows.gather_sequence(from, x, &dims, width, config.batch_first);
+        rows.gather_sequence((from, x), &dims, width, config.batch_first, 1);
         // Beyond a row's length nothing is read, but a product of what is not there may not be NaN either.
         rows.clear_padding(x, &dims, width);
         *recorded = Some(dims);
@@ -245,7 +245,7 @@ impl Tape {
         *is_recorded = true;
         if let (false, Some(dims), Some(top)) = (self.output.is_empty(), dims, layers.last()) {
             let (from, to) = (top.outputs(), &mut self.output);
-            rows.scatter_sequence(from, to, dims, dims.output, config.batch_first);
+            rows.scatter_sequence((from, to), dims, dims.output, config.batch_first, 1);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Who looks at the gradients on their way back through time, and what may change them there.
 
 use super::arrange::Arrangement;
-use super::direction::time;
+use super::direction::{first_time, time};
 use crate::spec::Error;
 use crate::spec::shape::{Dims, resize};
 use std::ops::Range;
@@ -86,11 +86,6 @@ impl<'a> Seen<'a> {
             SeenStep { time, dh: &dh[at * h..(at + rows) * h], dc: &dc[at * c..(at + rows) * c] }
         })
     }
-}
-
-/// Where a direction's steps begin in time.
-pub(super) fn first_time(dims: &Dims, direction: usize, steps: &Range<usize>) -> usize {
-    if direction == 0 { steps.start } else { dims.steps - steps.end }
 }
 
 /// The gradients that go into one step of a layer in a direction.

@@ -26,7 +26,7 @@ pub(super) struct Boundary<'a, V, C, const NR: usize> {
 /// Passes the boundaries of a backward task, last one first.
 ///
 /// # Safety
-/// The task was checked (`dispatch`), and its weights are packed for `V`'s lanes and this cell.
+/// The task was checked (`tasks`), and its weights are packed for `V`'s lanes and this cell.
 #[inline(always)]
 pub(crate) unsafe fn backward<
     V: Vector,

@@ -22,7 +22,7 @@ struct ForwardStep<'a, V, C, const NR: usize, const U: usize> {
 /// chains; with 1, `xa` holds the projected input.
 ///
 /// # Safety
-/// The task was checked (`dispatch`), and its weights are packed for `V`'s lanes, strips of `NR` vectors and this cell.
+/// The task was checked (`tasks`), and its weights are packed for `V`'s lanes, strips of `NR` vectors and this cell.
 #[inline(always)]
 pub(crate) unsafe fn forward<
     V: Vector,

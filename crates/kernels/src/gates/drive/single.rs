@@ -16,7 +16,7 @@ impl ForwardTask {
     /// Cuts each row's time where it is reset or takes no part, and hands on what is left, row by row.
     ///
     /// # Safety
-    /// The task was checked (`dispatch`).
+    /// The task was checked (`tasks`).
     pub(crate) unsafe fn single_rows(&self, mut run: impl FnMut(&SingleTask)) {
         let schedule = &self.schedule;
         for row in 0..schedule.rows {
@@ -78,7 +78,7 @@ struct SingleStep<'a, V, C, const NR: usize, const U: usize, const H: usize> {
 /// registers.
 ///
 /// # Safety
-/// The task was checked (`dispatch`), and its weights are packed for `V`'s lanes, strips of `NR` vectors and this cell of `H` units.
+/// The task was checked (`tasks`), and its weights are packed for `V`'s lanes, strips of `NR` vectors and this cell of `H` units.
 #[inline(always)]
 pub(crate) unsafe fn forward<
     V: Vector,

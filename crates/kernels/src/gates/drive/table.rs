@@ -15,7 +15,7 @@ impl ForwardTask {
         if self.picks.is_none() {
             return self.b_ih;
         }
-        // SAFETY: `tasks` saw a row of the table for each row that takes part.
+        // SAFETY: `TableRows::checked` saw a row of the table for each row that takes part.
         let pick = unsafe { *self.picks.rows.add(t * self.picks.step + self.schedule.first_row + row) };
         self.b_ih.wrapping_add(pick * self.picks.width)
     }
