@@ -27,11 +27,11 @@ const MOST_KEPT: usize = 1 << 18;
 /// A product of at most that many rows reads B where it stands: to pack it would take as long.
 const FEW_ROWS: usize = 16;
 
-/// From that many rows of B on it pays for few rows of A to read them where they stand, and to go over C once more for the last.
-const WORTH_TWO: usize = 32;
-
 /// So does one of a B of at most that many floats, 64 KiB: its rows are near each other in the cache as they are.
 const SMALL_B: usize = 1 << 14;
+
+/// From that many rows of B on it pays for few rows of A to read them where they stand, and to go over C once more for the last.
+const WORTH_TWO: usize = 32;
 
 impl Kernels {
     /// Packs B, `k` x `n`, for any number of products.
