@@ -30,7 +30,7 @@ pub fn compare(ours: &Outputs, peers: &Outputs, kinks: bool) -> Result<(), Strin
             let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|x| x * x).sum::<f64>().sqrt();
             let all = norm(&mut ours.iter().map(|a| f64::from(*a)));
             let apart = norm(&mut ours.iter().zip(peers).map(|(a, b)| f64::from(*a) - f64::from(*b)));
-            if !matches!(apart.partial_cmp(&(OF_JUMPS * all)), Some(o) if o.is_le()) {
+            if !is_within(apart, OF_JUMPS * all) {
                 return Err(format!("its {name} is apart by a norm of {apart:.1e}, of {all:.1e}"));
             }
             continue;
@@ -38,13 +38,17 @@ pub fn compare(ours: &Outputs, peers: &Outputs, kinks: bool) -> Result<(), Strin
         let largest = ours.iter().fold(1.0_f64, |most, x| most.max(f64::from(x.abs())));
         for (i, (a, b)) in ours.iter().zip(peers).enumerate() {
             let apart = (f64::from(*a) - f64::from(*b)).abs();
-            // Not `apart > ..`, for a NaN is apart from everything.
-            if !matches!(apart.partial_cmp(&(TOLERANCE * largest)), Some(o) if o.is_le()) {
+            if !is_within(apart, TOLERANCE * largest) {
                 return Err(format!("its {name}[{i}] is {b}, expected {a}: {apart:.1e} apart"));
             }
         }
     }
     Ok(())
+}
+
+/// Not the opposite of `apart > most`, for a NaN is apart from everything.
+fn is_within(apart: f64, most: f64) -> bool {
+    apart <= most
 }
 
 #[cfg(test)]

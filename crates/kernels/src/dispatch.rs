@@ -184,12 +184,11 @@ impl Kernels {
     /// ```
     pub fn step(&self, weights: &PackedCell, mut args: Step<'_>, threads: usize) -> Result<(), Error> {
         self.check_isa(weights)?;
-        let rows = &weights.rows;
-        if let (1, Entry::Single(kernel)) = (args.batch, rows.step_single.entry) {
-            let task = single_step_task(weights, &mut args)?;
-            // SAFETY: see the module's note.
-            unsafe { kernel(&task) };
-            return Ok(());
+        if args.batch == 1 {
+            let task = || single_step_task(weights, &mut args);
+            if let Some(done) = self.run_single_step(weights, task) {
+                return done;
+            }
         }
         let task = step_task(weights, None, &mut args)?;
         self.run_step(weights, task, threads);

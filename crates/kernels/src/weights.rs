@@ -209,9 +209,7 @@ impl PackedCell {
         self.for_training = Some(transposed);
         Ok(())
     }
-}
 
-impl PackedCell {
     /// The parts that weights are packed in, as those of a bias are.
     pub(crate) fn parts(&self) -> [PanelShape; 2] {
         let PackedCell { spec, lanes, nr, hidden, .. } = *self;

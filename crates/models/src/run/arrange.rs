@@ -211,7 +211,7 @@ impl Arrangement {
         threads: usize,
     ) {
         let grid = Grid::layout(dims, width, batch_first);
-        self.gather_steps(from, grid, to, dims, width, (0, 0..dims.steps), threads);
+        self.gather_steps((from, grid), to, dims, width, (0, 0..dims.steps), threads);
     }
 
     /// The way back; the steps beyond a row's length become zeros.
@@ -224,16 +224,14 @@ impl Arrangement {
         threads: usize,
     ) {
         let grid = Grid::layout(dims, width, batch_first);
-        self.scatter_steps(from, to, grid, dims, width, (0, 0..dims.steps), threads);
+        self.scatter_steps(from, (to, grid), dims, width, (0, 0..dims.steps), threads);
     }
 
     /// Some of a direction's steps of a sequence of all rows, as they came, to [steps, B, width] in the direction's order, each row
     /// to its place; rows that take no part in a step are left out. Steps are shared out to `threads` of the current rayon pool.
-    #[allow(clippy::too_many_arguments, reason = "two arrays, how they stand, and which part of them")]
     pub(crate) fn gather_steps(
         &self,
-        from: &[f32],
-        grid: Grid,
+        (from, grid): (&[f32], Grid),
         to: &mut [f32],
         dims: &Dims,
         width: usize,
@@ -256,12 +254,10 @@ impl Arrangement {
     }
 
     /// The way back; rows that take no part in a step become zeros. Threads take steps where those stand one after the other.
-    #[allow(clippy::too_many_arguments, reason = "two arrays, how they stand, and which part of them")]
     pub(crate) fn scatter_steps(
         &self,
         from: &[f32],
-        to: &mut [f32],
-        grid: Grid,
+        (to, grid): (&mut [f32], Grid),
         dims: &Dims,
         width: usize,
         (direction, steps): (usize, Range<usize>),

@@ -241,8 +241,7 @@ impl Stack {
                     let resets = resets.filter(|_| flags.is_some());
                     let x = if moves_x {
                         rows.gather_steps(
-                            from,
-                            from_grid,
+                            (from, from_grid),
                             moved_x,
                             dims,
                             width,
@@ -288,8 +287,7 @@ impl Stack {
                     if moves_y {
                         rows.scatter_steps(
                             moved_y,
-                            to,
-                            to_grid,
+                            (to, to_grid),
                             dims,
                             dims.features,
                             (d, steps),
