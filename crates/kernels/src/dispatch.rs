@@ -103,8 +103,10 @@ impl Kernels {
         let scratch = args.scratch.as_mut_ptr();
         let (batch, steps, active) = (args.batch, args.steps, args.active);
         let shards = plan.shards.clamp(1, batch.max(1));
-        let row = weights.forward_row(plan);
         let projection = weights.projection(plan);
+        // Like shards, single rows are a wish: a kernel for them finds no second row in a projection.
+        let single_row = plan.single_row && (batch == 1 || projection == Projection::Fused);
+        let row = weights.forward_row(&ForwardPlan { single_row, ..*plan });
         // SAFETY: see the module's note, on which those who call it rely.
         let kernel = |task: &ForwardTask| unsafe {
             match row.entry {

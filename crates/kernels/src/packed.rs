@@ -145,10 +145,16 @@ impl PackedCell {
     /// # Ok::<(), gatewise_kernels::Error>(())
     /// ```
     pub fn forward_row(&self, plan: &ForwardPlan) -> &'static Row {
+        // A kernel for single rows knows all its panels: it takes no slice.
+        let is_single = plan.single_row && plan.slices <= 1;
         match (plan.projection, self.rows.forward) {
-            (Projection::Chunked { .. }, Some(forward)) => forward,
-            // A kernel for single rows knows all its panels: it takes no slice.
-            _ if plan.single_row && plan.slices <= 1 => self.rows.step_single,
+            // Without one of this size there is one for any, which multiplies the input.
+            (Projection::Chunked { .. }, Some(forward))
+                if !is_single || self.rows.step_single.hidden.is_none() =>
+            {
+                forward
+            }
+            _ if is_single => self.rows.step_single,
             _ => self.rows.step,
         }
     }

@@ -75,6 +75,7 @@ pub(crate) fn forward_task(
         schedule,
         x,
         xa: std::ptr::null(),
+        xa_row: weights.xa_row(),
         w_ih: weights.w_ih.as_ptr(),
         b_ih,
         picks,
@@ -131,7 +132,7 @@ pub(crate) fn single_row_task(
 }
 
 #[inline]
-fn single_task(weights: &PackedCell, input: usize, b_ih: *const f32, args: &mut Step<'_>) -> SingleTask {
+fn single_task(weights: &PackedCell, input: usize, start: *const f32, args: &mut Step<'_>) -> SingleTask {
     let c = args.c.as_mut_ptr();
     SingleTask {
         steps: 1,
@@ -147,7 +148,8 @@ fn single_task(weights: &PackedCell, input: usize, b_ih: *const f32, args: &mut 
         gates: std::ptr::null_mut(),
         gates_step: 0,
         w_ih: weights.w_ih.as_ptr(),
-        b_ih,
+        start,
+        start_step: 0,
         w_hh: weights.w_hh.as_ptr(),
         b_hh: weights.b_hh.as_ptr(),
     }
@@ -179,6 +181,7 @@ pub(crate) fn step_task(
         schedule: Schedule::all(batch),
         x: Strided::rows(args.x, input),
         xa: std::ptr::null(),
+        xa_row: weights.xa_row(),
         w_ih: weights.w_ih.as_ptr(),
         b_ih,
         picks,

@@ -88,7 +88,8 @@ impl Way {
             },
             Input::Projected(chunk) => {
                 let (projection, shards, slices) = (Projection::Chunked { chunk }, self.shards, self.slices);
-                let projected = ForwardPlan { projection, shards, slices, ..made };
+                // Kernels for single rows take no more of them from a projection, whatever a plan says.
+                let projected = ForwardPlan { projection, shards, slices, single_row: true, ..made };
                 projected.with_chunk(sizes, lanes, chunk)
             }
         }

@@ -156,6 +156,8 @@ pub(crate) struct ForwardTask {
     pub(crate) x: Strided,
     /// The projected input of steps begin .. end, [step][panel][row][gate][lane], for a kernel that does not.
     pub(crate) xa: *const f32,
+    /// Floats of a row of it in one step.
+    pub(crate) xa_row: usize,
     pub(crate) w_ih: *const f32,
     /// What the chains of the input part start from: the bias, or the table that `picks` picks from.
     pub(crate) b_ih: *const f32,
@@ -206,7 +208,10 @@ pub(crate) struct SingleTask {
     pub(crate) gates: *mut f32,
     pub(crate) gates_step: isize,
     pub(crate) w_ih: *const f32,
-    pub(crate) b_ih: *const f32,
+    /// What the chains of the input part start from in the first step, and how far on that of the next one is: the bias, a row of a
+    /// table, or, where the input was projected before and none of it is left to multiply, all of that part.
+    pub(crate) start: *const f32,
+    pub(crate) start_step: isize,
     pub(crate) w_hh: *const f32,
     pub(crate) b_hh: *const f32,
 }

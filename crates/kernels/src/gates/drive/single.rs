@@ -1,4 +1,4 @@
-//! The loop over time of the kernels for single rows of one hidden size, the input fused. A step of a small network takes as long as
+//! The loop over time of the kernels for single rows of one hidden size, which multiply the input themselves or find it projected. A step of a small network takes as long as
 //! some hundred instructions, so nothing is asked here that is known before: sizes are constants, the row runs through without
 //! resets, and pointers move on from step to step.
 
@@ -16,7 +16,7 @@ impl ForwardTask {
     /// Cuts each row's time where it is reset or takes no part, and hands on what is left, row by row.
     ///
     /// # Safety
-    /// The task was checked (`tasks`).
+    /// The task was checked (`tasks`), and has one row if `xa` holds the projected input.
     pub(crate) unsafe fn single_rows(&self, mut run: impl FnMut(&SingleTask)) {
         let schedule = &self.schedule;
         for row in 0..schedule.rows {
@@ -36,9 +36,14 @@ impl ForwardTask {
                     end += 1;
                 }
                 let (h, c) = (&self.h, &self.c);
+                // SAFETY: the row takes part in the step.
+                let fused = (self.input, unsafe { self.input_start(first, row) }, 0);
+                let projected =
+                    (0, self.xa.wrapping_add((first - self.begin) * self.xa_row), self.xa_row.cast_signed());
+                let (input, start, start_step) = if self.xa.is_null() { fused } else { projected };
                 run(&SingleTask {
                     steps: end - first,
-                    input: self.input,
+                    input,
                     x: self.x.at(first, row),
                     x_step: self.x.step(),
                     h_0: schedule.before(first, row, h),
@@ -50,8 +55,8 @@ impl ForwardTask {
                     gates: self.gates.at(first, row),
                     gates_step: self.gates.step(),
                     w_ih: self.w_ih,
-                    // SAFETY: the row takes part in the step.
-                    b_ih: unsafe { self.input_start(first, row) },
+                    start,
+                    start_step,
                     w_hh: self.w_hh,
                     b_hh: self.b_hh,
                 });
@@ -65,6 +70,7 @@ impl ForwardTask {
 struct SingleStep<'a, V, C, const NR: usize, const U: usize, const H: usize> {
     task: &'a SingleTask,
     x: *const f32,
+    start: *const f32,
     h_prev: *const f32,
     h: *mut f32,
     c_prev: *const f32,
@@ -96,10 +102,9 @@ pub(crate) unsafe fn forward<
     cell: C,
 ) {
     const { assert!(H.div_ceil(V::LANES) == PANELS) };
-    let SingleTask { x, h_0, h, c_0, c, gates, .. } = *task;
-    let (h_prev, c_prev) = (h_0, c_0);
-    let step =
-        SingleStep::<V, C, NR, U, H> { task, x, h_prev, h, c_prev, c, gates, cell, vector: PhantomData };
+    let SingleTask { x, start, h_0: h_prev, h, c_0: c_prev, c, gates, .. } = *task;
+    let vector = PhantomData;
+    let step = SingleStep::<V, C, NR, U, H> { task, x, start, h_prev, h, c_prev, c, gates, cell, vector };
     let mut gates = Gates::<_, G, S>(step);
     for _ in 0..task.steps {
         // SAFETY: the task's arguments cover all its panels at this step.
@@ -107,6 +112,7 @@ pub(crate) unsafe fn forward<
         let step = &mut gates.0;
         (step.h_prev, step.c_prev) = (step.h, step.c);
         step.x = step.x.wrapping_offset(task.x_step);
+        step.start = step.start.wrapping_offset(task.start_step);
         step.h = step.h.wrapping_offset(task.h_step);
         step.c = step.c.wrapping_offset(task.c_step);
         step.gates = step.gates.wrapping_offset(task.gates_step);
@@ -130,14 +136,14 @@ impl<
         set: usize,
         corner: Corner,
     ) -> Tile<V, M, W, K> {
-        let SingleStep { task, x, h_prev, .. } = self.0;
-        let (w, bias, depth, from) = match set {
+        let SingleStep { task, x, start, h_prev, .. } = self.0;
+        let (w, start, depth, from) = match set {
             0 => (task.w_hh, task.b_hh, H, h_prev),
-            _ => (task.w_ih, task.b_ih, task.input, x),
+            _ => (task.w_ih, start, task.input, x),
         };
-        // SAFETY: the vectors lie within the cell; packed weights are padded to whole strips, biases to whole vectors.
+        // SAFETY: the vectors lie within the cell; packed weights are padded to whole strips, what sums start from to whole vectors.
         unsafe {
-            let start = start_from(token, bias.add(corner.vector * V::LANES));
+            let start = start_from(token, start.add(corner.vector * V::LANES));
             let operands = Operands::packed::<V, NR>([from; M], w, corner, depth, (0, depth));
             accumulate::<V, M, W, K, NR, U>(token, start, operands)
         }
