@@ -26,7 +26,10 @@ impl Folder {
     fn compare(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_compare"));
         command.arg("--root").arg(&self.0).args(arguments);
-        command.env_remove("GATEWISE_PEERS_PYTHON").envs(variables.iter().copied()).output().unwrap()
+        for library in ["PYTHON", "RTNEURAL", "ONEDNN"] {
+            command.env_remove(format!("GATEWISE_PEERS_{library}"));
+        }
+        command.envs(variables.iter().copied()).output().unwrap()
     }
 }
 

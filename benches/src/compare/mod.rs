@@ -1,6 +1,7 @@
 //! Peers side by side: the same case, the same numbers, taking turns.
 
 pub mod chart;
+pub mod cpp;
 pub mod outputs;
 pub mod peer;
 pub mod publish;

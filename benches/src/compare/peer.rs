@@ -7,9 +7,12 @@
 //! needs is not installed. Then it makes as many calls as each line of its input says and answers the microseconds of one call
 //! on a line. Its standard error goes to a file beside `--out` that ends in `.log`.
 //!
+//! One that is compiled for the work may be so in several ways: each is tried for some milliseconds, and the fastest takes part.
+//!
 //! A program in `GATEWISE_PEER_<NAME>` takes the options of `measure` instead and answers `measure`'s JSON line: it is started
 //! anew for each repetition.
 
+use super::cpp::{Built, Source};
 use super::shapes::Work;
 use crate::case::Case;
 use crate::matmul::Matmul;
@@ -17,7 +20,7 @@ use crate::report::Report;
 use serde::Deserialize;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
@@ -58,6 +61,8 @@ pub enum Speciality {
 pub enum Program {
     /// Program and first arguments of one that keeps to the protocol.
     Served(Vec<String>),
+    /// One that keeps to the protocol and is compiled first.
+    Compiled(Source),
     /// One that speaks `measure`'s language.
     Measure(String),
     /// It is not installed, and why.
@@ -160,18 +165,58 @@ pub fn start(spec: &Spec, work: &Work, problem: &Path, out: &Path) -> Result<Sta
             let how = How::Measure { program: program.clone(), arguments, threads: work.threads() };
             Ok(Started::Ready(Peer { version: report.isa, note: report.kernel, how }))
         }
-        Program::Served(words) => {
-            let log = out.with_extension("log");
-            let started = start_served(words, spec.patience, work, (problem, out), &log);
-            started.map_err(|error| match last_line(&log) {
-                Some(line) => format!("{error}: {line}"),
-                None => error,
-            })
+        Program::Compiled(source) => {
+            let case = match source.library.case(work) {
+                Ok(case) => case,
+                Err(why) => return Ok(Started::Unsupported(why.to_string())),
+            };
+            match source.build(case)? {
+                Built::NoCompiler(why) => Ok(Started::Absent(why)),
+                Built::Programs(programs) => start_fastest(&programs, spec.patience, work, (problem, out)),
+            }
         }
+        Program::Served(words) => start_served(words, spec.patience, work, (problem, out)),
     }
 }
 
+/// Starts the fastest of some programs that do the same; each is tried if there are several.
+fn start_fastest(
+    programs: &[PathBuf],
+    patience: Duration,
+    work: &Work,
+    files: (&Path, &Path),
+) -> Result<Started, String> {
+    let start = |program: &Path| start_served(&[program.display().to_string()], patience, work, files);
+    if let [only] = programs {
+        return start(only);
+    }
+    let mut fastest: Option<(f64, &Path)> = None;
+    for program in programs {
+        let Started::Ready(mut peer) = start(program)? else { continue };
+        let us = peer.quickest()?;
+        if fastest.is_none_or(|(least, _)| us < least) {
+            fastest = Some((us, program));
+        }
+    }
+    fastest.map_or(Err("none of its programs is ready".to_string()), |(_, program)| start(program))
+}
+
+/// Starts a program that keeps to the protocol; what it complained of last is part of the error.
 fn start_served(
+    words: &[String],
+    patience: Duration,
+    work: &Work,
+    files: (&Path, &Path),
+) -> Result<Started, String> {
+    let log = files.1.with_extension("log");
+    let started = spawn_served(words, patience, work, files, &log);
+    started.map_err(|error| match last_line(&log) {
+        Some(line) => format!("{error}: {line}"),
+        None => error,
+    })
+}
+
+fn spawn_served(
     words: &[String],
     patience: Duration,
     work: &Work,
@@ -260,6 +305,13 @@ impl Peer {
                 Ok(measure(command(program, *threads).args(arguments).args(["--reps", "1"]))?.median_us)
             }
         }
+    }
+
+    /// Microseconds of one call in the shortest of five turns of a few milliseconds.
+    fn quickest(&mut self) -> Result<f64, String> {
+        self.run(1)?;
+        let calls = (5e3 / self.run(10)?).ceil() as usize;
+        (0..5).try_fold(f64::INFINITY, |least, _| Ok(self.run(calls)?.min(least)))
     }
 
     fn line(&mut self) -> Result<String, String> {

@@ -69,7 +69,7 @@ pub fn page(results: &Results) -> String {
          - The tables give Gatewise's median time of a call, and of the others the median over the rounds of their time over\n\
          \u{20}\u{20}Gatewise's: above 1 Gatewise is faster. A star: recorded on another machine\n\
          \u{20}\u{20}([where from](benches/data/README.md)), scaled by the FMA peaks for batches of 8 and more and as recorded for steps\n\
-         \u{20}\u{20}and smaller batches; those of JAX, oneDNN, RTNeural and TensorFlow (tf) come from no program in the repository.\n\
+         \u{20}\u{20}and smaller batches; those of JAX and TensorFlow (tf) come from no program in the repository.\n\
          \u{20}\u{20}No figure: the system does not do that. A picture shows a few cases of its group.\n",
         results.date,
         results.command,

@@ -9,7 +9,12 @@ const TABLE: &str = include_str!("../../data/recorded.csv");
 const PEAK: [f64; 2] = [116.0, 231.0];
 
 /// Systems that no program in the repository runs: their figures cannot be repeated from here.
-pub const BY_NO_PROGRAM: [&str; 4] = ["jax", "onednn", "rtneural", "tf"];
+pub const BY_NO_PROGRAM: [&str; 2] = ["jax", "tf"];
+
+/// Whether a system of a run is the one that was recorded; RTNeural was, as the fastest of its builds.
+pub fn is_same(system: &str, recorded: &str) -> bool {
+    system == recorded || (recorded == "rtneural" && system.starts_with("rtneural-"))
+}
 
 /// Whether a case is bound by computing, so that its times go with the FMA peak. Steps and small batches are bound by overhead,
 /// latency or bandwidth, of which the peak says nothing.

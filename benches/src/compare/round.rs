@@ -70,7 +70,7 @@ pub fn run(
                 outputs::compare(&ours, &outputs, has_kinks(&shape.work))?;
             }
             // A program that is started anew for each turn chooses its number of calls itself.
-            let is_served = matches!(spec.program, Program::Served(_));
+            let is_served = !matches!(spec.program, Program::Measure(_));
             let calls = if is_served { calibrate(&mut peer, effort)? } else { Some(1) };
             runners.push(Runner { at, peer, calls, times: Vec::new() });
             Ok((Origin::Measured, String::new()))
@@ -182,7 +182,7 @@ fn add_recorded(times: &[(&str, f64)], is_scaled: bool, rows: &mut Vec<Row>) {
     let ours = rows[0].median_us;
     for &(system, us) in times {
         let at = rows.iter().position(|row| row.system == system);
-        if at.is_some_and(|at| rows[at].origin != Origin::Absent) {
+        if rows.iter().any(|row| recorded::is_same(&row.system, system) && row.origin != Origin::Absent) {
             continue;
         }
         let is_by_none = recorded::BY_NO_PROGRAM.contains(&system);
@@ -217,14 +217,17 @@ mod tests {
         let ours = Row { median_us: Some(10.0), ..row(&shape, "gatewise", Origin::Measured, String::new()) };
         let absent = |name| Row { is_missing: true, ..row(&shape, name, Origin::Absent, "why".to_string()) };
         let measured = Row { median_us: Some(20.0), ..row(&shape, "ort", Origin::Measured, String::new()) };
-        let mut rows = vec![ours, absent("torch"), measured, absent("other")];
-        add_recorded(&[("torch", 30.0), ("ort", 40.0), ("onednn", 50.0)], true, &mut rows);
+        let variant = Row { system: "rtneural-eigen".to_string(), ..measured.clone() };
+        let mut rows = vec![ours, absent("torch"), measured, absent("other"), variant];
+        let recorded = [("torch", 30.0), ("ort", 40.0), ("jax", 50.0), ("rtneural", 60.0)];
+        add_recorded(&recorded, true, &mut rows);
         let of = |name| rows.iter().find(|row| row.system == name).unwrap();
         assert_eq!((of("torch").ratio, of("torch").is_missing), (Some(3.0), true));
         assert!(of("torch").note.contains("why"));
-        assert!(of("onednn").note.contains("no program") && !of("torch").note.contains("no program"));
+        assert!(of("jax").note.contains("no program") && !of("torch").note.contains("no program"));
         assert_eq!(of("ort").median_us, Some(20.0));
-        assert_eq!((of("onednn").ratio, of("onednn").is_missing), (Some(5.0), false));
+        assert_eq!((of("jax").ratio, of("jax").is_missing), (Some(5.0), false));
+        assert!(rows.iter().all(|row| row.system != "rtneural"));
         assert_eq!(of("other").origin, Origin::Absent);
     }
 

@@ -1,5 +1,6 @@
 //! Who is compared: Gatewise, the peers that the repository brings programs for, and those of one's own.
 
+use super::cpp;
 use super::peer::{Program, Spec, Speciality};
 use std::path::{Path, PathBuf};
 
@@ -87,6 +88,11 @@ fn peers(places: &Places) -> Vec<Spec> {
         all.push(Spec::new(name, speciality, program));
     }
 
+    for (name, library) in cpp::PEERS {
+        let program = cpp::program(library, &places.root, variable);
+        all.push(Spec::new(name, Speciality::Networks, program));
+    }
+
     let own = |(name, path): &(String, String)| {
         let name = name.strip_prefix(PEER_VARIABLE)?.to_lowercase();
         Some(Spec::new(&name, Speciality::Networks, Program::Measure(path.clone())))
@@ -108,10 +114,21 @@ mod tests {
 
     #[test]
     fn what_is_not_there_is_absent_and_says_why() {
-        let places = places(&[(PYTHON_VARIABLE, "/nowhere/python"), ("GATEWISE_PEER_MINE", "/bin/mine")]);
+        let variables = [
+            (PYTHON_VARIABLE, "/nowhere/python"),
+            (cpp::ONEDNN_VARIABLE, "/nowhere"),
+            ("GATEWISE_PEER_MINE", "/bin/mine"),
+        ];
+        let places = places(&variables);
         let all = systems(&places, &[]);
         let program = |name: &str| &all.iter().find(|spec| spec.name == name).unwrap().program;
         assert!(matches!(program("burn"), Program::Absent(why) if why.contains("cargo build")));
+        assert!(
+            matches!(program("onednn"), Program::Absent(why) if why.contains("there is no /nowhere/include"))
+        );
+        assert!(
+            matches!(program("rtneural-xsimd"), Program::Absent(why) if why.contains("set GATEWISE_PEERS_RTN"))
+        );
         assert!(matches!(program("ort"), Program::Absent(why) if why.contains("/nowhere/python")));
         assert_eq!(*program("mine"), Program::Measure("/bin/mine".to_string()));
     }
