@@ -7,11 +7,16 @@
 //! ```
 //! `scale` is what the terms of the gradient's sum come to if none cancels another: for a parameter of a layer the sum over steps
 //! and rows of the largest |da|, times the largest |input| of the layer if that is above 1; for dx the largest |da| of the first
-//! layer, for dh_0 and dc_0 the largest of the row's first step; never less than the array's own largest element. Where two
-//! directions are multiplied, the gradient of one is what enters the layer from above times the output of the other, whose error
-//! is that of a 1 however small it is: what enters counts as |da| then.
+//! layer, for dh_0 and dc_0 the largest of the row's first step; never less than the array's own largest element. Where a layer has
+//! only one or two features, their terms may cancel all at once and leave their errors: the scale is at least a quarter of the
+//! largest gradient from above then. Where two directions are multiplied, the gradient of one is what enters the layer from above
+//! times the output of the other, whose error is that of a 1 however small it is: what enters counts as |da| then.
+//!
+//! A value at the limit below which h, c, dL/dh and dL/dc are stored as zeros may fall to either side of it in f32, and counts in
+//! full in an array whose other numbers are as small. So the oracle runs with half and with twice the limit too, and to what an array
+//! is allowed comes the most by which it differs in one of its elements: nothing, but where values between the two are all there is.
 
-use crate::oracle::{Merge, StackGrads, StackTrace};
+use crate::oracle::{Cell, FLUSH_BELOW, Merge, StackGrads, StackRun, StackTrace};
 use crate::problem::{Arrays, Problem};
 
 /// The oracle's arrays, and how far off each may be.
@@ -22,6 +27,8 @@ pub struct Expected {
     /// For each array: the allowed error of its elements, relative to `scale` (gradients), or to max(1, |value|) (outputs).
     scales: Vec<Option<f64>>,
     forward: f64,
+    /// For each array: what a value at the limit of the flush rule may change.
+    flushing: Vec<f64>,
     /// Whether a relu stands so near its kink that f32 and f64 may take different sides.
     pub is_near_kink: bool,
 }
@@ -34,9 +41,33 @@ pub fn largest(values: &[f64]) -> f64 {
 impl Problem {
     /// Runs the oracle.
     pub fn expected(&self) -> Expected {
-        let (run, upstream) = (self.stack_run(), self.upstream());
+        let kept = self.solved(FLUSH_BELOW / 2.0);
+        let is_open = |x: &f64| *x != 0.0 && x.abs() < 2.0 * FLUSH_BELOW;
+        let values = kept.0.layers.iter().flat_map(|trace| [&trace.out, &trace.c]);
+        let values = values.chain(kept.1.layers.iter().flat_map(|grads| [&grads.h, &grads.c]));
+        if !values.flatten().any(is_open) {
+            return self.bounded(kept);
+        }
+        let mut expected = self.bounded(self.solved(FLUSH_BELOW));
+        let kept = self.bounded(kept).arrays.list;
+        let flushed = self.bounded(self.solved(2.0 * FLUSH_BELOW)).arrays.list;
+        let apart = |(i, (_, kept)): (usize, &(String, Vec<f64>))| {
+            let pairs = kept.iter().zip(&flushed[i].1);
+            pairs.fold(0.0, |most: f64, (kept, flushed)| most.max((kept - flushed).abs()))
+        };
+        expected.flushing = kept.iter().enumerate().map(apart).collect();
+        expected
+    }
+
+    fn solved(&self, flush_below: f64) -> (StackTrace, StackGrads) {
+        let run = StackRun { flush_below: Some(flush_below), ..self.stack_run() };
         let trace = self.stack.forward(&run);
-        let grads = self.stack.backward(&run, &trace, &upstream);
+        let grads = self.stack.backward(&run, &trace, &self.upstream());
+        (trace, grads)
+    }
+
+    /// The arrays of a run of the oracle, and their bounds.
+    fn bounded(&self, (trace, grads): (StackTrace, StackGrads)) -> Expected {
         let setup = &self.setup;
         let projected = |layer| setup.hidden_of(layer) + setup.proj;
         let depth: usize = (0..setup.layers).map(|layer| setup.layer_input(layer) + projected(layer)).sum();
@@ -47,7 +78,7 @@ impl Problem {
             ("h_n".to_string(), trace.h_n.clone(), None),
             ("c_n".to_string(), trace.c_n.clone(), None),
         ];
-        let entering = self.entering(&grads, &upstream.out);
+        let entering = self.entering(&grads, &self.upstream().out);
         let of_inputs =
             (0..setup.directions()).fold(0.0, |most: f64, d| most.max(largest(&grads.layers[d].xa)));
         let of_inputs = of_inputs.max(entering[0]);
@@ -76,13 +107,26 @@ impl Problem {
             list.push((format!("grad {name}"), values.to_vec(), Some(scale)));
         }
         let near = |part: (&f64, &f64)| part.0 + part.1 != 0.0 && (part.0 + part.1).abs() < forward;
-        let is_relu = self.stack.shape.cell == crate::oracle::Cell::RnnRelu;
+        let is_relu = self.stack.shape.cell == Cell::RnnRelu;
         let is_near_kink =
             is_relu && trace.layers.iter().any(|layer| layer.xa.iter().zip(&layer.ha).any(near));
-        let scales = list.iter().map(|(_, values, scale)| scale.map(|scale| scale.max(largest(values))));
-        let scales = scales.collect();
-        let list = list.into_iter().map(|(name, values, _)| (name, values)).collect();
-        Expected { arrays: Arrays { list }, scales, forward, is_near_kink }
+        let least = self.least_scale();
+        let scale = |values: &[f64], scale: f64| scale.max(largest(values)).max(least);
+        let scales = list.iter().map(|(_, values, of)| of.map(|of| scale(values, of))).collect();
+        let list: Vec<_> = list.into_iter().map(|(name, values, _)| (name, values)).collect();
+        let flushing = vec![0.0; list.len()];
+        Expected { arrays: Arrays { list }, scales, forward, flushing, is_near_kink }
+    }
+
+    /// What no gradient of layers of one or two features is scaled by less than, else 0.
+    fn least_scale(&self) -> f64 {
+        let features = (0..self.setup.layers).map(|layer| self.setup.state_of(layer)).min();
+        if features.is_none_or(|features| features > 2) {
+            return 0.0;
+        }
+        let given = self.upstream();
+        let given = [given.out, given.h_n, given.c_n].into_iter().flatten();
+        given.fold(0.0, |most: f64, values| most.max(largest(&values))) / 4.0
     }
 
     /// For each layer the largest gradient that can enter it from above where it multiplies its two directions, else 0: weights are
@@ -141,6 +185,7 @@ impl Expected {
                     // Below the smallest normal float the spacing no longer shrinks with the value.
                     Some(scale) => 2.0 * self.forward * scale.max(f64::from(f32::MIN_POSITIVE)),
                 };
+                let allowed = allowed + self.flushing[i];
                 let error = (f64::from(got) - expected).abs();
                 // Not `error > allowed`: a NaN is beyond any bound.
                 if !matches!(error.partial_cmp(&allowed), Some(order) if order.is_le()) {

@@ -60,7 +60,7 @@ fn run(arguments: &[String]) -> Result<ExitCode, String> {
         "check" if rest.is_empty() => check::run(&root)?,
         "check" => return Err(format!("check: unknown option {:?}", rest[0])),
         "asm" => asm::run(&root, rest)?,
-        "help" | "--help" | "-h" => print!("{HELP}"),
+        "help" | "--help" | "-h" => say!("{}", HELP.trim_end()),
         other => return Err(format!("unknown command {other:?}; see `cargo xtask help`")),
     }
     Ok(ExitCode::SUCCESS)

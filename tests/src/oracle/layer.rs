@@ -39,7 +39,8 @@ pub struct LayerRun {
     /// `[B, H]`: what `c` is replaced by at a reset, missing = zeros.
     pub reset_c: Option<Vec<f64>>,
     /// The flush rule: computed `h` and `c`, and in the backward their total gradients, become a zero of the same
-    /// sign where their magnitude is below this. The gradient passes a flushed value as if it had not been.
+    /// sign where their magnitude is below this. The gradient passes a flushed value as if it had not been. The
+    /// gradients of `h0` and `c0` are not total: they are one part of those of a step before, if there is one.
     pub flush_below: Option<f64>,
     /// How the cell differs from PyTorch's.
     pub options: Option<Options>,
@@ -336,12 +337,8 @@ pub fn backward(
                 dc.fill(0.0);
             }
         }
-        for (to, value) in row_mut(&mut grads.h0, b, state).iter_mut().zip(dh) {
-            *to = flush(value);
-        }
-        for (to, value) in row_mut(&mut grads.c0, b, c_state).iter_mut().zip(dc) {
-            *to = flush(value);
-        }
+        row_mut(&mut grads.h0, b, state).copy_from_slice(&dh);
+        row_mut(&mut grads.c0, b, c_state).copy_from_slice(&dc);
     }
     grads
 }

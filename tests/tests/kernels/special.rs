@@ -161,6 +161,35 @@ fn states_and_gradients_that_have_vanished_are_zeros() {
     }
 }
 
+/// What leaves the first step of a part is not yet all of a gradient, and stays as it is, however small: a pass back that is cut
+/// between any steps has the bits of the whole.
+#[test]
+fn gradients_that_have_vanished_pass_over_a_cut_as_they_are() {
+    for cell in Cell::ALL {
+        let sizes = Sizes { steps: 8, batch: 3, input: 2, hidden: 11 };
+        let mut problem = Problem::draw(cell, sizes, Options { bias: true, ..Options::default() }, 3);
+        // Gradients from above that are all at the limit.
+        let least = 2.0_f32.powi(-100);
+        problem.dh.fill(0.0);
+        problem.dc.fill(0.0);
+        problem.dy = Some((0..8 * 3 * 11).map(|i| least * (i % 7) as f32 / 4.0).collect());
+        for kernels in available() {
+            let packed = pack(kernels, &problem);
+            let way = Way { keep: true, observe: true, ..Way::default() };
+            let run = forward(kernels, &packed, &problem, &way);
+            let whole = backward(kernels, &packed, &problem, &run, &way, &[]);
+            let cuts: Vec<usize> = (1..sizes.steps).collect();
+            let parts = backward(kernels, &packed, &problem, &run, &way, &cuts);
+            assert_bits("dh of each step", &parts.dh_steps, &whole.dh_steps);
+            assert_bits("d gates", &parts.d_gates, &whole.d_gates);
+            assert_bits("dh", &parts.dh, &whole.dh);
+            assert_bits("dc", &parts.dc, &whole.dc);
+            let leaving = || whole.dh.iter().chain(&whole.dc);
+            assert!(leaving().any(|d| *d != 0.0 && d.abs() < least), "{}: all is flushed", cell.name());
+        }
+    }
+}
+
 /// Weights of subnormal magnitude leave states that have vanished, as they do in the oracle.
 #[test]
 fn subnormal_weights_agree_with_the_oracle() {

@@ -2,7 +2,8 @@
 
 use gatewise::{Cell, Kernels};
 use proptest::prelude::*;
-use tests::oracle::Merge;
+use tests::oracle::{FLUSH_BELOW, Merge, StackRun};
+use tests::problem::Problem;
 use tests::setup::{ResetTo, Setup, cases, setups};
 
 /// Runs one configuration on all instruction sets; nothing where a relu stands on its kink.
@@ -176,5 +177,71 @@ fn a_long_sequence() {
     for cell in [Cell::RnnTanh, Cell::Lstm, Cell::Gru] {
         let setup = Setup { cell, input: 3, hidden: 8, steps: 400, batch: 2, ..Setup::default() };
         check(&setup).unwrap_or_else(|error| panic!("{cell:?}: {error}"));
+    }
+}
+
+/// A gradient that has decayed to the limit below which dL/dh of a step is stored as zero when it leaves the first step: dL/dh_0 is
+/// only a part of that of a step before, and stays as it is.
+#[test]
+fn a_gradient_of_h_0_below_the_flush_limit() {
+    let setup = Setup {
+        cell: Cell::RnnRelu,
+        input: 4,
+        hidden: 15,
+        layers: 2,
+        proj: 14,
+        bias: false,
+        steps: 40,
+        batch: 1,
+        dropout: 1.0,
+        initial_state: false,
+        seed: 14_232_354_682_829_060_655,
+        ..Setup::default()
+    };
+    check(&setup).unwrap();
+}
+
+/// All gradients at the limit of the flush rule, and one of them on it: f32 may store it as zero where f64 does not, or the other way
+/// round. Here it comes to that, and what follows from it does not count as an error.
+#[test]
+fn a_gradient_on_the_flush_limit() {
+    let mut apart = 0.0_f64;
+    for seed in 0..40 {
+        let setup = Setup {
+            cell: Cell::RnnTanh,
+            hidden: 5,
+            batch: 1,
+            upstream: [false, true, false],
+            seed,
+            ..Setup::default()
+        };
+        let mut problem = setup.problem();
+        // dL/dh of the first step grows with dL/dh_n, and so does its first element until it is the limit.
+        let first = |problem: &Problem| {
+            let run = StackRun { flush_below: None, ..problem.stack_run() };
+            let trace = problem.stack.forward(&run);
+            problem.stack.backward(&run, &trace, &problem.upstream()).layers[0].h[0]
+        };
+        let factor = FLUSH_BELOW / first(&problem).abs();
+        let dh_n = problem.dh_n.as_mut().unwrap();
+        dh_n.iter_mut().for_each(|value| *value = (f64::from(*value) * factor) as f32);
+        let expected = problem.expected();
+        for kernels in Kernels::available().unwrap() {
+            let got = problem.train(&problem.network(kernels));
+            let within = expected.compare(&got);
+            assert!(within.is_ok(), "seed {seed} on {}: {}", kernels.isa(), within.unwrap_err());
+            let both = got.get("grad h_0").iter().zip(expected.arrays.get("grad h_0"));
+            apart = both.fold(apart, |most, (got, expected)| most.max((f64::from(*got) - expected).abs()));
+        }
+    }
+    assert!(apart > FLUSH_BELOW / 100.0, "no gradient came to stand on the other side: {apart:e}");
+}
+
+/// In dL/dh of the first step the gradient from above and that of the second one all but cancel: their errors stay.
+#[test]
+fn a_gradient_of_h_0_that_cancels() {
+    let usual = Setup { cell: Cell::Gru, input: 5, hidden: 1, batch: 2, ..Setup::default() };
+    for (seed, steps) in [(151_820, 6), (162_927, 4), (191_296, 2)] {
+        check(&Setup { seed, steps, ..usual.clone() }).unwrap();
     }
 }

@@ -166,8 +166,9 @@ fn flush_in_a_sequence_is_flush_after_every_step() {
             assert_close(&at(&grads.x, t), &own.x, &label);
             (dh, dc) = (own.h0, own.c0);
         }
-        assert_close(&grads.h0, &all(&dh, below), &format!("{shape:?} h0"));
-        assert_close(&grads.c0, &all(&dc, below), &format!("{shape:?} c0"));
+        // What leaves the sequence is not complete: more may come to it in a step before.
+        assert_close(&grads.h0, &dh, &format!("{shape:?} h0"));
+        assert_close(&grads.c0, &dc, &format!("{shape:?} c0"));
     }
     assert!(flushed.iter().all(|&count| count > 20), "hardly anything was flushed: {flushed:?}");
 }

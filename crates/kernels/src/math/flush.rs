@@ -4,6 +4,9 @@
 //! hundred times as slowly. So a magnitude below 2^-100 is stored as a zero of the same sign, on every instruction set. That is far
 //! below the rounding error of anything it is added to, and far enough from 2^-126 that a product with an ordinary weight stays
 //! out of that range.
+//!
+//! What a pass back hands over to the steps before it stays as it is: it is not yet all of their gradient, and the bits do not depend
+//! on where a sequence is cut.
 
 use crate::simd::Arithmetic;
 
