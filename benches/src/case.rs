@@ -186,6 +186,9 @@ impl Case {
                 return Err(format!("--{option} 0: expected 1 at least"));
             }
         }
+        if self.layers > MOST_LAYERS {
+            return Err(format!("--layers {}: expected {MOST_LAYERS} at most", self.layers));
+        }
         match self.proj {
             Some(0) => return Err("--proj 0: expected 1 at least".to_string()),
             Some(proj) if proj >= self.hidden => {
@@ -211,6 +214,10 @@ impl Case {
     }
 }
 
+/// Layers that a case may have: networks that people use have a handful, and thousands of small ones take minutes to make and to run
+/// once without taking much memory.
+const MOST_LAYERS: usize = 1024;
+
 /// Bytes of memory that the system would give; where it does not say, 8 GB.
 fn available_memory() -> f64 {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
@@ -232,6 +239,8 @@ mod tests {
         for text in ["lstm forward H=0", "gru train H=8 B=0", "gru train H=8 T=0", "gru step H=8 L=0"] {
             assert!(check(text).unwrap_err().contains("expected 1 at least"), "{text}");
         }
+        assert_eq!(check("gru step H=8 L=1024"), Ok(()));
+        assert!(check("gru step H=8 L=1025").unwrap_err().contains("--layers 1025: expected 1024 at most"));
         for text in [
             "lstm forward H=1000000000",
             "lstm forward H=8 T=18446744073709551615 B=18446744073709551615",

@@ -76,7 +76,7 @@ fn work(options: &mut Options) -> Result<ExitCode, Box<dyn Error>> {
         Outcome::Interrupted => {
             let how = options::how_to_resume(std::env::args_os().skip(1));
             say(format!("stopped after update {}; to go on: {how}", run.updates()))?;
-            return Ok(ExitCode::from(stop::INTERRUPTED));
+            return Ok(ExitCode::from(stop.code()));
         }
         Outcome::Stalled => {
             let (done, patience) = (run.updates(), run.settings.patience);

@@ -58,14 +58,15 @@ pub(crate) struct Options {
 
 const ABOUT: &str = "\
 Train a character model on folk tunes in ABC notation, or on any text, and write a new tune.
-Ctrl-C saves a checkpoint; --resume goes on from it as if there had been no break.";
+Ctrl-C or SIGTERM saves a checkpoint; --resume goes on from it as if there had been no break.";
 
 const FILES: &str = "\
 Into --out go model.safetensors (the best on validation), checkpoint.safetensors, loss.svg and
 tune.abc (sample.txt if the text is not ABC notation); with --observe flow.svg, influence.svg,
 gates.svg and norms.svg too. The last line of standard output is
 val_nats_per_char and the validation loss of that model.
-Exit codes: 0 done, 1 something went wrong, 2 wrong usage, 130 interrupted and saved.
+Exit codes: 0 done, 1 something went wrong, 2 wrong usage, 130 interrupted and saved, 143 the same
+by SIGTERM.
 
 Examples:
   folk_music --cell gru --layers 2 --dropout 0.3 --patience 3

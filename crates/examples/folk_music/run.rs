@@ -76,8 +76,8 @@ impl Run {
         self.curves.train.len()
     }
 
-    /// Trains until all updates are done, validation gets no better any more, or Ctrl-C. The best model and the latest checkpoint
-    /// are in their files then.
+    /// Trains until all updates are done, validation gets no better any more, or a signal asks it to stop. The best model and the
+    /// latest checkpoint are in their files then.
     pub(crate) fn train(
         &mut self,
         corpus: &Corpus,

@@ -1,7 +1,7 @@
 //! What the numbers of a run depend on besides its text. A checkpoint holds all of it.
 
 use clap::{Args, Parser, ValueEnum};
-use examples::command_line::{positive, size};
+use examples::command_line::{layers, positive, size};
 use gatewise::{Cell, Decay, Schedule};
 
 /// The options that a run may not change on its way, but for `steps` and `patience`.
@@ -15,7 +15,7 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = size())]
     pub(crate) hidden: usize,
     /// Recurrent layers
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = size())]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = layers())]
     pub(crate) layers: usize,
     /// Features of a character's embedding
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = size())]

@@ -5,7 +5,7 @@ use crate::tasks::Task;
 use gatewise::{
     Cell, ClipGroup, GateReport, GradientFlow, LagHistory, LagInfluence, Lyapunov, Recurrent, Spike,
 };
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// The share of the influence of lag 0 that ends the effective memory.
 pub(crate) const FADED: f64 = 0.01;
@@ -47,6 +47,7 @@ pub(crate) struct Divergence {
 pub(crate) struct Line {
     pub(crate) cell: &'static str,
     /// The loss on rows that were not learned from; `null` after a divergence.
+    #[serde(serialize_with = "last_loss")]
     pub(crate) final_loss: Option<f64>,
     pub(crate) baseline: f64,
     /// Steps after which the influence of the state has fallen below a hundredth; `null` if it has not.
@@ -89,8 +90,10 @@ pub(crate) struct Report {
     pub(crate) setting: Setting,
     pub(crate) result: Line,
     /// The loss of each update's rows before the update.
+    #[serde(serialize_with = "losses")]
     pub(crate) train_loss: Vec<f64>,
     /// (updates done, loss on rows that are not learned from).
+    #[serde(serialize_with = "losses_by_update")]
     pub(crate) test_loss: Vec<(usize, f64)>,
     pub(crate) clipping: ClipGroup,
     pub(crate) norms: Norms,
@@ -135,7 +138,7 @@ impl Setting {
 impl Line {
     /// What the loss means, in a few words.
     pub(crate) fn judge(loss: Option<f64>, baseline: f64) -> &'static str {
-        match loss.map(|loss| loss / baseline) {
+        match loss.filter(|loss| loss.is_finite()).map(|loss| loss / baseline) {
             None => "diverged",
             Some(ratio) if ratio < 0.12 => "remembers",
             Some(ratio) if ratio < 0.9 => "remembers in part",
@@ -146,8 +149,32 @@ impl Line {
     }
 }
 
-/// Any of these as JSON that ends with a line break. In an observation a number that is not finite is "inf", "-inf" or "nan"; a loss that
-/// is not finite is `null`.
+/// A loss in JSON: a number, or "inf", "-inf" or "nan", as numbers are written that were observed.
+struct Loss(f64);
+
+impl Serialize for Loss {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            loss if loss.is_finite() => to.serialize_f64(loss),
+            loss if loss.is_nan() => to.serialize_str("nan"),
+            loss => to.serialize_str(if loss > 0.0 { "inf" } else { "-inf" }),
+        }
+    }
+}
+
+fn last_loss<S: Serializer>(loss: &Option<f64>, to: S) -> Result<S::Ok, S::Error> {
+    loss.map(Loss).serialize(to)
+}
+
+fn losses<S: Serializer>(losses: &[f64], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(losses.iter().map(|&loss| Loss(loss)))
+}
+
+fn losses_by_update<S: Serializer>(losses: &[(usize, f64)], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(losses.iter().map(|&(done, loss)| (done, Loss(loss))))
+}
+
+/// Any of these as JSON that ends with a line break. A number that is not finite is "inf", "-inf" or "nan".
 pub(crate) fn json(value: &impl Serialize) -> Result<String, String> {
     let text = serde_json::to_string_pretty(value);
     Ok(text.map_err(|error| error.to_string())? + "\n")
@@ -163,8 +190,8 @@ pub(crate) fn table(lines: &[Line], steps: usize) -> String {
         let loss = line.final_loss.map_or("-".to_string(), number);
         let memory = match (line.effective_memory, line.final_loss) {
             (Some(lag), _) => format!("{lag} steps"),
-            (None, Some(_)) => format!("all {steps} steps"),
-            (None, None) => "-".to_string(),
+            (None, Some(loss)) if loss.is_finite() => format!("all {steps} steps"),
+            (None, _) => "-".to_string(),
         };
         let (baseline, clipped) = (number(line.baseline), format!("{:.0} %", 100.0 * line.share_clipped));
         table += &format!(
@@ -178,4 +205,16 @@ pub(crate) fn table(lines: &[Line], steps: usize) -> String {
 /// Four digits, in plain notation while that is short.
 fn number(x: f64) -> String {
     if (1e-4..1e4).contains(&x) { format!("{x:.4}") } else { format!("{x:.2e}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn losses_that_are_not_finite_are_words() {
+        let losses = [0.5, f64::NAN, f64::INFINITY, f64::NEG_INFINITY].map(Loss);
+        assert_eq!(serde_json::to_string(&losses).unwrap(), r#"[0.5,"nan","inf","-inf"]"#);
+        assert_eq!(Line::judge(Some(f64::INFINITY), 1.0), "diverged");
+    }
 }

@@ -167,7 +167,7 @@ impl<'a> Run<'a> {
         let lyapunov = lyapunov_exponents(&model.network, rows, None, count, options.seed)?;
         let baseline = task.baseline();
         let last = self.test_loss.last().map(|&(_, loss)| loss);
-        let final_loss = last.filter(|loss| loss.is_finite() && diverged.is_none());
+        let final_loss = last.filter(|_| diverged.is_none());
         let clipping = self.ledger.group(ALL).cloned().unwrap_or_default();
         let result = Line {
             cell: cell.name(),

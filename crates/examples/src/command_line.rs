@@ -28,6 +28,12 @@ pub fn size() -> impl TypedValueParser<Value = usize> {
     clap::value_parser!(u64).range(1..=1 << 24).map(|size| size as usize)
 }
 
+/// A number of layers. Of more than a thousand each step waits for all those before it, and a gradient passes through all of them: they
+/// take time and memory, and learn nothing.
+pub fn layers() -> impl TypedValueParser<Value = usize> {
+    clap::value_parser!(u64).range(1..=1024).map(|layers| layers as usize)
+}
+
 /// A number of threads; 0 is one per core. More than a thousand would only wait for each other.
 pub fn threads() -> impl TypedValueParser<Value = usize> {
     clap::value_parser!(u64).range(0..=1024).map(|threads| threads as usize)

@@ -170,9 +170,55 @@ fn stops_early_and_keeps_the_best() {
 #[cfg(unix)]
 #[test]
 fn a_resumed_run_ends_as_if_it_had_not_been_interrupted() {
+    ends_as_if_without_a_break("INT", 130, ["it's broken", "whole"]);
+}
+
+/// The same of SIGTERM, as a batch system or a shutdown sends it.
+#[cfg(unix)]
+#[test]
+fn a_resumed_run_ends_as_if_it_had_not_been_terminated() {
+    ends_as_if_without_a_break("TERM", 143, ["terminated", "not terminated"]);
+}
+
+/// `nohup` has SIGHUP ignored: a terminal that is closed ends nothing.
+#[cfg(unix)]
+#[test]
+fn a_run_outlives_its_terminal_under_nohup() {
     use std::io::{BufRead, BufReader};
 
-    let (broken, whole) = (folder("it's broken"), folder("whole"));
+    let out = folder("nohup");
+    let (dir, corpus) = (out.display().to_string(), corpus(&out));
+    let words = SMALL.replace("--steps 60", "--steps 1000000000000000");
+    let mut child = Command::new("nohup")
+        .arg(common::program("folk_music"))
+        .args(words.split_whitespace())
+        .args(["--out", &dir, "--corpus", &corpus])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.starts_with("update 50/")), "it never came to update 50");
+    send("HUP", &child);
+    assert!(lines.any(|line| line.starts_with("update 200/")), "it ended with its terminal");
+    send("TERM", &child);
+    assert!(lines.last().unwrap().starts_with("stopped after update "));
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+}
+
+#[cfg(unix)]
+fn send(signal: &str, child: &std::process::Child) {
+    let sent = Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status().unwrap();
+    assert!(sent.success(), "SIG{signal}");
+}
+
+/// Sends a signal in the middle of a run, goes on, and compares the files with those of a run without a break.
+#[cfg(unix)]
+fn ends_as_if_without_a_break(signal: &str, code: i32, folders: [&str; 2]) {
+    use std::io::{BufRead, BufReader};
+
+    let [broken, whole] = folders.map(folder);
     let corpus = corpus(&whole);
     let words = "--hidden 8 --embedding 4 --batch 2 --seq 10 --validate-every 30 --sample 60 --layers 2 --dropout 0.3 \
                  --warmup 40 --schedule step --lr 0.01 --seed 5";
@@ -185,10 +231,9 @@ fn a_resumed_run_ends_as_if_it_had_not_been_interrupted() {
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
     assert!(lines.any(|line| line.starts_with("update 50/")), "it never came to update 50");
-    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(killed.success());
+    send(signal, &child);
     let last = lines.last().unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(130), "{last}");
+    assert_eq!(child.wait().unwrap().code(), Some(code), "{last}");
     let (at, how) =
         last.strip_prefix("stopped after update ").unwrap().split_once("; to go on: cargo run ").unwrap();
     let (at, how) = (at.parse::<usize>().unwrap(), how.split_once(" -- ").unwrap().1);
@@ -219,6 +264,7 @@ fn usage_that_is_wrong_is_one_line_and_code_2() {
     fails(2, "--resume --sample-only", &[], &["--resume", "--sample-only"]);
     fails(2, "--prime=", &[], &["--prime"]);
     fails(2, "--threads 1025", &[], &["--threads", "1025"]);
+    fails(2, "--layers 1025", &[], &["--layers", "1025", "1024"]);
     let help = succeeds("--help", &[]);
     assert!(help.contains("--resume") && help.contains("Exit codes"), "{help}");
     assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
