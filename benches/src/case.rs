@@ -186,9 +186,6 @@ impl Case {
                 return Err(format!("--{option} 0: expected 1 at least"));
             }
         }
-        if self.layers > MOST_LAYERS {
-            return Err(format!("--layers {}: expected {MOST_LAYERS} at most", self.layers));
-        }
         match self.proj {
             Some(0) => return Err("--proj 0: expected 1 at least".to_string()),
             Some(proj) if proj >= self.hidden => {
@@ -201,6 +198,9 @@ impl Case {
             return Err(format!(
                 "these sizes take {takes:.1e} GB at least: this machine has {has:.1} GB to give"
             ));
+        }
+        if self.layers > MOST_LAYERS {
+            return Err(format!("--layers {}: expected {MOST_LAYERS} at most", self.layers));
         }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         if self.threads > cores {
