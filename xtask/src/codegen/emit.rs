@@ -44,61 +44,23 @@ pub(super) fn specialised(sizes: &[usize]) -> Vec<String> {
 /// All kernels of an instruction set: those that no cell owns, in the order that `common` counts on, then cell by cell.
 fn kernels(isa: &Isa, sizes: &[usize]) -> Vec<Kernel> {
     let mut all = Vec::new();
-    let matmul = Tile { unroll: 1, ..tile(isa) };
-    all.push(Kernel {
-        id: format!("f32-matmul-{}", isa.name),
-        path: "matmul".to_string(),
-        cell: None,
-        pass: "Matmul".to_string(),
-        hidden: None,
-        tile: matmul,
-        entry: "Matmul",
-        parameters: "task: &GemmTask",
-        call: format!(
-            "micro::gemm::<{}, {}, {}, {}>",
-            isa.vector, matmul.rows, matmul.vectors, matmul.unroll
-        ),
-        arguments: "task".to_string(),
-    });
-    let one = Tile { rows: 1, vectors: 1, unroll: 1 };
+    let (vector, matmul) = (isa.vector, Tile { unroll: 1, ..tile(isa) });
+    let of_tile = format!("{}, {}, {}", matmul.rows, matmul.vectors, matmul.unroll);
+    let call = format!("micro::gemm::<{vector}, {of_tile}>");
+    all.push(Kernel { tile: matmul, ..unowned(isa, "matmul", "Matmul", "task: &GemmTask", call, "task") });
     for (name, variant) in MAPS {
-        all.push(Kernel {
-            id: format!("f32-{name}-{}", isa.name),
-            path: name.to_string(),
-            cell: None,
-            pass: variant.to_string(),
-            hidden: None,
-            tile: one,
-            entry: "Map",
-            parameters: "from: &[f32], to: &mut [f32]",
-            call: format!("map::map::<{}, map::{variant}>", isa.vector),
-            arguments: "from, to".to_string(),
-        });
+        let call = format!("map::map::<{vector}, map::{variant}>");
+        let map = unowned(isa, name, variant, "from: &[f32], to: &mut [f32]", call, "from, to");
+        all.push(Kernel { entry: "Map", ..map });
     }
-    all.push(Kernel {
-        id: format!("f32-sum_rows-{}", isa.name),
-        path: "sum_rows".to_string(),
-        cell: None,
-        pass: "SumRows".to_string(),
-        hidden: None,
-        tile: one,
-        entry: "SumRows",
-        parameters: "from: &[f32], rows: &[usize], to: &mut [f32]",
-        call: format!("map::sum_rows::<{}>", isa.vector),
-        arguments: "from, rows, to".to_string(),
-    });
-    all.push(Kernel {
-        id: format!("f32-sum_squares-{}", isa.name),
-        path: "sum_squares".to_string(),
-        cell: None,
-        pass: "SumSquares".to_string(),
-        hidden: None,
-        tile: one,
-        entry: "SumSquares",
-        parameters: "from: &[f32], to: &mut [f64], root: bool",
-        call: format!("map::sum_squares::<{}>", isa.vector),
-        arguments: "from, to, root".to_string(),
-    });
+    let sums = [
+        ("sum_rows", "SumRows", "from: &[f32], rows: &[usize], to: &mut [f32]", "from, rows, to"),
+        ("sum_squares", "SumSquares", "from: &[f32], to: &mut [f64], root: bool", "from, to, root"),
+    ];
+    for (name, variant, parameters, arguments) in sums {
+        let call = format!("map::{name}::<{vector}>");
+        all.push(unowned(isa, name, variant, parameters, call, arguments));
+    }
     for cell in &CELLS {
         for &pass in cell.passes {
             all.push(cell_kernel(isa, cell, pass, None));
@@ -111,6 +73,29 @@ fn kernels(isa: &Isa, sizes: &[usize]) -> Vec<Kernel> {
         }
     }
     all
+}
+
+/// A kernel that no cell owns, of one vector at a time; `variant` is its pass and its entry.
+fn unowned(
+    isa: &Isa,
+    name: &str,
+    variant: &'static str,
+    parameters: &'static str,
+    call: String,
+    arguments: &str,
+) -> Kernel {
+    Kernel {
+        id: format!("f32-{name}-{}", isa.name),
+        path: name.to_string(),
+        cell: None,
+        pass: variant.to_string(),
+        hidden: None,
+        tile: Tile { rows: 1, vectors: 1, unroll: 1 },
+        entry: variant,
+        parameters,
+        call,
+        arguments: arguments.to_string(),
+    }
 }
 
 fn cell_kernel(isa: &Isa, cell: &'static Cell, pass: &str, hidden: Option<usize>) -> Kernel {
