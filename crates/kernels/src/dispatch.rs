@@ -40,6 +40,15 @@ pub(crate) fn each_part(parts: usize, job: impl Fn(usize) + Send + Sync) {
     }
 }
 
+/// Where each part of a sequence begins and ends whose inputs are projected at once: the whole, if they are not projected beforehand.
+fn chunks(steps: usize, projection: Projection) -> impl Iterator<Item = (usize, usize)> {
+    let chunk = match projection {
+        Projection::Fused => steps,
+        Projection::Chunked { chunk } => chunk,
+    };
+    (0..steps).step_by(chunk.max(1)).map(move |begin| (begin, steps.min(begin.saturating_add(chunk))))
+}
+
 /// Runs the steps of a team of `slices` members: `run(step, slice)`, on as many threads of the current rayon pool as are free.
 fn run_team(slices: usize, steps: usize, run: &(dyn Fn(usize, usize) + Sync)) {
     let team = Team::new(slices);
@@ -119,14 +128,9 @@ impl Kernels {
         let shared = Shared((task, scratch));
         let slices = weights.team(plan.slices);
         if slices > 1 && shards == 1 {
-            let chunk = match projection {
-                Projection::Fused => steps,
-                Projection::Chunked { chunk } => chunk,
-            };
             // Within the pool from here on: it is entered once, and not for each chunk.
             rayon::scope(|_| {
-                for begin in (0..steps).step_by(chunk.max(1)) {
-                    let end = steps.min(begin.saturating_add(chunk));
+                for (begin, end) in chunks(steps, projection) {
                     let (task, xa) = shared.get();
                     if projection != Projection::Fused {
                         let input = projection_task(weights, task, (begin, end), *xa);
@@ -151,16 +155,16 @@ impl Kernels {
             let Projection::Chunked { chunk } = projection else {
                 return kernel(&task);
             };
+            if begin == end {
+                return;
+            }
             let xa = scratch.wrapping_add(begin * chunk * weights.xa_row());
-            let mut t = 0;
-            while t < steps && end > begin {
-                let chunk = chunk.min(steps - t);
-                for block in projection_task(weights, &task, (t, t + chunk), xa).blocks() {
+            for (begin, end) in chunks(steps, projection) {
+                for block in projection_task(weights, &task, (begin, end), xa).blocks() {
                     // SAFETY: see the module's note; the scratch has room for a chunk of all rows (`tasks`).
                     unsafe { project(&block) };
                 }
-                kernel(&ForwardTask { begin: t, end: t + chunk, xa, ..task });
-                t += chunk;
+                kernel(&ForwardTask { begin, end, xa, ..task });
             }
         });
         Ok(())
