@@ -2,7 +2,7 @@
 //! for one hidden size.
 
 use crate::points::{INPUT, Point};
-use gatewise_kernels::plan::{BackwardPlan, ForwardPlan, Sizes};
+use gatewise_kernels::plan::{BackwardPlan, ForwardPlan, Projection, Sizes};
 use gatewise_kernels::{
     AlignedBuf, Backward, Caches, Error, Forward, PackedCell, Pass, Row, Seq, SeqMut, Step, Weights,
 };
@@ -42,7 +42,13 @@ impl Calls {
         let (w_ih, w_hh) = (numbers(cell.gates() * hidden * INPUT), numbers(cell.gates() * hidden * hidden));
         let weights = Weights { w_ih: &w_ih, w_hh: &w_hh, ..Weights::default() };
         let mut packed = kernels.pack_cell(cell, INPUT, hidden, weights)?;
-        let plan = ForwardPlan::new(sizes(&point), packed.lanes(), Caches::detect(), 1);
+        let (sizes, lanes) = (sizes(&point), packed.lanes());
+        let mut plan = ForwardPlan::new(sizes, lanes, Caches::detect(), 1);
+        if point.row.pass == Pass::Forward {
+            // Small networks are planned without a projection; this kernel is measured at every size all the same.
+            let (projection, chunk) = (Projection::Chunked { chunk: sizes.steps }, sizes.steps);
+            plan = ForwardPlan { projection, single_row: false, ..plan }.with_chunk(sizes, lanes, chunk);
+        }
         let (state, rows) = (point.batch() * hidden, point.batch() * point.steps());
         let is_back = point.row.pass == Pass::Backward;
         if is_back {
