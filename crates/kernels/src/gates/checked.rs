@@ -208,12 +208,12 @@ pub(crate) struct SingleTask {
     pub(crate) gates: *mut f32,
     pub(crate) gates_step: isize,
     pub(crate) w_ih: *const f32,
+    pub(crate) w_hh: *const f32,
+    pub(crate) b_hh: *const f32,
     /// What the chains of the input part start from in the first step, and how far on that of the next one is: the bias, a row of a
     /// table, or, where the input was projected before and none of it is left to multiply, all of that part.
     pub(crate) start: *const f32,
     pub(crate) start_step: isize,
-    pub(crate) w_hh: *const f32,
-    pub(crate) b_hh: *const f32,
 }
 
 /// [`Backward`](super::args::Backward), checked, for one range of rows; the kernels' argument.

@@ -38,6 +38,16 @@ impl FusedForward<4, 4> for Lstm {
         if g == 2 { tanh(token, sum) } else { sigmoid(token, sum) }
     }
 
+    /// The gates that c' waits for come first, and of them the one that takes longest.
+    #[inline(always)]
+    fn forward<V: Arithmetic>(self, token: V::Token, step: Forward<V, 4>) -> Updated<V, 4> {
+        let g = self.gate(token, 2, step.xa[2].add(step.ha[2]));
+        let i = self.gate(token, 0, step.xa[0].add(step.ha[0]));
+        let f = self.gate(token, 1, step.xa[1].add(step.ha[1]));
+        let o = self.gate(token, 3, step.xa[3].add(step.ha[3]));
+        self.update(token, [i, f, g, o], step)
+    }
+
     #[inline(always)]
     fn update<V: Arithmetic>(self, token: V::Token, gates: [V; 4], step: Forward<V, 4>) -> Updated<V, 4> {
         let [i, f, g, o] = gates;

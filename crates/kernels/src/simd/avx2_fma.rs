@@ -27,6 +27,14 @@ pub(crate) struct F32x8(__m256);
 
 impl Sealed for F32x8 {}
 
+impl F32x8 {
+    /// Half of a vector of AVX-512, which proves AVX2 and FMA too.
+    #[inline(always)]
+    pub(super) fn from_half(half: __m256) -> F32x8 {
+        F32x8(half)
+    }
+}
+
 /// Eight set lanes, then eight clear ones: the mask of the first `n` lanes starts at `8 - n`.
 static FIRST: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
 

@@ -147,6 +147,21 @@ impl Vector for F32x16 {
         unsafe { _mm512_mask_storeu_ps(to.as_mut_ptr(), first(to.len()), self.0) }
     }
     #[inline(always)]
+    fn store_in_parts(self, to: &mut [f32]) {
+        if to.len() >= 16 {
+            return self.store_first(to);
+        }
+        // SAFETY: a value proves AVX-512.
+        let [low, high] = unsafe { [_mm512_castps512_ps256(self.0), _mm512_extractf32x8_ps::<1>(self.0)] };
+        match to.split_first_chunk_mut() {
+            None => F32x8::from_half(low).store_first(to),
+            Some((eight, rest)) => {
+                F32x8::from_half(low).store(eight);
+                F32x8::from_half(high).store_first(rest);
+            }
+        }
+    }
+    #[inline(always)]
     fn fetch(_: Avx512, place: *const f32) {
         // SAFETY: a hint, which faults nowhere.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(place.cast()) }

@@ -72,6 +72,12 @@ pub(crate) trait Vector: Arithmetic {
     fn store(self, to: &mut Self::Lanes);
     /// The first `to.len()` lanes (at most [`LANES`](Vector::LANES)) to memory.
     fn store_first(self, to: &mut [f32]);
+    /// As [`store_first`](Vector::store_first), for what is read again at once. A masked store hands nothing on to a load that
+    /// follows it, which waits for the cache, 12 cycles more on an Intel of 2023: smaller vectors without masks do.
+    #[inline(always)]
+    fn store_in_parts(self, to: &mut [f32]) {
+        self.store_first(to);
+    }
 
     /// Asks for the cache line at that place, to be in the L2 cache when it is needed. The place need not be readable, nor exist.
     fn fetch(token: Self::Token, place: *const f32);

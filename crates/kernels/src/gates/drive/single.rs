@@ -189,7 +189,8 @@ impl<
             let unit = at[n].panel * V::LANES;
             // SAFETY: as above.
             unsafe {
-                store(new.h.0[n], h.add(unit), H - unit);
+                let to = std::slice::from_raw_parts_mut(h.add(unit), (H - unit).min(V::LANES));
+                new.h.0[n].store_in_parts(to);
                 if C::CELL_STATE {
                     store(new.c.0[n], c.add(unit), H - unit);
                 }
