@@ -46,7 +46,8 @@ impl Calls {
         let mut plan = ForwardPlan::new(sizes, lanes, Caches::detect(), 1);
         if point.row.pass == Pass::Forward {
             // Small networks are planned without a projection; this kernel is measured at every size all the same.
-            let (projection, chunk) = (Projection::Chunked { chunk: sizes.steps }, sizes.steps);
+            let chunk = sizes.steps;
+            let projection = Projection::Chunked { chunk };
             plan = ForwardPlan { projection, single_row: false, ..plan }.with_chunk(sizes, lanes, chunk);
         }
         let (state, rows) = (point.batch() * hidden, point.batch() * point.steps());

@@ -150,15 +150,15 @@ impl Kernels {
         }
         each_part(shards, |i| {
             let (task, scratch) = *shared.get();
-            let (begin, end) = balanced_part(batch, active, shards, i);
-            let task = task.shard(begin, end - begin);
+            let (first, last) = balanced_part(batch, active, shards, i);
+            let task = task.shard(first, last - first);
             let Projection::Chunked { chunk } = projection else {
                 return kernel(&task);
             };
-            if begin == end {
+            if first == last {
                 return;
             }
-            let xa = scratch.wrapping_add(begin * chunk * weights.xa_row());
+            let xa = scratch.wrapping_add(first * chunk * weights.xa_row());
             for (begin, end) in chunks(steps, projection) {
                 for block in projection_task(weights, &task, (begin, end), xa).blocks() {
                     // SAFETY: see the module's note; the scratch has room for a chunk of all rows (`tasks`).

@@ -18,9 +18,14 @@ const TEAM_ROWS: usize = 8;
 const PROJECTION_ROWS: usize = 192;
 /// Inputs so narrow that multiplying them in the recurrent kernel costs less than writing and reading the projection.
 const NARROW_INPUT: usize = 4;
-/// From so many rows on, weights that stay in the L2 cache are read often enough in one step: the projection need not be written. Nor
-/// need it with weights that stay in the L1 cache: single rows of 8 to 32 units take 0.75 to 0.93 of the time then, more rows 0.86 to 1.04.
+/// From so many rows on, weights that stay in the L2 cache are read often enough in one step: the projection need not be written.
 const FUSED_ROWS: usize = 16;
+/// Quarters of the L1 cache that weights may fill to stay there beside all else: then it need not be written for any number of rows.
+/// Single rows of 8 to 32 units take 0.75 to 0.93 of the time, more rows 0.86 to 1.04.
+const FUSED_L1_QUARTERS: usize = 3;
+/// L1 caches that W_hh may fill for a single row to take the kernel of its size where the input is projected. With more to read, the
+/// kernel for any rows is as fast, and reads to and fro.
+const SINGLE_ROW_L1: usize = 2;
 /// Rows of a weight gradient's matmul: the depth of two of its blocks.
 const GRADIENT_ROWS: usize = 512;
 
@@ -147,7 +152,7 @@ impl ForwardPlan {
         let row_len = row_len(cell, hidden, lanes);
         let bytes = |features: usize| features.saturating_mul(row_len).saturating_mul(4);
         let (all, recurrent) = (bytes(input.saturating_add(hidden)), bytes(hidden));
-        let is_hot = all <= caches.l1 / 4 * 3 || (rows >= FUSED_ROWS && all <= caches.l2 / 2);
+        let is_hot = all <= caches.l1 / 4 * FUSED_L1_QUARTERS || (rows >= FUSED_ROWS && all <= caches.l2 / 2);
         if steps <= 1 || input <= NARROW_INPUT || is_hot {
             let projection = Projection::Fused;
             return ForwardPlan { projection, shards, slices, shard_scratch: 0, single_row };
@@ -155,8 +160,7 @@ impl ForwardPlan {
         let fits_l2 = caches.l2 / 2 / (rows.saturating_mul(row_len).saturating_mul(4)).max(1);
         let chunk = fits_l2.max(PROJECTION_ROWS.div_ceil(rows));
         let projection = Projection::Chunked { chunk };
-        // With more to read, the kernel for any rows is as fast, and reads to and fro.
-        let single_row = single_row && recurrent <= 2 * caches.l1;
+        let single_row = single_row && recurrent <= SINGLE_ROW_L1 * caches.l1;
         let plan = ForwardPlan { projection, shards, slices, shard_scratch: 0, single_row };
         plan.with_chunk(sizes, lanes, chunk)
     }

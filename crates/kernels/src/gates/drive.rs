@@ -57,6 +57,22 @@ unsafe fn store<V: Vector>(x: V, to: *mut f32, left: usize) {
     }
 }
 
+/// As [`store`], for what is read again at once.
+///
+/// # Safety
+/// As [`store`].
+#[inline(always)]
+unsafe fn store_in_parts<V: Vector>(x: V, to: *mut f32, left: usize) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if left >= V::LANES {
+            x.store(&mut *to.cast());
+        } else {
+            x.store_in_parts(std::slice::from_raw_parts_mut(to, left));
+        }
+    }
+}
+
 impl Schedule {
     /// How many of the task's rows take part in step `t`.
     #[inline(always)]

@@ -38,7 +38,8 @@ impl FusedForward<4, 4> for Lstm {
         if g == 2 { tanh(token, sum) } else { sigmoid(token, sum) }
     }
 
-    /// The gates that c' waits for come first, and of them the one that takes longest.
+    /// The gates that c' waits for come first, and of them the one that takes longest. Written out: by a loop over a table of that
+    /// order, single rows of 20 and 24 units took 1.07 times as long.
     #[inline(always)]
     fn forward<V: Arithmetic>(self, token: V::Token, step: Forward<V, 4>) -> Updated<V, 4> {
         let g = self.gate(token, 2, step.xa[2].add(step.ha[2]));

@@ -148,9 +148,6 @@ impl Vector for F32x16 {
     }
     #[inline(always)]
     fn store_in_parts(self, to: &mut [f32]) {
-        if to.len() >= 16 {
-            return self.store_first(to);
-        }
         // SAFETY: a value proves AVX-512.
         let [low, high] = unsafe { [_mm512_castps512_ps256(self.0), _mm512_extractf32x8_ps::<1>(self.0)] };
         match to.split_first_chunk_mut() {

@@ -1,8 +1,8 @@
-//! The loop over time of the kernels for single rows of one hidden size, which multiply the input themselves or find it projected. A step of a small network takes as long as
-//! some hundred instructions, so nothing is asked here that is known before: sizes are constants, the row runs through without
-//! resets, and pointers move on from step to step.
+//! The loop over time of the kernels for single rows of one hidden size, which multiply the input themselves or find it projected. A
+//! step of a small network takes as long as some hundred instructions, so nothing is asked here that is known before: sizes are
+//! constants, the row runs through without resets, and pointers move on from step to step.
 
-use super::{Gates, load, store};
+use super::{Gates, load, store, store_in_parts};
 use crate::gates::checked::{ForwardTask, SingleTask};
 use crate::gates::{Forward, FusedForward};
 use crate::gemm::micro::{Operands, Tile, accumulate, start_from};
@@ -189,8 +189,7 @@ impl<
             let unit = at[n].panel * V::LANES;
             // SAFETY: as above.
             unsafe {
-                let to = std::slice::from_raw_parts_mut(h.add(unit), (H - unit).min(V::LANES));
-                new.h.0[n].store_in_parts(to);
+                store_in_parts(new.h.0[n], h.add(unit), H - unit);
                 if C::CELL_STATE {
                     store(new.c.0[n], c.add(unit), H - unit);
                 }
