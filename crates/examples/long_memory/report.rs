@@ -5,7 +5,7 @@ use crate::tasks::Task;
 use gatewise::{
     Cell, ClipGroup, GateReport, GradientFlow, LagHistory, LagInfluence, Lyapunov, Recurrent, Spike,
 };
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 /// The share of the influence of lag 0 that ends the effective memory.
 pub(crate) const FADED: f64 = 0.01;
@@ -47,7 +47,7 @@ pub(crate) struct Divergence {
 pub(crate) struct Line {
     pub(crate) cell: &'static str,
     /// The loss on rows that were not learned from; `null` after a divergence.
-    #[serde(serialize_with = "last_loss")]
+    #[serde(serialize_with = "gatewise::numbers::serialize")]
     pub(crate) final_loss: Option<f64>,
     pub(crate) baseline: f64,
     /// Steps after which the influence of the state has fallen below a hundredth; `null` if it has not.
@@ -90,10 +90,10 @@ pub(crate) struct Report {
     pub(crate) setting: Setting,
     pub(crate) result: Line,
     /// The loss of each update's rows before the update.
-    #[serde(serialize_with = "losses")]
+    #[serde(serialize_with = "gatewise::numbers::serialize")]
     pub(crate) train_loss: Vec<f64>,
     /// (updates done, loss on rows that are not learned from).
-    #[serde(serialize_with = "losses_by_update")]
+    #[serde(serialize_with = "gatewise::numbers::serialize")]
     pub(crate) test_loss: Vec<(usize, f64)>,
     pub(crate) clipping: ClipGroup,
     pub(crate) norms: Norms,
@@ -149,31 +149,6 @@ impl Line {
     }
 }
 
-/// A loss in JSON: a number, or "inf", "-inf" or "nan", as numbers are written that were observed.
-struct Loss(f64);
-
-impl Serialize for Loss {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            loss if loss.is_finite() => to.serialize_f64(loss),
-            loss if loss.is_nan() => to.serialize_str("nan"),
-            loss => to.serialize_str(if loss > 0.0 { "inf" } else { "-inf" }),
-        }
-    }
-}
-
-fn last_loss<S: Serializer>(loss: &Option<f64>, to: S) -> Result<S::Ok, S::Error> {
-    loss.map(Loss).serialize(to)
-}
-
-fn losses<S: Serializer>(losses: &[f64], to: S) -> Result<S::Ok, S::Error> {
-    to.collect_seq(losses.iter().map(|&loss| Loss(loss)))
-}
-
-fn losses_by_update<S: Serializer>(losses: &[(usize, f64)], to: S) -> Result<S::Ok, S::Error> {
-    to.collect_seq(losses.iter().map(|&(done, loss)| (done, Loss(loss))))
-}
-
 /// Any of these as JSON that ends with a line break. A number that is not finite is "inf", "-inf" or "nan".
 pub(crate) fn json(value: &impl Serialize) -> Result<String, String> {
     let text = serde_json::to_string_pretty(value);
@@ -213,8 +188,23 @@ mod tests {
 
     #[test]
     fn losses_that_are_not_finite_are_words() {
-        let losses = [0.5, f64::NAN, f64::INFINITY, f64::NEG_INFINITY].map(Loss);
+        #[derive(Serialize)]
+        struct Losses(#[serde(serialize_with = "gatewise::numbers::serialize")] Vec<f64>);
+        let losses = Losses(vec![0.5, f64::NAN, f64::INFINITY, f64::NEG_INFINITY]);
         assert_eq!(serde_json::to_string(&losses).unwrap(), r#"[0.5,"nan","inf","-inf"]"#);
+        let line = Line {
+            cell: "lstm",
+            final_loss: Some(f64::INFINITY),
+            baseline: 1.0,
+            effective_memory: None,
+            share_clipped: 0.0,
+            diverged: None,
+            verdict: "diverged",
+            seconds: 1.0,
+        };
+        assert!(json(&line).unwrap().contains(r#""final_loss": "inf""#));
+        let line = Line { final_loss: None, ..line };
+        assert!(json(&line).unwrap().contains(r#""final_loss": null"#));
         assert_eq!(Line::judge(Some(f64::INFINITY), 1.0), "diverged");
     }
 }

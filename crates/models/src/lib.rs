@@ -45,7 +45,7 @@
 //!
 //! # Features
 //! - `serde`: observations can be written in any format of serde's, and read again. JSON has no word for numbers that are not finite:
-//!   in formats that people read they are the strings "inf", "-inf" and "nan".
+//!   in formats that people read they are the strings "inf", "-inf" and "nan"; the module `numbers` writes others so.
 //! - `plot`: pictures of observations as SVG, in the module `plot`.
 //!
 //! # The floors
@@ -74,6 +74,8 @@ pub use spec::{
     Config, DropoutKey, Error, Init, Input, Merge, Nonlinearity, ParamsMut, Philox, Place, Recurrent,
     Sequence, State, Tensor, Tensors, Tokens, View,
 };
+#[cfg(feature = "serde")]
+pub use train::numbers;
 #[cfg(feature = "plot")]
 pub use train::plot;
 pub use train::{

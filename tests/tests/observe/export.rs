@@ -7,7 +7,7 @@ use gatewise::{
     TensorBias, TrackFlow, TrackGates, TrackInfluence, TrackLyapunov, Truncation, TruncationBias, Upstream,
     View, lyapunov_exponents, truncation_bias,
 };
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::fmt::Debug;
 use tests::setup::Setup;
 
@@ -134,5 +134,21 @@ fn what_is_no_number_is_refused() {
     for wrong in ["null", "\"NaN\"", "\"1\"", "[1]", "true"] {
         let error = spike(wrong).unwrap_err();
         assert!(error.contains(r#"expected a number, "inf", "-inf" or "nan""#), "{wrong}: {error}");
+    }
+}
+
+/// What a user writes beside observations.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Losses {
+    #[serde(with = "gatewise::numbers")]
+    last: Option<f64>,
+    #[serde(with = "gatewise::numbers")]
+    by_update: Vec<(usize, f64)>,
+}
+
+#[test]
+fn losses_are_written_as_observations_are() {
+    for last in [None, Some(0.5), Some(-INF)] {
+        round_trip(&Losses { last, by_update: vec![(10, 0.5), (20, INF)] }, &["last", "by_update"]);
     }
 }

@@ -12,6 +12,8 @@ mod truncated;
 pub use clip::{NonFinite, Norm, clip_grad_norm, clip_grad_value};
 pub use kept::OptimizerState;
 pub use nn::{Embedding, IGNORE, Linear, LinearRoom, cross_entropy, mse};
+#[cfg(feature = "serde")]
+pub use observe::numbers;
 #[cfg(feature = "plot")]
 pub use observe::plot;
 pub use observe::{

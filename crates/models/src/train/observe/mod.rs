@@ -9,7 +9,7 @@ mod lag;
 mod ledger;
 mod lyapunov;
 #[cfg(feature = "serde")]
-mod numbers;
+pub mod numbers;
 mod observer;
 #[cfg(feature = "plot")]
 pub mod plot;
