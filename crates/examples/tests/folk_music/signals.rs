@@ -31,13 +31,19 @@ fn a_run_outlives_its_terminal_under_nohup() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-    assert!(lines.any(|line| line.starts_with("update 50/")), "it never came to update 50");
+    let mut lines = in_its_midst(&mut child);
     send("HUP", &child);
     assert!(lines.any(|line| line.starts_with("update 200/")), "it ended with its terminal");
     send("TERM", &child);
     assert!(lines.last().unwrap().starts_with("stopped after update "));
     assert_eq!(child.wait().unwrap().code(), Some(143));
+}
+
+/// Waits until a run is under way; the lines that it says from then on.
+fn in_its_midst(child: &mut Child) -> impl Iterator<Item = String> + use<> {
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.starts_with("update 50/")), "it never came to update 50");
+    lines
 }
 
 fn send(signal: &str, child: &Child) {
@@ -58,8 +64,7 @@ fn ends_as_if_without_a_break(signal: &str, code: i32, folders: [&str; 2]) {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-    assert!(lines.any(|line| line.starts_with("update 50/")), "it never came to update 50");
+    let lines = in_its_midst(&mut child);
     send(signal, &child);
     let last = lines.last().unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(code), "{last}");
