@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 #[test]
 fn standard_output_may_be_closed() {
@@ -21,9 +21,10 @@ fn standard_output_may_be_closed() {
                 command
             };
             assert!(!common::success(command().output().unwrap(), words).is_empty());
-            let mut child = command().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-            drop(child.stdout.take());
-            let output = child.wait_with_output().unwrap();
+            // Closed before the program begins, which might be done first.
+            let (reader, writer) = std::io::pipe().unwrap();
+            drop(reader);
+            let output = command().stdout(writer).output().unwrap();
             common::failure(output, name, words, 1, &["standard output", "Broken pipe"]);
             let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
             let output = command().stdout(full).output().unwrap();
