@@ -18,5 +18,6 @@ mod kernels {
     mod run_back;
     mod sequence;
     mod special;
+    mod sums;
     mod support;
 }

@@ -95,7 +95,9 @@ impl Kernels {
         self.squares(data, out, false)
     }
 
-    /// `out[i]` = the L2 norm of row i of `data`, [rows, width]: the square root of what [`Kernels::sum_squares`] gives.
+    /// `out[i]` = the L2 norm of row i of `data`, [rows, width]: the square root of what [`Kernels::sum_squares`] gives. Of rows of up to
+    /// 1024 values, with a norm from 2^-30 on whose square is finite in f32, the squares are added up in f32, in the same order: it is
+    /// off by less than 2^-18 of itself at worst. The bits depend on the row's values only, and it is not finite only if a value is not.
     ///
     /// # Errors
     /// [`Error::Shape`] if `data` is not as many rows of equal width as `out` has elements.

@@ -98,7 +98,7 @@ struct Case {
 
 /// Rows and columns: none, one, the edges of every register tile (up to six rows, up to four vectors of up to sixteen
 /// lanes), and the edges of a block of rows.
-fn edges() -> impl Strategy<Value = usize> {
+pub(super) fn edges() -> impl Strategy<Value = usize> {
     prop_oneof![
         8 => 0..35_usize,
         2 => prop::sample::select(vec![47_usize, 48, 49, 63, 64, 65, 95, 96, 97]),
@@ -267,65 +267,6 @@ proptest! {
             let sum = OuterProducts { m, n, a: &a, a_rows: &a_rows, b: &b, b_rows: &b_rows, c: &mut c };
             on_threads(threads, || kernels.add_outer_products(sum, &mut OuterScratch::new(), threads)).expect("fits");
             assert_bits("C", &c, &expected);
-        }
-    }
-
-    /// `out += row` for each listed row, in order: plain f32 additions.
-    #[test]
-    fn sum_rows_adds_in_order(width in edges(), from in 1..50_usize, rows in 0..30_usize, seed in any::<u64>()) {
-        let mut rng = Rng::new(seed);
-        let data: Vec<f32> = (0..from + width).map(|_| rng.uniform(-1.0, 1.0) as f32).collect();
-        let rows: Vec<usize> = (0..rows).map(|_| rng.below(from + 1)).collect();
-        let start: Vec<f32> = (0..width).map(|_| rng.uniform(-1.0, 1.0) as f32).collect();
-        let mut expected = start.clone();
-        for &row in &rows {
-            for (sum, x) in expected.iter_mut().zip(&data[row..]) {
-                *sum += x;
-            }
-        }
-        for kernels in available() {
-            let mut out = start.clone();
-            kernels.sum_rows(&data, &rows, &mut out).expect("every row lies within the data");
-            assert_bits("out", &out, &expected);
-        }
-    }
-
-    /// The k-th square goes to the k % 16-th sum, and the sums are added by halves: the same bits everywhere, for values of any size.
-    #[test]
-    fn sum_squares_has_one_order(width in edges(), rows in 0..20_usize, size in -149..128_i32, seed in any::<u64>()) {
-        let mut rng = Rng::new(seed);
-        let unit = 2.0_f64.powi(size);
-        let data: Vec<f32> = (0..rows * width).map(|_| (rng.uniform(-1.0, 1.0) * unit) as f32).collect();
-        let expected: Vec<f64> = (0..rows).map(|row| {
-            let mut sums = [0.0; 16];
-            for (k, &x) in data[row * width..][..width].iter().enumerate() {
-                sums[k % 16] += f64::from(x) * f64::from(x);
-            }
-            for half in [8, 4, 2, 1] {
-                for k in 0..half {
-                    sums[k] += sums[k + half];
-                }
-            }
-            sums[0]
-        }).collect();
-        for kernels in available() {
-            let mut out = vec![f64::NAN; rows];
-            kernels.sum_squares(&data, &mut out).expect("as many rows");
-            assert_eq!(out.iter().map(|x| x.to_bits()).collect::<Vec<_>>(), expected.iter().map(|x| x.to_bits()).collect::<Vec<_>>());
-        }
-    }
-}
-
-/// What is not finite stays so, and nothing else becomes it.
-#[test]
-fn sum_squares_is_finite_where_all_values_are() {
-    for kernels in available() {
-        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX] {
-            let mut data = [f32::MAX; 300];
-            data[299] = bad;
-            let mut out = [0.0];
-            kernels.sum_squares(&data, &mut out).expect("one row");
-            assert_eq!(out[0].is_finite(), bad.is_finite());
         }
     }
 }

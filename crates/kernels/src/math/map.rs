@@ -1,6 +1,6 @@
 //! Whole slices: an activation of each element, sums of rows, and of their squares. Slices only, no pointers.
 
-use super::{exp::exp, sigmoid::sigmoid, tanh::tanh};
+use super::{exp::exp, norms::norms, sigmoid::sigmoid, tanh::tanh};
 use crate::simd::{Arithmetic, Vector, group::Group};
 
 /// A function of one vector.
@@ -82,30 +82,35 @@ pub(crate) fn sum_rows<V: Vector>(token: V::Token, from: &[f32], rows: &[usize],
 /// `to[i]` = the sum of squares of row i of `from`, [rows, width], which has as many rows as `to` has elements.
 ///
 /// The k-th value belongs to the k % 16-th of sixteen sums, which are added by halves: the bits depend on the values only. With
-/// `root`, the square root of each: it is taken while the next rows are added up, and costs next to nothing.
+/// `root`, the square root of each, for which f32 may be enough: see [`norms`].
 #[inline(always)]
 pub(crate) fn sum_squares<V: Vector>(token: V::Token, from: &[f32], to: &mut [f64], root: bool) {
     if to.is_empty() {
         return;
+    }
+    if root {
+        return norms::<V>(token, from, to);
     }
     let width = from.len() / to.len();
     let (pairs, last) = to.as_chunks_mut::<2>();
     let mut from = from;
     for i in 0..pairs.len() {
         let Some((rows, rest)) = from.split_at_checked(2 * width) else { return };
-        let [a, b] = squares_of_rows::<V, 2>(token, rows, width);
-        pairs[i] = if root { [a.sqrt(), b.sqrt()] } else { [a, b] };
+        pairs[i] = squares_of_rows::<V, 2>(token, rows, width);
         from = rest;
     }
     for i in 0..last.len() {
-        let [sum] = squares_of_rows::<V, 1>(token, from, width);
-        last[i] = if root { sum.sqrt() } else { sum };
+        [last[i]] = squares_of_rows::<V, 1>(token, from, width);
     }
 }
 
 /// Of `N` rows at once: while a sum waits for its last addition, others are added to.
 #[inline(always)]
-fn squares_of_rows<V: Vector, const N: usize>(token: V::Token, from: &[f32], width: usize) -> [f64; N] {
+pub(super) fn squares_of_rows<V: Vector, const N: usize>(
+    token: V::Token,
+    from: &[f32],
+    width: usize,
+) -> [f64; N] {
     let mut rows = [(&[] as &[[f32; 16]], &[] as &[f32]); N];
     let mut from = from;
     for n in 0..N {
@@ -124,13 +129,7 @@ fn squares_of_rows<V: Vector, const N: usize>(token: V::Token, from: &[f32], wid
     for n in 0..N {
         let rest = rows[n].1;
         if !rest.is_empty() {
-            let mut last = [0.0; 16];
-            for k in 0..16 {
-                if k < rest.len() {
-                    last[k] = rest[k];
-                }
-            }
-            sums[n] = add_squares::<V>(token, sums[n], &last);
+            sums[n] = add_squares::<V>(token, sums[n], &padded(rest));
         }
         totals[n] = V::total(sums[n]);
     }
@@ -142,4 +141,13 @@ fn squares_of_rows<V: Vector, const N: usize>(token: V::Token, from: &[f32], wid
 fn add_squares<V: Vector>(token: V::Token, sums: [V::Sums; 2], values: &[f32; 16]) -> [V::Sums; 2] {
     let [low, high] = values.as_chunks::<8>().0 else { return sums };
     [V::add_squares(token, sums[0], low), V::add_squares(token, sums[1], high)]
+}
+
+/// The first sixteen values, zeros after the last. No arithmetic, and too long to be in every place that needs it.
+#[inline(never)]
+pub(super) fn padded(values: &[f32]) -> [f32; 16] {
+    let mut all = [0.0; 16];
+    let held = values.len().min(16);
+    all[..held].copy_from_slice(&values[..held]);
+    all
 }

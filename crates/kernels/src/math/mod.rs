@@ -9,6 +9,7 @@ pub(crate) mod activation;
 pub(crate) mod exp;
 pub(crate) mod flush;
 pub(crate) mod map;
+pub(crate) mod norms;
 pub(crate) mod sigmoid;
 pub(crate) mod softplus;
 pub(crate) mod tanh;

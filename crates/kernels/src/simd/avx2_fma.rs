@@ -185,6 +185,37 @@ impl Vector for F32x8 {
             _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)))
         }
     }
+    type SumsF32 = F32x8;
+
+    #[inline(always)]
+    fn squares_f32(token: Avx2Fma, values: &[f32]) -> F32x8 {
+        let values = F32x8::load_first(token, values);
+        values.mul(values)
+    }
+    #[inline(always)]
+    fn add_f32(a: F32x8, b: F32x8) -> F32x8 {
+        a.add(b)
+    }
+    #[inline(always)]
+    fn totals_f32([a, b, c, d]: [[F32x8; 2]; 4]) -> [f32; 4] {
+        let [a, b, c, d] = [a[0].add(a[1]).0, b[0].add(b[1]).0, c[0].add(c[1]).0, d[0].add(d[1]).0];
+        // SAFETY: a value proves AVX2.
+        unsafe {
+            // Four sums of a row in each half: rows a and b, and rows c and d.
+            let ab =
+                _mm256_add_ps(_mm256_permute2f128_ps::<0x20>(a, b), _mm256_permute2f128_ps::<0x31>(a, b));
+            let cd =
+                _mm256_add_ps(_mm256_permute2f128_ps::<0x20>(c, d), _mm256_permute2f128_ps::<0x31>(c, d));
+            // Two sums of a, two of c; two of b, two of d.
+            let two = _mm256_add_ps(_mm256_shuffle_ps::<0x44>(ab, cd), _mm256_shuffle_ps::<0xee>(ab, cd));
+            // a, c, and b, d.
+            let one = _mm256_add_ps(two, _mm256_shuffle_ps::<0xf5>(two, two));
+            let (ac, bd) = (_mm256_castps256_ps128(one), _mm256_extractf128_ps::<1>(one));
+            let mut totals = [0.0; 4];
+            _mm_storeu_ps(totals.as_mut_ptr(), _mm_blend_ps::<0b1010>(ac, _mm_moveldup_ps(bd)));
+            totals
+        }
+    }
     #[inline(always)]
     fn apart<J: Job<Self>>(token: Avx2Fma, job: &J) {
         // SAFETY: the token proves AVX2.

@@ -178,6 +178,20 @@ impl Vector for F32x16 {
     fn total(sums: [Self::Sums; 2]) -> f64 {
         F32x8::total(sums)
     }
+    type SumsF32 = <F32x8 as Vector>::SumsF32;
+
+    #[inline(always)]
+    fn squares_f32(token: Avx512, values: &[f32]) -> Self::SumsF32 {
+        F32x8::squares_f32(token.avx2_fma(), values)
+    }
+    #[inline(always)]
+    fn add_f32(a: Self::SumsF32, b: Self::SumsF32) -> Self::SumsF32 {
+        F32x8::add_f32(a, b)
+    }
+    #[inline(always)]
+    fn totals_f32(sums: [[Self::SumsF32; 2]; 4]) -> [f32; 4] {
+        F32x8::totals_f32(sums)
+    }
     #[inline(always)]
     fn apart<J: Job<Self>>(token: Avx512, job: &J) {
         // SAFETY: the token proves AVX-512.

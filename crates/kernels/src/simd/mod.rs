@@ -91,6 +91,16 @@ pub(crate) trait Vector: Arithmetic {
     /// All sixteen sums, added by halves: 0 to 8, 1 to 9 .. 7 to 15, and so on.
     fn total(sums: [Self::Sums; 2]) -> f64;
 
+    /// Eight sums in f32.
+    type SumsF32: Copy;
+    /// The squares of at most eight values, zeros after the last. A square is rounded before it is added to anything, whether or not
+    /// there is a fused multiply-add.
+    fn squares_f32(token: Self::Token, values: &[f32]) -> Self::SumsF32;
+    /// `a + b`
+    fn add_f32(a: Self::SumsF32, b: Self::SumsF32) -> Self::SumsF32;
+    /// Sixteen sums of each of four rows, added by halves as in [`total`](Vector::total).
+    fn totals_f32(sums: [[Self::SumsF32; 2]; 4]) -> [f32; 4];
+
     /// Runs a job in a function of its own that has the instruction set's features. What the job keeps in registers, the
     /// constants of its polynomials above all, is then not kept there over the caller's loops.
     fn apart<J: Job<Self>>(token: Self::Token, job: &J);

@@ -132,6 +132,42 @@ impl Vector for F32x4 {
         }
         sums[0]
     }
+    type SumsF32 = [f32; 8];
+
+    #[inline(always)]
+    fn squares_f32(_: Portable, values: &[f32]) -> [f32; 8] {
+        let mut squares = [0.0; 8];
+        for i in 0..8 {
+            if i < values.len() {
+                squares[i] = values[i] * values[i];
+            }
+        }
+        squares
+    }
+    #[inline(always)]
+    fn add_f32(mut a: [f32; 8], b: [f32; 8]) -> [f32; 8] {
+        for i in 0..8 {
+            a[i] += b[i];
+        }
+        a
+    }
+    #[inline(always)]
+    fn totals_f32(sums: [[[f32; 8]; 2]; 4]) -> [f32; 4] {
+        let mut totals = [0.0; 4];
+        for n in 0..4 {
+            let [mut row, others] = sums[n];
+            for i in 0..8 {
+                row[i] += others[i];
+            }
+            for half in [4, 2, 1] {
+                for i in 0..half {
+                    row[i] += row[i + half];
+                }
+            }
+            totals[n] = row[0];
+        }
+        totals
+    }
     #[inline(always)]
     fn apart<J: Job<Self>>(token: Portable, job: &J) {
         run_apart(token, job);

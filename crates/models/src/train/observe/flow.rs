@@ -8,8 +8,8 @@ use gatewise_kernels::Kernels;
 use std::ops::Range;
 
 /// How large the gradient was at each time step of one backward pass: where it fades or explodes. All norms are L2, over the rows of
-/// the batch and the units; a row counts in the steps that it is valid in. Squares are added up in f64, so no
-/// size is lost.
+/// the batch and the units; a row counts in the steps that it is valid in. Squares are added up in f64, or in f32 where they are few
+/// and far from its limits ([`Kernels::norms`]), so no size is lost.
 ///
 /// dL/dh_t and dL/dc_t are whole gradients: what comes from above at step t, and what comes back from later steps.
 ///
