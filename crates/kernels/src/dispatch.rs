@@ -1,7 +1,7 @@
 //! What [`Kernels`] runs; with `products`, the only caller of generated functions.
 //!
 //! Every call below is sound for two reasons. The CPU has the kernel's instructions: a `Kernels` is made only for an
-//! instruction set that was detected, and takes rows of that set alone. And the task covers valid memory: it is made from
+//! instruction set that was detected, and takes rows of that set or of one that it includes. And the task covers valid memory: it is made from
 //! slices by `tasks` and `gates::checked`, `gemm` or `weights`, which check every stride against them first.
 
 use crate::error::Error;
@@ -124,7 +124,7 @@ impl Kernels {
                 _ => wrong_entry(row),
             }
         };
-        let Entry::Matmul(project) = self.common().matmul.entry else { wrong_entry(self.common().matmul) };
+        let Entry::Matmul(project) = weights.rows.matmul.entry else { wrong_entry(weights.rows.matmul) };
         let shared = Shared((task, scratch));
         let slices = weights.team(plan.slices);
         if slices > 1 && shards == 1 {
@@ -134,7 +134,7 @@ impl Kernels {
                     let (task, xa) = shared.get();
                     if projection != Projection::Fused {
                         let input = projection_task(weights, task, (begin, end), *xa);
-                        self.run_matmul(self.common().matmul, input, slices);
+                        self.run_matmul(weights.rows.matmul, input, slices);
                     }
                     run_team(slices, end - begin, &|step, slice| {
                         let (task, xa) = *shared.get();

@@ -43,7 +43,7 @@ impl Kernels {
         let len = rows.checked_mul(width).ok_or(overflow.clone())?;
         let mut data = AlignedBuf::zeroed(len).map_err(|_| overflow)?;
         for task in table_tasks(weights, rows, table, &mut data) {
-            self.run_matmul(self.common().matmul, task, threads);
+            self.run_matmul(weights.rows.matmul, task, threads);
         }
         Ok(ProjectedRows { data, rows, width, isa: weights.isa })
     }

@@ -213,4 +213,6 @@ pub(crate) struct CellRows {
     /// The input projected before; `None` for cells that always multiply it in the recurrent kernel.
     pub(crate) forward: Option<&'static Row>,
     pub(crate) backward: &'static Row,
+    /// The input's projection.
+    pub(crate) matmul: &'static Row,
 }

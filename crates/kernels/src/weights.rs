@@ -2,6 +2,7 @@
 
 use crate::aligned::AlignedBuf;
 use crate::error::Error;
+use crate::gates::generated::registry;
 use crate::gemm::PackedB;
 use crate::gemm::pack::{Depth, PanelShape, Source, pack};
 use crate::isa::Isa;
@@ -201,7 +202,10 @@ impl PackedCell {
         let (k, state) = (self.spec.gates() * self.hidden, self.state_size());
         let tile = (self.lanes, self.nr);
         transposed.w_hh.repack(tile, Depth::Stride(state), k, state, weights.w_hh, 1)?;
-        transposed.w_ih.repack(tile, Depth::Stride(self.input), k, self.input, weights.w_ih, 1)?;
+        // The matmul of the instruction set reads it, whatever kernels the cell has.
+        let matmul = registry::common(self.isa).matmul;
+        let strip = (matmul.lanes, matmul.nr);
+        transposed.w_ih.repack(strip, Depth::Stride(self.input), k, self.input, weights.w_ih, 1)?;
         if let Some(from) = weights.w_hr.filter(|_| self.spec.proj_size.is_some()) {
             let w_hr = transposed.w_hr.get_or_insert_with(PackedB::empty);
             w_hr.repack(tile, Depth::Stride(self.hidden), state, self.hidden, from, 1)?;

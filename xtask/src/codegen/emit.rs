@@ -65,7 +65,8 @@ fn kernels(isa: &Isa, sizes: &[usize]) -> Vec<Kernel> {
         for &pass in cell.passes {
             all.push(cell_kernel(isa, cell, pass, None));
         }
-        for &hidden in sizes.iter().filter(|_| isa.specialised && cell.form == Form::Plain) {
+        let is_for = |hidden: &&usize| isa.least_size.is_some_and(|least| **hidden >= least);
+        for &hidden in sizes.iter().filter(|_| cell.form == Form::Plain).filter(is_for) {
             all.push(cell_kernel(isa, cell, "step", Some(hidden)));
             if FIXED_BACK.contains(&hidden) {
                 all.push(cell_kernel(isa, cell, "bwd", Some(hidden)));
@@ -176,9 +177,9 @@ fn functions(isa: &Isa, kernels: &[Kernel]) -> String {
          use crate::simd::{name}::{{{vectors}}};\n",
         name = isa.name,
         vectors = vector_imports.join(", "),
-        single_task = if isa.specialised { ", SingleTask" } else { "" },
-        single = if isa.specialised { ", single" } else { "" },
-        fixed = if isa.specialised { "use crate::gates::Fixed;\n" } else { "" },
+        single_task = if isa.least_size.is_some() { ", SingleTask" } else { "" },
+        single = if isa.least_size.is_some() { ", single" } else { "" },
+        fixed = if isa.least_size.is_some() { "use crate::gates::Fixed;\n" } else { "" },
     );
     for kernel in kernels {
         let Kernel { id, path, tile, parameters, call, arguments, .. } = kernel;

@@ -111,8 +111,9 @@ pub(crate) struct Isa {
     pub(crate) registers: usize,
     /// Without a fused multiply-add the product needs a register of its own.
     pub(crate) fused: bool,
-    /// Whether it gets kernels for single hidden sizes.
-    pub(crate) specialised: bool,
+    /// The least hidden size that it gets a kernel of its own for; `None`: for none. What is less takes the kernels of a set whose
+    /// vectors it fills better (`Kernels::narrowed_to`).
+    pub(crate) least_size: Option<usize>,
 }
 
 pub(crate) const ISAS: [Isa; 3] = [
@@ -125,7 +126,7 @@ pub(crate) const ISAS: [Isa; 3] = [
         lanes: 4,
         registers: 16,
         fused: false,
-        specialised: false,
+        least_size: None,
     },
     Isa {
         name: "avx2_fma",
@@ -136,7 +137,7 @@ pub(crate) const ISAS: [Isa; 3] = [
         lanes: 8,
         registers: 16,
         fused: true,
-        specialised: true,
+        least_size: Some(1),
     },
     Isa {
         name: "avx512",
@@ -147,7 +148,7 @@ pub(crate) const ISAS: [Isa; 3] = [
         lanes: 16,
         registers: 32,
         fused: true,
-        specialised: true,
+        least_size: Some(9),
     },
 ];
 

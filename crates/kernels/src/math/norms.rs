@@ -8,11 +8,11 @@ const ROWS: usize = 4;
 
 /// Up to so many values a row is added up in f32. Each of sixteen sums is then rounded at most 64 times, the total 4 times more,
 /// and a square once: what a norm is off by is at most half of 69 * 2^-24 of it, 2^-18.8, and in the mean far less.
-pub(crate) const WIDEST_IN_F32: usize = 1024;
+const WIDEST_IN_F32: usize = 1024;
 
 /// Totals below this are taken in f64. A square that is lost or subnormal in f32 (below 2^-126) counts for nothing beside them; and
 /// next to rows that are far above it there are none, which take the processor a hundred cycles each.
-pub(crate) const LEAST_IN_F32: f32 = 1.0 / (1_u64 << 60) as f32;
+const LEAST_IN_F32: f32 = 1.0 / (1_u64 << 60) as f32;
 
 /// `to[i]` = the L2 norm of row i of `from`, [rows, width], which has as many rows as `to` has elements.
 ///
@@ -54,7 +54,7 @@ fn norms_of_groups<V: Vector, const N: usize>(
         if i < groups.len() {
             let Some((rows, rest)) = from.split_at_checked(N * width) else { return };
             let wide = squares_of_rows::<V, N>(token, rows, width);
-            let mut totals = [0.0; N];
+            let mut totals = [0.0; ROWS];
             if width <= WIDEST_IN_F32 {
                 totals = in_f32::<V, N>(token, rows, width);
             }
@@ -68,19 +68,19 @@ fn norms_of_groups<V: Vector, const N: usize>(
     }
 }
 
-/// Also whether nothing is infinite or NaN.
+/// Nothing infinite is, nor NaN.
 #[inline(always)]
 fn is_in_range(total: f32) -> bool {
-    total >= LEAST_IN_F32 && total <= f32::MAX
+    total >= LEAST_IN_F32 && total.is_finite()
 }
 
-/// The sums of squares of `N` rows, at most [`ROWS`].
+/// The sums of squares of `N` rows, at most [`ROWS`]; zeros after them.
 #[inline(always)]
-fn in_f32<V: Vector, const N: usize>(token: V::Token, from: &[f32], width: usize) -> [f32; N] {
+fn in_f32<V: Vector, const N: usize>(token: V::Token, from: &[f32], width: usize) -> [f32; ROWS] {
     let mut rows = [(&[] as &[[f32; 16]], &[] as &[f32]); N];
     let mut from = from;
     for n in 0..N {
-        let Some((row, rest)) = from.split_at_checked(width) else { return [0.0; N] };
+        let Some((row, rest)) = from.split_at_checked(width) else { return [0.0; ROWS] };
         (rows[n], from) = (row.as_chunks(), rest);
     }
     let mut sums = [[V::squares_f32(token, &[]); 2]; ROWS];
@@ -97,17 +97,12 @@ fn in_f32<V: Vector, const N: usize>(token: V::Token, from: &[f32], width: usize
             }
         }
     }
-    if width > 16 && width % 16 > 0 {
-        for n in 0..N {
+    for n in 0..N {
+        if width > 16 && !rows[n].1.is_empty() {
             sums[n] = add::<V>(sums[n], squares::<V>(token, rows[n].1));
         }
     }
-    let all = V::totals_f32(sums);
-    let mut totals = [0.0; N];
-    for n in 0..N {
-        totals[n] = all[n];
-    }
-    totals
+    V::totals_f32(sums)
 }
 
 /// Of at most sixteen values.

@@ -103,16 +103,6 @@ pub(crate) unsafe fn rnn_tanh_bwd_hn(task: &BackwardTask) {
     unsafe { drive::backward::<F32x16, _, 1, 1, 6, 4>(Avx512::assume(), task, RnnTanh) }
 }
 
-/// `f32-rnn_tanh-step-h8-avx512`: tile 1x1, k unrolled 1 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-pub(crate) unsafe fn rnn_tanh_step_h8(task: &SingleTask) {
-    // SAFETY: the caller's promise.
-    unsafe { single::forward::<F32x16, _, 1, 1, 1, 4, 1, 8, 1>(Avx512::assume(), task, RnnTanh) }
-}
-
 /// `f32-rnn_tanh-step-h12-avx512`: tile 1x1, k unrolled 1 times.
 ///
 /// # Safety
@@ -323,16 +313,6 @@ pub(crate) unsafe fn rnn_relu_bwd_hn(task: &BackwardTask) {
     unsafe { drive::backward::<F32x16, _, 1, 1, 6, 4>(Avx512::assume(), task, RnnRelu) }
 }
 
-/// `f32-rnn_relu-step-h8-avx512`: tile 1x1, k unrolled 1 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-pub(crate) unsafe fn rnn_relu_step_h8(task: &SingleTask) {
-    // SAFETY: the caller's promise.
-    unsafe { single::forward::<F32x16, _, 1, 1, 1, 4, 1, 8, 1>(Avx512::assume(), task, RnnRelu) }
-}
-
 /// `f32-rnn_relu-step-h12-avx512`: tile 1x1, k unrolled 1 times.
 ///
 /// # Safety
@@ -541,16 +521,6 @@ pub(crate) unsafe fn lstm_fwd_hn(task: &ForwardTask) {
 pub(crate) unsafe fn lstm_bwd_hn(task: &BackwardTask) {
     // SAFETY: the caller's promise.
     unsafe { drive::backward::<F32x16, _, 4, 4, 6, 4>(Avx512::assume(), task, Lstm) }
-}
-
-/// `f32-lstm-step-h8-avx512`: tile 1x4, k unrolled 2 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-pub(crate) unsafe fn lstm_step_h8(task: &SingleTask) {
-    // SAFETY: the caller's promise.
-    unsafe { single::forward::<F32x16, _, 4, 4, 1, 4, 2, 8, 1>(Avx512::assume(), task, Lstm) }
 }
 
 /// `f32-lstm-step-h12-avx512`: tile 1x4, k unrolled 2 times.
@@ -771,16 +741,6 @@ pub(crate) unsafe fn gru_fwd_hn(task: &ForwardTask) {
 pub(crate) unsafe fn gru_bwd_hn(task: &BackwardTask) {
     // SAFETY: the caller's promise.
     unsafe { drive::backward::<F32x16, _, 3, 4, 6, 4>(Avx512::assume(), task, Gru) }
-}
-
-/// `f32-gru-step-h8-avx512`: tile 1x3, k unrolled 2 times.
-///
-/// # Safety
-/// The CPU has the features below, and the arguments were checked.
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-pub(crate) unsafe fn gru_step_h8(task: &SingleTask) {
-    // SAFETY: the caller's promise.
-    unsafe { single::forward::<F32x16, _, 3, 4, 1, 4, 2, 8, 1>(Avx512::assume(), task, Gru) }
 }
 
 /// `f32-gru-step-h12-avx512`: tile 1x3, k unrolled 2 times.

@@ -2110,7 +2110,7 @@ static AVX512_COMMON: CommonRows = CommonRows {
 };
 
 #[cfg(target_arch = "x86_64")]
-static AVX512: [Row; 107] = [
+static AVX512: [Row; 103] = [
     Row {
         id: "f32-matmul-avx512",
         cell: None,
@@ -2227,19 +2227,6 @@ static AVX512: [Row; 107] = [
         nr: 4,
         unroll: 1,
         entry: Entry::Backward(avx512::rnn_tanh_bwd_hn),
-    },
-    Row {
-        id: "f32-rnn_tanh-step-h8-avx512",
-        cell: Some(Cell::RnnTanh),
-        form: Form::Plain,
-        pass: Pass::Step,
-        hidden: Some(8),
-        isa: Isa::Avx512,
-        lanes: 16,
-        tile: (1, 1),
-        nr: 4,
-        unroll: 1,
-        entry: Entry::Single(avx512::rnn_tanh_step_h8),
     },
     Row {
         id: "f32-rnn_tanh-step-h12-avx512",
@@ -2515,19 +2502,6 @@ static AVX512: [Row; 107] = [
         entry: Entry::Backward(avx512::rnn_relu_bwd_hn),
     },
     Row {
-        id: "f32-rnn_relu-step-h8-avx512",
-        cell: Some(Cell::RnnRelu),
-        form: Form::Plain,
-        pass: Pass::Step,
-        hidden: Some(8),
-        isa: Isa::Avx512,
-        lanes: 16,
-        tile: (1, 1),
-        nr: 4,
-        unroll: 1,
-        entry: Entry::Single(avx512::rnn_relu_step_h8),
-    },
-    Row {
         id: "f32-rnn_relu-step-h12-avx512",
         cell: Some(Cell::RnnRelu),
         form: Form::Plain,
@@ -2799,19 +2773,6 @@ static AVX512: [Row; 107] = [
         nr: 4,
         unroll: 1,
         entry: Entry::Backward(avx512::lstm_bwd_hn),
-    },
-    Row {
-        id: "f32-lstm-step-h8-avx512",
-        cell: Some(Cell::Lstm),
-        form: Form::Plain,
-        pass: Pass::Step,
-        hidden: Some(8),
-        isa: Isa::Avx512,
-        lanes: 16,
-        tile: (1, 4),
-        nr: 4,
-        unroll: 2,
-        entry: Entry::Single(avx512::lstm_step_h8),
     },
     Row {
         id: "f32-lstm-step-h12-avx512",
@@ -3098,19 +3059,6 @@ static AVX512: [Row; 107] = [
         nr: 4,
         unroll: 1,
         entry: Entry::Backward(avx512::gru_bwd_hn),
-    },
-    Row {
-        id: "f32-gru-step-h8-avx512",
-        cell: Some(Cell::Gru),
-        form: Form::Plain,
-        pass: Pass::Step,
-        hidden: Some(8),
-        isa: Isa::Avx512,
-        lanes: 16,
-        tile: (1, 3),
-        nr: 4,
-        unroll: 2,
-        entry: Entry::Single(avx512::gru_step_h8),
     },
     Row {
         id: "f32-gru-step-h12-avx512",
