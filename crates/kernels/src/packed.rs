@@ -117,14 +117,20 @@ impl PackedCell {
         self.panels() * self.lanes * self.spec.gates()
     }
 
-    /// Lanes that the weights are packed for.
+    /// Lanes that the weights are packed for: those of the instruction set's vectors, or eight where that many units leave half of
+    /// them empty.
     ///
     /// # Examples
     /// ```
     /// use gatewise_kernels::{Cell, Kernels, Weights};
     ///
     /// let kernels = Kernels::auto()?;
-    /// assert_eq!(kernels.pack_cell(Cell::Gru, 0, 0, Weights::default())?.lanes(), kernels.lanes());
+    /// let lanes = |hidden: usize, w_hh: &[f32]| {
+    ///     let weights = Weights { w_hh, ..Weights::default() };
+    ///     Ok::<usize, gatewise_kernels::Error>(kernels.pack_cell(Cell::RnnTanh, 0, hidden, weights)?.lanes())
+    /// };
+    /// assert_eq!(lanes(8, &[0.0; 8 * 8])?, kernels.lanes().min(8));
+    /// assert_eq!(lanes(9, &[0.0; 9 * 9])?, kernels.lanes());
     /// # Ok::<(), gatewise_kernels::Error>(())
     /// ```
     pub fn lanes(&self) -> usize {
