@@ -129,25 +129,18 @@ pub(super) fn squares_of_rows<V: Vector, const N: usize>(
     for n in 0..N {
         let rest = rows[n].1;
         if !rest.is_empty() {
-            sums[n] = add_squares::<V>(token, sums[n], &padded(rest));
+            sums[n] = add_squares::<V>(token, sums[n], rest);
         }
         totals[n] = V::total(sums[n]);
     }
     totals
 }
 
-/// Two chains of sums, so that one is added to while the other's addition is under way.
+/// Of at most sixteen values. Two chains of sums, so that one is added to while the other's addition is under way.
 #[inline(always)]
-fn add_squares<V: Vector>(token: V::Token, sums: [V::Sums; 2], values: &[f32; 16]) -> [V::Sums; 2] {
-    let [low, high] = values.as_chunks::<8>().0 else { return sums };
-    [V::add_squares(token, sums[0], low), V::add_squares(token, sums[1], high)]
-}
-
-/// The first sixteen values, zeros after the last. No arithmetic, and too long to be in every place that needs it.
-#[inline(never)]
-pub(super) fn padded(values: &[f32]) -> [f32; 16] {
-    let mut all = [0.0; 16];
-    let held = values.len().min(16);
-    all[..held].copy_from_slice(&values[..held]);
-    all
+fn add_squares<V: Vector>(token: V::Token, sums: [V::Sums; 2], values: &[f32]) -> [V::Sums; 2] {
+    match values.split_at_checked(8) {
+        Some((low, high)) => [V::add_squares(token, sums[0], low), V::add_squares(token, sums[1], high)],
+        None => [V::add_squares(token, sums[0], values), sums[1]],
+    }
 }

@@ -22,7 +22,7 @@ const LEAST_IN_F32: f32 = 1.0 / (1_u64 << 60) as f32;
 pub(super) fn norms<V: Vector>(token: V::Token, from: &[f32], to: &mut [f64]) {
     let width = from.len() / to.len();
     let (groups, last) = to.as_chunks_mut::<ROWS>();
-    let (first, rest) = from.split_at(groups.len() * ROWS * width);
+    let Some((first, rest)) = from.split_at_checked(groups.len() * ROWS * width) else { return };
     norms_of_groups::<V, ROWS>(token, first, width, groups);
     norms_of_groups::<V, 1>(token, rest, width, last.as_chunks_mut().0);
 }

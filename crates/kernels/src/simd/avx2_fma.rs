@@ -168,11 +168,19 @@ impl Vector for F32x8 {
         unsafe { (_mm256_setzero_pd(), _mm256_setzero_pd()) }
     }
     #[inline(always)]
-    fn add_squares(_: Avx2Fma, (a, b): Self::Sums, values: &[f32; 8]) -> Self::Sums {
-        // SAFETY: the token proves AVX2; the reference is readable for eight floats; the loads are unaligned.
+    fn add_squares(token: Avx2Fma, (a, b): Self::Sums, values: &[f32]) -> Self::Sums {
+        // SAFETY: the token proves AVX2; the slice is readable for eight floats where it has as many; the loads are unaligned.
+        let [low, high] = unsafe {
+            if values.len() >= 8 {
+                [_mm_loadu_ps(values.as_ptr()), _mm_loadu_ps(values.as_ptr().add(4))]
+            } else {
+                let all = F32x8::load_first(token, values).0;
+                [_mm256_castps256_ps128(all), _mm256_extractf128_ps::<1>(all)]
+            }
+        };
+        // SAFETY: the token proves AVX2.
         unsafe {
-            let low = _mm256_cvtps_pd(_mm_loadu_ps(values.as_ptr()));
-            let high = _mm256_cvtps_pd(_mm_loadu_ps(values.as_ptr().add(4)));
+            let (low, high) = (_mm256_cvtps_pd(low), _mm256_cvtps_pd(high));
             (_mm256_fmadd_pd(low, low, a), _mm256_fmadd_pd(high, high, b))
         }
     }

@@ -171,7 +171,7 @@ impl Vector for F32x16 {
         F32x8::no_sums(token.avx2_fma())
     }
     #[inline(always)]
-    fn add_squares(token: Avx512, sums: Self::Sums, values: &[f32; 8]) -> Self::Sums {
+    fn add_squares(token: Avx512, sums: Self::Sums, values: &[f32]) -> Self::Sums {
         F32x8::add_squares(token.avx2_fma(), sums, values)
     }
     #[inline(always)]

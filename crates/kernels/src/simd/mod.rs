@@ -86,8 +86,9 @@ pub(crate) trait Vector: Arithmetic {
     type Sums: Copy;
     /// Sums of nothing.
     fn no_sums(token: Self::Token) -> Self::Sums;
-    /// Adds the square of each value to the sum of its place. f64 holds the square of any f32, so each sum is rounded once.
-    fn add_squares(token: Self::Token, sums: Self::Sums, values: &[f32; 8]) -> Self::Sums;
+    /// Adds the square of each of at most eight values to the sum of its place. f64 holds the square of any f32, so each sum is
+    /// rounded once.
+    fn add_squares(token: Self::Token, sums: Self::Sums, values: &[f32]) -> Self::Sums;
     /// All sixteen sums, added by halves: 0 to 8, 1 to 9 .. 7 to 15, and so on.
     fn total(sums: [Self::Sums; 2]) -> f64;
 

@@ -114,9 +114,11 @@ impl Vector for F32x4 {
         [0.0; 8]
     }
     #[inline(always)]
-    fn add_squares(_: Portable, mut sums: [f64; 8], values: &[f32; 8]) -> [f64; 8] {
+    fn add_squares(_: Portable, mut sums: [f64; 8], values: &[f32]) -> [f64; 8] {
         for i in 0..8 {
-            sums[i] += f64::from(values[i]) * f64::from(values[i]);
+            if i < values.len() {
+                sums[i] += f64::from(values[i]) * f64::from(values[i]);
+            }
         }
         sums
     }
