@@ -7,6 +7,7 @@ use super::sums::BlockSums;
 use super::tiles::{Corner, Products, TileBody, walk};
 use crate::simd::Vector;
 use std::marker::PhantomData;
+use std::sync::atomic::{Ordering, compiler_fence};
 
 /// The accumulators of a tile: by row, and by vector; the vectors in `W` runs of `K`, for a body that takes them by panels.
 pub(crate) type Tile<V, const M: usize, const W: usize, const K: usize> = [[[V; K]; W]; M];
@@ -149,6 +150,11 @@ pub(crate) unsafe fn accumulate<
         for _ in 0..unroll {
             // SAFETY: a value of k is left, so the caller's promise covers it.
             unsafe { multiply_add::<V, M, W, K, NR>(token, &mut acc, &mut operands) };
+            if M == 1 {
+                // All chains of a single row wait for the same h. Kept in this order, the value that is needed first is asked for
+                // first, and no chain is put off until another one is done; left to itself, the compiler does both.
+                compiler_fence(Ordering::SeqCst);
+            }
         }
         left -= unroll;
     }
