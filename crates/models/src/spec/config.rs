@@ -97,13 +97,25 @@ pub struct Config {
 /// takes 100 ns, which those who look at a pass of 10 us would pay in each.
 impl PartialEq for Config {
     fn eq(&self, other: &Config) -> bool {
-        let Config { cell, input_size, hidden_size, hidden_sizes, proj_size, activations, .. } = self;
+        // Every field by its name: one that is added and not compared does not compile.
         let Config {
-            linear_before_reset, num_layers, bias, batch_first, bidirectional, merge, dropout, ..
+            cell,
+            input_size,
+            hidden_size,
+            hidden_sizes,
+            proj_size,
+            activations,
+            linear_before_reset,
+            num_layers,
+            bias,
+            batch_first,
+            bidirectional,
+            merge,
+            dropout,
         } = self;
+        let are_empty = hidden_sizes.is_empty() && other.hidden_sizes.is_empty();
         (cell, input_size, hidden_size) == (&other.cell, &other.input_size, &other.hidden_size)
-            && (hidden_sizes.is_empty() && other.hidden_sizes.is_empty()
-                || *hidden_sizes == other.hidden_sizes)
+            && (are_empty || *hidden_sizes == other.hidden_sizes)
             && (proj_size, activations) == (&other.proj_size, &other.activations)
             && (linear_before_reset, num_layers, bias)
                 == (&other.linear_before_reset, &other.num_layers, &other.bias)
