@@ -1,8 +1,8 @@
 //! What [`Kernels`] runs; with `products`, the only caller of generated functions.
 //!
 //! Every call below is sound for two reasons. The CPU has the kernel's instructions: a `Kernels` is made only for an
-//! instruction set that was detected, and takes rows of that set or of one that it includes. And the task covers valid memory: it is made from
-//! slices by `tasks` and `gates::checked`, `gemm` or `weights`, which check every stride against them first.
+//! instruction set that was detected, and takes rows of that set or of one that it includes. And the task covers valid memory:
+//! it is made from slices by `tasks` and `gates::checked`, `gemm` or `weights`, which check every stride against them first.
 
 use crate::error::Error;
 use crate::gates::args::{Backward, Forward, Step};

@@ -128,8 +128,7 @@ impl Kernels {
 
     /// Lanes of a vector and vectors of a strip, which operands are packed for.
     pub(crate) fn strip(&self) -> (usize, usize) {
-        let matmul = self.common().matmul;
-        (matmul.lanes, matmul.nr)
+        self.common().strip()
     }
 
     /// Its kernels that no cell owns.

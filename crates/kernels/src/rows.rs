@@ -203,6 +203,13 @@ pub(crate) struct CommonRows {
     pub(crate) sum_squares: &'static Row,
 }
 
+impl CommonRows {
+    /// Lanes of a vector and vectors of a strip, which operands of the matmul are packed for.
+    pub(crate) fn strip(&self) -> (usize, usize) {
+        (self.matmul.lanes, self.matmul.nr)
+    }
+}
+
 /// The kernels chosen for one cell and hidden size.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CellRows {

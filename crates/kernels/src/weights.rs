@@ -203,8 +203,7 @@ impl PackedCell {
         let tile = (self.lanes, self.nr);
         transposed.w_hh.repack(tile, Depth::Stride(state), k, state, weights.w_hh, 1)?;
         // The matmul of the instruction set reads it, whatever kernels the cell has.
-        let matmul = registry::common(self.isa).matmul;
-        let strip = (matmul.lanes, matmul.nr);
+        let strip = registry::common(self.isa).strip();
         transposed.w_ih.repack(strip, Depth::Stride(self.input), k, self.input, weights.w_ih, 1)?;
         if let Some(from) = weights.w_hr.filter(|_| self.spec.proj_size.is_some()) {
             let w_hr = transposed.w_hr.get_or_insert_with(PackedB::empty);
